@@ -1,0 +1,151 @@
+//! `POST /api/chat/query`: the question and, for `Accept: application/json`, the whole answer.
+
+use crate::ids::{ChunkId, DocumentId, RequestId};
+use serde::{Deserialize, Serialize};
+
+/// The longest question, in Unicode scalar values.
+pub const MAX_QUERY_CHARS: usize = 2_000;
+
+/// A question to the library.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChatQuery {
+    /// What the person asks; 1 to [`MAX_QUERY_CHARS`] characters.
+    pub query: String,
+    /// Narrows the search.
+    #[serde(default)]
+    pub filters: SearchFilters,
+}
+
+/// Which part of the readable library to search. Empty means all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SearchFilters {
+    /// Only these documents; at most 50.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub document_ids: Vec<DocumentId>,
+}
+
+/// What a cache layer contributed to an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CacheOutcome {
+    /// The value came from the cache.
+    Hit,
+    /// The value was made for this request.
+    Miss,
+    /// The layer was not asked, since a later one had the answer.
+    Skipped,
+    /// The cache failed or timed out; the value was made for this request.
+    Failed,
+}
+
+/// The outcome of each cache layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheReport {
+    /// Scope version of the caller.
+    pub scope: CacheOutcome,
+    /// Search results.
+    pub search: CacheOutcome,
+    /// Query embedding.
+    pub embedding: CacheOutcome,
+    /// Whole answer.
+    pub answer: CacheOutcome,
+}
+
+/// A part that failed while the question was answered all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Degradation {
+    /// The reranker failed: sources are ordered by fusion score.
+    RerankerUnavailable,
+    /// A cache failed or timed out.
+    CacheUnavailable,
+    /// The embedding service failed: the search was by words alone.
+    EmbeddingUnavailable,
+}
+
+/// A passage that the answer was made from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    /// The passage.
+    pub chunk_id: ChunkId,
+    /// Its document.
+    pub document_id: DocumentId,
+    /// The document's title.
+    pub document_title: String,
+    /// First page of the passage, from 1.
+    pub page_start: u32,
+    /// Last page of the passage.
+    pub page_end: u32,
+    /// The heading that the passage stands under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub section: Option<String>,
+    /// Relevance from 0 to 1 by the reranker; absent where it did not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
+}
+
+/// Words of a page that carry a claim of the answer. The quote stands on that page: checked by the origin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Citation {
+    /// The number shown to the reader, from 1; the same words always get the same number.
+    pub marker: u32,
+    /// The passage.
+    pub chunk_id: ChunkId,
+    /// Its document.
+    pub document_id: DocumentId,
+    /// The document's title.
+    pub document_title: String,
+    /// The page on which all quoted words stand, from 1.
+    pub page: u32,
+    /// The words, as extracted from the page.
+    pub quote: String,
+}
+
+/// Why an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FinishReason {
+    /// The model said all it wanted to.
+    Complete,
+    /// The model reached its token limit.
+    Length,
+    /// The library does not cover the question.
+    NotCovered,
+    /// The model declined.
+    Declined,
+}
+
+/// Tokens that the model read and wrote. Zero where no model was asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens in the prompt.
+    pub input_tokens: u32,
+    /// Tokens in the answer.
+    pub output_tokens: u32,
+}
+
+/// The whole answer as one JSON object.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChatAnswer {
+    /// The request, to quote in a report.
+    pub request_id: RequestId,
+    /// The text, with `[n]` where citation `n` stands.
+    pub answer: String,
+    /// In order of marker, without repeats.
+    pub citations: Vec<Citation>,
+    /// The passages that the model was given, best first.
+    pub sources: Vec<Source>,
+    /// 0 to 1.
+    pub confidence: f64,
+    /// Why the answer ended.
+    pub finish_reason: FinishReason,
+    /// Tokens used for this very answer when it was made.
+    pub usage: Usage,
+    /// Where the parts came from.
+    pub cache: CacheReport,
+    /// What failed on the way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub degraded: Vec<Degradation>,
+}

@@ -1,0 +1,161 @@
+//! Uploads and the state of documents.
+
+use crate::ids::{DocumentId, UserId};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The largest accepted file in bytes, unless configured otherwise.
+pub const MAX_UPLOAD_BYTES: u64 = 50 * 1024 * 1024;
+
+/// Who may read a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Visibility {
+    /// The owner and the owner's students.
+    Private,
+    /// Everybody who is signed in.
+    Public,
+}
+
+/// `POST /api/documents`: announces an upload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateDocument {
+    /// 1 to 300 characters.
+    pub title: String,
+    /// The name on the uploader's disk; only shown, never used as a path.
+    pub file_name: String,
+    /// Length of the file.
+    pub size_bytes: u64,
+    /// SHA-256 of the file, 64 lower-case hex digits.
+    pub sha256: String,
+    /// Who may read it.
+    pub visibility: Visibility,
+}
+
+/// Where and how to send the file itself. The URL is valid for ten minutes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PresignedUpload {
+    /// Always `PUT`.
+    pub method: String,
+    /// The presigned URL.
+    pub url: String,
+    /// Headers that must be sent with it.
+    pub headers: BTreeMap<String, String>,
+    /// When the URL ends.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// The reply of `POST /api/documents` (201).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreatedDocument {
+    /// The document, not yet confirmed.
+    pub document: Document,
+    /// Where the file goes.
+    pub upload: PresignedUpload,
+}
+
+/// Where a document stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DocumentStatus {
+    /// Announced; the file has not been confirmed.
+    Uploading,
+    /// Confirmed; waits for a worker.
+    Queued,
+    /// A worker has it.
+    Processing,
+    /// Searchable.
+    Ready,
+    /// Never becomes searchable; `failure` says why.
+    Failed,
+}
+
+impl DocumentStatus {
+    /// The text used on the wire and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Uploading => "uploading",
+            Self::Queued => "queued",
+            Self::Processing => "processing",
+            Self::Ready => "ready",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Whether nothing more will happen by itself.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Ready | Self::Failed)
+    }
+}
+
+/// What a worker is doing with a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IngestStage {
+    /// Reading text out of pages.
+    Extracting,
+    /// Cutting text into passages.
+    Chunking,
+    /// Embedding passages.
+    Embedding,
+    /// Writing passages.
+    Storing,
+}
+
+impl IngestStage {
+    /// The text used on the wire and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Extracting => "extracting",
+            Self::Chunking => "chunking",
+            Self::Embedding => "embedding",
+            Self::Storing => "storing",
+        }
+    }
+}
+
+/// A document as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Document {
+    /// The document.
+    pub id: DocumentId,
+    /// Who uploaded it.
+    pub owner_id: UserId,
+    /// Its title.
+    pub title: String,
+    /// The name it was uploaded under.
+    pub file_name: String,
+    /// Length of the file.
+    pub size_bytes: u64,
+    /// Who may read it.
+    pub visibility: Visibility,
+    /// Where it stands.
+    pub status: DocumentStatus,
+    /// What the worker is doing, while `status` is `processing`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<IngestStage>,
+    /// Units done in this stage (pages while extracting, passages while embedding).
+    pub progress_done: u32,
+    /// Units in this stage; 0 while unknown.
+    pub progress_total: u32,
+    /// Pages, once known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_count: Option<u32>,
+    /// Why it failed, in words for its owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// When the upload was announced.
+    pub created_at: DateTime<Utc>,
+}
+
+/// `GET /api/documents`: the caller's own documents, newest first, at most 200.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentList {
+    /// The documents.
+    pub documents: Vec<Document>,
+}

@@ -1,0 +1,160 @@
+//! The server-sent events of an answer, and their text form.
+//!
+//! Order: `meta`, then any number of `delta` and `citation`, then exactly one `done` or `error`.
+//! A `citation` refers to the text before it: its marker stands where the event stands.
+
+use crate::{
+    chat::{CacheReport, Citation, Degradation, FinishReason, Source, Usage},
+    ids::RequestId,
+    problem::Problem,
+};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// The media type of an event stream.
+pub const EVENT_STREAM: &str = "text/event-stream";
+
+/// First event: what is known before the model speaks. Written by the edge.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Meta {
+    /// The request, to quote in a report.
+    pub request_id: RequestId,
+    /// Where the parts came from.
+    pub cache: CacheReport,
+    /// The passages that the model is given, best first.
+    pub sources: Vec<Source>,
+    /// What failed on the way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub degraded: Vec<Degradation>,
+}
+
+/// More text of the answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delta {
+    /// To be appended as it is.
+    pub text: String,
+}
+
+/// Last event of a complete answer. Only an answer that reached it may be cached.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Done {
+    /// Why the answer ended.
+    pub finish_reason: FinishReason,
+    /// 0 to 1.
+    pub confidence: f64,
+    /// Tokens read and written.
+    pub usage: Usage,
+    /// Milliseconds from the origin's request to the model until its first text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_first_token_ms: Option<f64>,
+    /// Milliseconds from the origin's request to the model until its last byte.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_total_ms: Option<f64>,
+}
+
+/// One event of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AnswerEvent {
+    /// See [`Meta`].
+    Meta(Meta),
+    /// See [`Delta`].
+    Delta(Delta),
+    /// See [`Citation`].
+    Citation(Citation),
+    /// See [`Done`].
+    Done(Done),
+    /// Last event of an answer that broke off.
+    Error(Problem),
+}
+
+/// Why a server-sent event is not an [`AnswerEvent`].
+#[derive(Debug, Error)]
+pub enum EventError {
+    /// The name is none of ours.
+    #[error("unknown event {0:?}")]
+    UnknownName(String),
+    /// The data is not the JSON of that event.
+    #[error("the data of event {name:?} is not valid")]
+    Data {
+        /// The event's name.
+        name: String,
+        /// What the JSON reader says.
+        source: serde_json::Error,
+    },
+}
+
+impl AnswerEvent {
+    /// The event's name on the wire.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Meta(_) => "meta",
+            Self::Delta(_) => "delta",
+            Self::Citation(_) => "citation",
+            Self::Done(_) => "done",
+            Self::Error(_) => "error",
+        }
+    }
+
+    /// The event's data: one line of JSON.
+    #[must_use]
+    pub fn data(&self) -> String {
+        let json = match self {
+            Self::Meta(meta) => serde_json::to_string(meta),
+            Self::Delta(delta) => serde_json::to_string(delta),
+            Self::Citation(citation) => serde_json::to_string(citation),
+            Self::Done(done) => serde_json::to_string(done),
+            Self::Error(problem) => serde_json::to_string(problem),
+        };
+        // These types have string keys and finite numbers only, so they always serialise.
+        json.unwrap_or_default()
+    }
+
+    /// The event as it goes over the wire, final blank line included.
+    #[must_use]
+    pub fn to_sse(&self) -> String {
+        format!("event: {}\ndata: {}\n\n", self.name(), self.data())
+    }
+
+    /// Reads the name and data of a server-sent event.
+    pub fn parse(name: &str, data: &str) -> Result<Self, EventError> {
+        let parsed = match name {
+            "meta" => serde_json::from_str(data).map(Self::Meta),
+            "delta" => serde_json::from_str(data).map(Self::Delta),
+            "citation" => serde_json::from_str(data).map(Self::Citation),
+            "done" => serde_json::from_str(data).map(Self::Done),
+            "error" => serde_json::from_str(data).map(Self::Error),
+            _ => return Err(EventError::UnknownName(name.to_owned())),
+        };
+        parsed.map_err(|source| EventError::Data {
+            name: name.to_owned(),
+            source,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_reads_back_from_its_own_text() {
+        let event = AnswerEvent::Delta(Delta {
+            text: "Keep the wrist\nlevel.".into(),
+        });
+        let text = event.to_sse();
+        assert_eq!(
+            text,
+            "event: delta\ndata: {\"text\":\"Keep the wrist\\nlevel.\"}\n\n"
+        );
+        assert_eq!(AnswerEvent::parse("delta", &event.data()).unwrap(), event);
+        assert!(matches!(
+            AnswerEvent::parse("ping", "{}"),
+            Err(EventError::UnknownName(_))
+        ));
+        assert!(matches!(
+            AnswerEvent::parse("done", "{}"),
+            Err(EventError::Data { .. })
+        ));
+    }
+}

@@ -1,0 +1,15 @@
+//! The wire vocabulary of Etude: everything that crosses a process boundary, and nothing else.
+//!
+//! No I/O, no clock, no randomness: the crate compiles for `wasm32-unknown-unknown` and natively.
+
+pub mod cache;
+pub mod chat;
+pub mod claims;
+pub mod documents;
+pub mod embedding;
+pub mod event;
+pub mod headers;
+pub mod ids;
+pub mod origin;
+pub mod problem;
+pub mod workers_ai;

@@ -1,0 +1,138 @@
+//! What the edge and the origin say to each other. Every call carries the caller's own
+//! `Authorization` header beside [`crate::headers::EDGE_TOKEN`].
+
+use crate::{
+    chat::{SearchFilters, Source},
+    embedding::Embedding,
+    ids::{ChunkId, DocumentId, UserId},
+};
+use serde::{Deserialize, Serialize};
+
+/// Passages that `/v1/retrieve` returns at most.
+pub const RETRIEVE_LIMIT: usize = 20;
+/// Passages that the model is given at most.
+pub const ANSWER_PASSAGES: usize = 3;
+
+/// `GET /v1/scope`: a digest of everything that the caller may read right now.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ScopeVersion {
+    /// 64 lower-case hex digits; opaque.
+    pub scope_version: String,
+}
+
+/// `POST /v1/retrieve`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetrieveRequest {
+    /// The normalised question.
+    pub query: String,
+    /// Its embedding; without one the search is by words alone.
+    pub embedding: Option<Embedding>,
+    /// Model and pooling that made the embedding, e.g. `@cf/baai/bge-base-en-v1.5#cls`.
+    pub embedding_model: String,
+    /// Narrows the search.
+    #[serde(default)]
+    pub filters: SearchFilters,
+}
+
+/// How a passage came to its place. Ranks from 1; absent where a list does not hold the passage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Scoring {
+    /// Rank by vector distance.
+    pub vector_rank: Option<u32>,
+    /// Cosine distance, 0 to 2.
+    pub vector_distance: Option<f64>,
+    /// Rank by words.
+    pub lexical_rank: Option<u32>,
+    /// BM25 score.
+    pub lexical_score: Option<f64>,
+    /// Reciprocal rank fusion of both.
+    pub fused_score: f64,
+    /// Relevance by the reranker, 0 to 1; written by the edge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerank_score: Option<f64>,
+}
+
+/// A passage that the caller may read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Passage {
+    /// The passage.
+    pub chunk_id: ChunkId,
+    /// Its document.
+    pub document_id: DocumentId,
+    /// The document's title.
+    pub document_title: String,
+    /// First page, from 1.
+    pub page_start: u32,
+    /// Last page.
+    pub page_end: u32,
+    /// The heading that the passage stands under.
+    pub section: Option<String>,
+    /// The text.
+    pub content: String,
+    /// SHA-256 of `content`, lower-case hex: part of the answer cache's key.
+    pub content_sha256: String,
+    /// How it came to its place.
+    pub scoring: Scoring,
+}
+
+impl Passage {
+    /// The passage as a reader is told of it.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        Source {
+            chunk_id: self.chunk_id,
+            document_id: self.document_id,
+            document_title: self.document_title.clone(),
+            page_start: self.page_start,
+            page_end: self.page_end,
+            section: self.section.clone(),
+            score: self.scoring.rerank_score,
+        }
+    }
+}
+
+/// The reply of `POST /v1/retrieve`, best passage first, at most [`RETRIEVE_LIMIT`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RetrieveResponse {
+    /// The passages.
+    pub passages: Vec<Passage>,
+}
+
+/// A passage chosen for the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChosenPassage {
+    /// The passage. The origin reads its text again, under the caller's own rights.
+    pub chunk_id: ChunkId,
+    /// Relevance by the reranker; absent where it did not answer.
+    pub rerank_score: Option<f64>,
+}
+
+/// `POST /v1/answer`; the reply is a stream of [`crate::event::AnswerEvent`]s without `meta`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerRequest {
+    /// The question as the person wrote it.
+    pub query: String,
+    /// Best first, at most [`ANSWER_PASSAGES`]. None means: nothing was found.
+    pub passages: Vec<ChosenPassage>,
+}
+
+/// `POST /internal/scope/invalidate` at the edge: forget what these people may read, at once.
+/// Authorised by [`crate::headers::EDGE_TOKEN`] alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InvalidateScopes {
+    /// At most 1,000 people.
+    pub user_ids: Vec<UserId>,
+}
+
+/// `GET /api/health`, at the edge and at the origin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// `ok`, or `degraded` where a part does not answer.
+    pub status: String,
+    /// The running version.
+    pub version: String,
+}

@@ -1,0 +1,200 @@
+//! RFC 9457 problem details: the one shape in which every HTTP boundary of Etude refuses or fails.
+
+use serde::{Deserialize, Serialize};
+
+/// The media type of a [`Problem`] body.
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// What went wrong, as a stable name that clients may match on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProblemKind {
+    /// No bearer token, or not one we can read.
+    TokenMissing,
+    /// The token is malformed, forged, or meant for somebody else.
+    TokenInvalid,
+    /// The token was good once.
+    TokenExpired,
+    /// The caller is known and may not do this.
+    Forbidden,
+    /// The call did not come through the edge.
+    NotFromEdge,
+    /// The e-mail address or password is wrong, or a refresh token was used twice.
+    SignInRefused,
+    /// There is no such thing, or the caller may not know of it.
+    NotFound,
+    /// This path exists under another method.
+    MethodNotAllowed,
+    /// The body can't be read as what this endpoint takes.
+    BodyInvalid,
+    /// The body is larger than this endpoint takes.
+    BodyTooLarge,
+    /// The question is empty or too long.
+    QueryInvalid,
+    /// The file is none that we accept (size, name, type).
+    UploadRefused,
+    /// The object was not uploaded, or is not what was announced.
+    UploadMismatch,
+    /// The thing is not in the state that this call needs.
+    Conflict,
+    /// Too many requests; `Retry-After` says when to come back.
+    RateLimited,
+    /// The origin did not answer in time or failed.
+    OriginUnavailable,
+    /// The language model did not answer in time or failed.
+    ModelUnavailable,
+    /// The language model's answer broke off.
+    AnswerInterrupted,
+    /// The embedding service did not answer in time or failed.
+    EmbeddingUnavailable,
+    /// The sign-in service did not answer in time or failed.
+    AuthUnavailable,
+    /// Object storage did not answer in time or failed.
+    StorageUnavailable,
+    /// A fault of ours.
+    Internal,
+}
+
+impl ProblemKind {
+    /// The HTTP status that goes with the kind.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Self::TokenMissing | Self::TokenInvalid | Self::TokenExpired | Self::SignInRefused => {
+                401
+            }
+            Self::Forbidden | Self::NotFromEdge => 403,
+            Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::Conflict => 409,
+            Self::BodyTooLarge => 413,
+            Self::BodyInvalid | Self::QueryInvalid | Self::UploadRefused | Self::UploadMismatch => {
+                422
+            }
+            Self::RateLimited => 429,
+            Self::Internal => 500,
+            Self::OriginUnavailable
+            | Self::ModelUnavailable
+            | Self::AnswerInterrupted
+            | Self::EmbeddingUnavailable
+            | Self::AuthUnavailable
+            | Self::StorageUnavailable => 503,
+        }
+    }
+
+    /// A sentence for people, the same for every occurrence.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::TokenMissing => "Sign in first",
+            Self::TokenInvalid => "The access token is not valid",
+            Self::TokenExpired => "The access token has expired",
+            Self::Forbidden => "Not allowed",
+            Self::NotFromEdge => "Calls come through the edge",
+            Self::SignInRefused => "Sign-in refused",
+            Self::NotFound => "Not found",
+            Self::MethodNotAllowed => "Method not allowed",
+            Self::BodyInvalid => "The request body is not valid",
+            Self::BodyTooLarge => "The request body is too large",
+            Self::QueryInvalid => "The question is not valid",
+            Self::UploadRefused => "The file is not accepted",
+            Self::UploadMismatch => "The uploaded file is not what was announced",
+            Self::Conflict => "Not possible in this state",
+            Self::RateLimited => "Too many requests",
+            Self::OriginUnavailable => "The library is unavailable",
+            Self::ModelUnavailable => "The language model is unavailable",
+            Self::AnswerInterrupted => "The answer broke off",
+            Self::EmbeddingUnavailable => "The embedding service is unavailable",
+            Self::AuthUnavailable => "The sign-in service is unavailable",
+            Self::StorageUnavailable => "File storage is unavailable",
+            Self::Internal => "Something went wrong on our side",
+        }
+    }
+
+    /// The stable `type` of the problem: `urn:etude:problem:<kebab-case kind>`.
+    #[must_use]
+    pub fn type_uri(self) -> String {
+        let name = serde_json::to_value(self).ok();
+        let name = name.as_ref().and_then(serde_json::Value::as_str);
+        format!("urn:etude:problem:{}", name.unwrap_or("internal"))
+    }
+}
+
+/// A problem+json body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// `urn:etude:problem:<kind>`.
+    #[serde(rename = "type")]
+    pub type_uri: String,
+    /// [`ProblemKind::title`].
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What to do about this occurrence. Never a cause from inside on a 5xx.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// The request id, to quote in a report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// Seconds to wait before another try; also sent as `Retry-After` on 429 and 503.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_s: Option<u32>,
+}
+
+impl Problem {
+    /// A problem of this kind, without detail. A 429 or 503 asks for another try in a second.
+    #[must_use]
+    pub fn new(kind: ProblemKind) -> Self {
+        let status = kind.status();
+        Self {
+            type_uri: kind.type_uri(),
+            title: kind.title().to_owned(),
+            status,
+            detail: None,
+            instance: None,
+            retry_after_s: matches!(status, 429 | 503).then_some(1),
+        }
+    }
+
+    /// Adds what the caller can do about it.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// Adds the request id.
+    #[must_use]
+    pub fn with_instance(mut self, request_id: impl ToString) -> Self {
+        self.instance = Some(request_id.to_string());
+        self
+    }
+
+    /// Whether the problem is of this kind.
+    #[must_use]
+    pub fn is(&self, kind: ProblemKind) -> bool {
+        self.type_uri == kind.type_uri()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_has_a_stable_shape() {
+        let problem = Problem::new(ProblemKind::RateLimited)
+            .with_detail("At most 20 questions in 10 seconds.")
+            .with_instance("7d4e");
+        insta::assert_json_snapshot!(problem, @r#"
+        {
+          "type": "urn:etude:problem:rate-limited",
+          "title": "Too many requests",
+          "status": 429,
+          "detail": "At most 20 questions in 10 seconds.",
+          "instance": "7d4e",
+          "retry_after_s": 1
+        }
+        "#);
+    }
+}
