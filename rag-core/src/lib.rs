@@ -1,1 +1,15 @@
-//! See docs/ARCHITECTURE.md.
+//! The rules of Etude, free of I/O, async, clock and randomness: they run the same in the
+//! edge's WebAssembly and in the native services, and are tested without either.
+
+pub mod access;
+pub mod answer;
+pub mod chunking;
+pub mod citation;
+pub mod confidence;
+pub mod fusion;
+pub mod jwks;
+pub mod prompt;
+pub mod query;
+pub mod scope;
+pub mod sse;
+pub mod token;

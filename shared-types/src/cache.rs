@@ -173,8 +173,28 @@ pub struct ScopeKey {
     pub user_id: UserId,
 }
 
+/// The value behind a [`ScopeKey`]. It carries its own age: a store that hands out a value beyond its
+/// lifetime (Workers KV keeps reads near the reader for a while) must not extend anybody's rights.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScopeReading {
+    /// What the origin said.
+    pub scope: ScopeVersion,
+    /// When it said so, in seconds since 1970.
+    pub read_at_s: i64,
+}
+
+impl ScopeReading {
+    /// Whether the reading is still within its lifetime at the time `now_s`.
+    #[must_use]
+    pub fn is_fresh(&self, now_s: i64) -> bool {
+        now_s
+            .checked_sub(self.read_at_s)
+            .is_some_and(|age_s| (0..i64::from(ScopeKey::TTL_S)).contains(&age_s))
+    }
+}
+
 impl CacheKey for ScopeKey {
-    type Value = ScopeVersion;
+    type Value = ScopeReading;
     const TTL_S: u32 = 60;
     fn text(&self) -> String {
         format!("scope:v1:{}", self.user_id)
@@ -193,7 +213,7 @@ macro_rules! json_value {
         }
     )+};
 }
-json_value!(SearchResults, StoredAnswer, ScopeVersion);
+json_value!(SearchResults, StoredAnswer, ScopeReading);
 
 fn json<T: Serialize>(value: &T) -> Vec<u8> {
     // String keys and finite numbers only: always serialises. An empty value reads back as a miss.
@@ -269,6 +289,18 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_scope_reading_ends_after_a_minute_whoever_kept_it() {
+        let reading = ScopeReading {
+            scope: ScopeVersion {
+                scope_version: "s".into(),
+            },
+            read_at_s: 1_000,
+        };
+        assert!(reading.is_fresh(1_000) && reading.is_fresh(1_059));
+        assert!(!reading.is_fresh(1_060) && !reading.is_fresh(999));
+    }
+
     proptest! {
         #[test]
         fn moving_a_boundary_between_parts_changes_the_key(a in ".{0,12}", b in ".{1,12}") {
@@ -280,7 +312,7 @@ mod tests {
         fn foreign_bytes_are_a_miss_and_never_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = SearchResults::decode(&bytes);
             let _ = StoredAnswer::decode(&bytes);
-            let _ = ScopeVersion::decode(&bytes);
+            let _ = ScopeReading::decode(&bytes);
         }
     }
 }

@@ -1,0 +1,354 @@
+//! Cutting the text of a document into passages.
+//!
+//! A passage is a run of *units*: sentences, or parts of sentences where a page ends in the middle
+//! of one or a sentence is longer than a whole passage. Every unit stands wholly on one page, so
+//! whoever cites units cites pages. All offsets count Unicode scalar values.
+
+use serde::{Deserialize, Serialize};
+use unicode_segmentation::UnicodeSegmentation;
+
+/// A word longer than this is cut, so that no "word" can exceed a passage.
+const MAX_WORD_CHARS: usize = 200;
+/// A heading has at most this many words.
+const MAX_HEADING_WORDS: usize = 14;
+
+/// The text of one page. Lines are paragraphs, headings, list items or table rows; the words of a
+/// paragraph are joined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageText {
+    /// From 1.
+    pub page: u32,
+    /// The text.
+    pub text: String,
+}
+
+/// A sentence, or part of one, that stands wholly on one page. Stored as an array of five numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "[u32; 5]", into = "[u32; 5]")]
+pub struct Unit {
+    /// From 1.
+    pub page: u32,
+    /// First character in the page's text.
+    pub page_start_char: u32,
+    /// One past the last character in the page's text.
+    pub page_end_char: u32,
+    /// First character in the passage.
+    pub chunk_start_char: u32,
+    /// One past the last character in the passage.
+    pub chunk_end_char: u32,
+}
+
+impl From<[u32; 5]> for Unit {
+    fn from(
+        [
+            page,
+            page_start_char,
+            page_end_char,
+            chunk_start_char,
+            chunk_end_char,
+        ]: [u32; 5],
+    ) -> Self {
+        Self {
+            page,
+            page_start_char,
+            page_end_char,
+            chunk_start_char,
+            chunk_end_char,
+        }
+    }
+}
+
+impl From<Unit> for [u32; 5] {
+    fn from(unit: Unit) -> Self {
+        [
+            unit.page,
+            unit.page_start_char,
+            unit.page_end_char,
+            unit.chunk_start_char,
+            unit.chunk_end_char,
+        ]
+    }
+}
+
+/// A passage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// Its place in the document, from 0.
+    pub index: u32,
+    /// Its units, joined by a space within a line of the page and by a line feed between lines.
+    pub content: String,
+    /// Its units, in order, without gaps but for the joints.
+    pub units: Vec<Unit>,
+    /// Page of the first unit.
+    pub page_start: u32,
+    /// Page of the last unit.
+    pub page_end: u32,
+    /// The last heading at or before its first unit.
+    pub section: Option<String>,
+    /// The sum of its units' tokens.
+    pub token_count: usize,
+}
+
+/// How large passages are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChunkConfig {
+    /// What the encoder reads, its two special tokens included.
+    pub max_tokens: usize,
+    /// How much of a passage is said again in the next one of the same section, at most.
+    pub overlap_tokens: usize,
+    /// A passage smaller than this does not end at a heading.
+    pub min_section_tokens: usize,
+}
+
+impl Default for ChunkConfig {
+    /// The specification's 512 and 128.
+    fn default() -> Self {
+        Self {
+            max_tokens: 512,
+            overlap_tokens: 128,
+            min_section_tokens: 64,
+        }
+    }
+}
+
+impl ChunkConfig {
+    /// Tokens of text: `[CLS]` and `[SEP]` need two.
+    fn content_tokens(&self) -> usize {
+        self.max_tokens.saturating_sub(2).max(1)
+    }
+}
+
+/// A unit before it has a place in a passage.
+#[derive(Clone, Debug)]
+struct Piece<'a> {
+    text: &'a str,
+    page: u32,
+    page_start_char: u32,
+    tokens: usize,
+    starts_line: bool,
+    heading: bool,
+}
+
+/// Cuts a document into passages of at most `config.max_tokens`, at the ends of sentences, each
+/// repeating up to `config.overlap_tokens` of the one before unless a heading stands between them.
+///
+/// `count_tokens` counts the encoder's tokens of a text without special tokens; it must not count
+/// more for a text than for its words one by one. A document without words yields no passages.
+#[must_use]
+pub fn chunk(
+    pages: &[PageText],
+    config: &ChunkConfig,
+    count_tokens: &dyn Fn(&str) -> usize,
+) -> Vec<Chunk> {
+    let limit = config.content_tokens();
+    let mut builder = Builder::default();
+    for page in pages {
+        for piece in pieces(page, limit, count_tokens) {
+            let full = builder.tokens + piece.tokens > limit;
+            if piece.heading && builder.tokens >= config.min_section_tokens {
+                builder.flush(0);
+            } else if full {
+                // The overlap shrinks where the next unit needs the room.
+                builder.flush(
+                    config
+                        .overlap_tokens
+                        .min(limit.saturating_sub(piece.tokens)),
+                );
+            }
+            builder.add(piece);
+        }
+    }
+    builder.flush(0);
+    builder.chunks
+}
+
+#[derive(Default)]
+struct Builder<'a> {
+    chunks: Vec<Chunk>,
+    pieces: Vec<Piece<'a>>,
+    tokens: usize,
+    /// Pieces that already stand in the chunk before.
+    repeated: usize,
+    /// The heading over the first piece, and over the next one.
+    section: Option<&'a str>,
+    heading: Option<&'a str>,
+}
+
+impl<'a> Builder<'a> {
+    fn add(&mut self, piece: Piece<'a>) {
+        if piece.heading {
+            self.heading = Some(piece.text);
+        }
+        if self.pieces.is_empty() {
+            self.section = self.heading;
+        }
+        self.tokens += piece.tokens;
+        self.pieces.push(piece);
+    }
+
+    /// Ends the passage and begins the next with the last pieces, up to `overlap` tokens.
+    fn flush(&mut self, overlap: usize) {
+        if self.pieces.len() > self.repeated {
+            let index = self.chunks.len() as u32;
+            self.chunks
+                .extend(assemble(index, &self.pieces, self.section, self.tokens));
+        }
+        let mut kept = 0;
+        let keep = self
+            .pieces
+            .iter()
+            .rev()
+            .take_while(|piece| {
+                kept += piece.tokens;
+                kept <= overlap
+            })
+            .count();
+        self.pieces.drain(..self.pieces.len() - keep);
+        self.repeated = self.pieces.len();
+        self.tokens = self.pieces.iter().map(|piece| piece.tokens).sum();
+        self.section = self.heading;
+    }
+}
+
+fn assemble(
+    index: u32,
+    pieces: &[Piece<'_>],
+    section: Option<&str>,
+    tokens: usize,
+) -> Option<Chunk> {
+    let (first, last) = (pieces.first()?, pieces.last()?);
+    let mut content = String::new();
+    let mut chars = 0;
+    let mut units = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        if !content.is_empty() {
+            content.push(if piece.starts_line { '\n' } else { ' ' });
+            chars += 1;
+        }
+        let length = piece.text.chars().count() as u32;
+        units.push(Unit {
+            page: piece.page,
+            page_start_char: piece.page_start_char,
+            page_end_char: piece.page_start_char + length,
+            chunk_start_char: chars,
+            chunk_end_char: chars + length,
+        });
+        content.push_str(piece.text);
+        chars += length;
+    }
+    Some(Chunk {
+        index,
+        content,
+        units,
+        page_start: first.page,
+        page_end: last.page,
+        section: section.map(str::to_owned),
+        token_count: tokens,
+    })
+}
+
+/// The units of a page, each at most `limit` tokens.
+fn pieces<'a>(
+    page: &'a PageText,
+    limit: usize,
+    count_tokens: &dyn Fn(&str) -> usize,
+) -> Vec<Piece<'a>> {
+    let mut pieces = Vec::new();
+    let mut offset = 0;
+    for line in page.text.split('\n') {
+        let heading = is_heading(line.trim());
+        let mut starts_line = true;
+        let mut sentence_offset = offset;
+        for sentence in line.split_sentence_bounds() {
+            for (skipped, text, tokens) in cut(sentence, limit, count_tokens) {
+                pieces.push(Piece {
+                    text,
+                    page: page.page,
+                    page_start_char: sentence_offset + skipped,
+                    tokens,
+                    starts_line: std::mem::take(&mut starts_line),
+                    heading,
+                });
+            }
+            sentence_offset += sentence.chars().count() as u32;
+        }
+        offset = sentence_offset + 1;
+    }
+    pieces
+}
+
+/// A sentence as parts of at most `limit` tokens: whole where it fits, else cut between words.
+/// Each part comes with its offset in characters and its tokens.
+fn cut<'a>(
+    sentence: &'a str,
+    limit: usize,
+    count_tokens: &dyn Fn(&str) -> usize,
+) -> Vec<(u32, &'a str, usize)> {
+    let trimmed = sentence.trim();
+    if trimmed.is_empty() {
+        return Vec::new();
+    }
+    let at = |byte: usize| sentence[..byte].chars().count() as u32;
+    let start = sentence.len() - sentence.trim_start().len();
+    let tokens = count_tokens(trimmed);
+    if tokens <= limit {
+        return vec![(at(start), trimmed, tokens)];
+    }
+    let mut parts = Vec::new();
+    let mut part: Option<(usize, usize, usize)> = None;
+    for (word_start, word_end) in words(sentence) {
+        let tokens = count_tokens(&sentence[word_start..word_end]);
+        part = match part {
+            Some((from, _, sum)) if sum + tokens <= limit => Some((from, word_end, sum + tokens)),
+            full => {
+                parts.extend(full);
+                Some((word_start, word_end, tokens))
+            }
+        };
+    }
+    parts.extend(part);
+    parts
+        .into_iter()
+        .map(|(from, to, tokens)| (at(from), &sentence[from..to], tokens))
+        .collect()
+}
+
+/// Byte ranges of the words, over-long ones in parts.
+fn words(text: &str) -> Vec<(usize, usize)> {
+    let mut words = Vec::new();
+    let mut start = None;
+    let mut length = 0;
+    for (at, character) in text.char_indices() {
+        if character.is_whitespace() || length == MAX_WORD_CHARS {
+            words.extend(start.take().map(|from| (from, at)));
+        }
+        if !character.is_whitespace() {
+            if start.is_none() {
+                start = Some(at);
+                length = 0;
+            }
+            length += 1;
+        } else {
+            length = 0;
+        }
+    }
+    words.extend(start.map(|from| (from, text.len())));
+    words
+}
+
+/// A numbered heading such as `2 Scales` or `2.1 The thumb`: no list item (`2. Sit`), no sentence.
+fn is_heading(line: &str) -> bool {
+    let Some((number, title)) = line.split_once(' ') else {
+        return false;
+    };
+    let numbered = number.split('.').all(|part| {
+        (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    numbered
+        && title.chars().next().is_some_and(char::is_uppercase)
+        && !title.ends_with(['.', '?', '!', ':', ';', ','])
+        && title.split_whitespace().count() <= MAX_HEADING_WORDS
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,72 @@
+//! Normalising a question, so that the same question is the same cache key.
+
+use shared_types::chat::MAX_QUERY_CHARS;
+use thiserror::Error;
+use unicode_normalization::UnicodeNormalization;
+
+/// Why a question can't be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum QueryError {
+    /// Nothing but white space.
+    #[error("The question is empty.")]
+    Empty,
+    /// Longer than [`MAX_QUERY_CHARS`].
+    #[error("The question has more than {MAX_QUERY_CHARS} characters.")]
+    TooLong,
+}
+
+/// Unicode NFKC, lower case (the encoders are uncased), control characters and runs of white space
+/// as one space, trimmed. Idempotent. 1 to [`MAX_QUERY_CHARS`] characters come out.
+pub fn normalise(query: &str) -> Result<String, QueryError> {
+    if query.chars().nth(MAX_QUERY_CHARS).is_some() {
+        return Err(QueryError::TooLong);
+    }
+    let folded: String = query.nfkc().flat_map(char::to_lowercase).nfkc().collect();
+    let words = folded.split(|c: char| c.is_whitespace() || c.is_control());
+    let normalised = words
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ");
+    match normalised.chars().count() {
+        0 => Err(QueryError::Empty),
+        1..=MAX_QUERY_CHARS => Ok(normalised),
+        _ => Err(QueryError::TooLong),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_same_question_in_other_dress_is_the_same_question() {
+        let plain = normalise("what is a ﬁnger exercise?").unwrap();
+        assert_eq!(plain, "what is a finger exercise?");
+        assert_eq!(
+            normalise("  What is\ta FINGER \u{a0} exercise?\n").unwrap(),
+            plain
+        );
+    }
+
+    #[test]
+    fn empty_and_endless_questions_are_refused() {
+        assert_eq!(normalise(" \u{0}\n "), Err(QueryError::Empty));
+        assert_eq!(normalise(&"a".repeat(2_001)), Err(QueryError::TooLong));
+        assert!(normalise(&"a".repeat(2_000)).is_ok());
+        // One character that NFKC unfolds to eighteen.
+        assert_eq!(
+            normalise(&"\u{fdfa}".repeat(2_000)),
+            Err(QueryError::TooLong)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn normalising_twice_changes_nothing(query in "\\PC{0,60}") {
+            if let Ok(once) = normalise(&query) {
+                prop_assert_eq!(normalise(&once), Ok(once));
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! An incremental decoder of server-sent events, for bytes that arrive in any pieces.
+//!
+//! Source: the event stream format of the HTML standard, without `id` and `retry`, which Etude and
+//! the model services do not use.
+
+use thiserror::Error;
+
+/// The most bytes that one event may have.
+pub const MAX_EVENT_BYTES: usize = 1024 * 1024;
+
+/// One event. The name of an unnamed event is `message`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SseEvent {
+    /// The `event` field.
+    pub name: String,
+    /// The `data` lines, joined by line feeds.
+    pub data: String,
+}
+
+/// Why a stream is not read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum SseError {
+    /// An event exceeds [`MAX_EVENT_BYTES`].
+    #[error("an event is longer than {MAX_EVENT_BYTES} bytes")]
+    TooLong,
+}
+
+/// Decodes a stream. What follows the last blank line is not an event: a cut stream loses its tail.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    line: Vec<u8>,
+    name: String,
+    data: String,
+    has_data: bool,
+    after_carriage_return: bool,
+    started: bool,
+}
+
+impl Decoder {
+    /// A decoder at the start of a stream.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next bytes and returns the events that they complete.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<Vec<SseEvent>, SseError> {
+        let mut events = Vec::new();
+        for &byte in bytes {
+            let after_carriage_return = std::mem::take(&mut self.after_carriage_return);
+            match byte {
+                b'\n' if after_carriage_return => {}
+                b'\n' | b'\r' => {
+                    self.after_carriage_return = byte == b'\r';
+                    events.extend(self.end_line());
+                }
+                _ => self.line.push(byte),
+            }
+            if self.line.len() + self.data.len() > MAX_EVENT_BYTES {
+                return Err(SseError::TooLong);
+            }
+        }
+        Ok(events)
+    }
+
+    fn end_line(&mut self) -> Option<SseEvent> {
+        let line = std::mem::take(&mut self.line);
+        let line = String::from_utf8_lossy(&line);
+        let line = if self.started {
+            &line
+        } else {
+            line.trim_start_matches('\u{feff}')
+        };
+        self.started = true;
+        if line.is_empty() {
+            return self.end_event();
+        }
+        let (field, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match field {
+            "event" => value.clone_into(&mut self.name),
+            "data" => {
+                if self.has_data {
+                    self.data.push('\n');
+                }
+                self.data.push_str(value);
+                self.has_data = true;
+            }
+            _ => {}
+        }
+        None
+    }
+
+    fn end_event(&mut self) -> Option<SseEvent> {
+        let name = std::mem::take(&mut self.name);
+        let data = std::mem::take(&mut self.data);
+        std::mem::take(&mut self.has_data).then(|| SseEvent {
+            name: if name.is_empty() {
+                "message".to_owned()
+            } else {
+                name
+            },
+            data,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const STREAM: &[u8] = "\u{feff}: hello\r\nevent: delta\r\ndata: {\"text\":\"Händel\"}\r\n\r\n\
+        data: one\ndata:two\n\nevent: ping\n\nevent: done\ndata: {}\n\ndata: cut"
+        .as_bytes();
+
+    fn event(name: &str, data: &str) -> SseEvent {
+        SseEvent {
+            name: name.into(),
+            data: data.into(),
+        }
+    }
+
+    #[test]
+    fn comments_and_cut_tails_are_not_events() {
+        let events = Decoder::new().push(STREAM).unwrap();
+        let expected = [
+            event("delta", "{\"text\":\"Händel\"}"),
+            event("message", "one\ntwo"),
+            event("done", "{}"),
+        ];
+        assert_eq!(events, expected);
+    }
+
+    #[test]
+    fn an_endless_line_is_refused() {
+        let mut decoder = Decoder::new();
+        assert_eq!(
+            decoder.push(&vec![b'a'; MAX_EVENT_BYTES + 1]),
+            Err(SseError::TooLong)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn where_the_network_cuts_the_bytes_does_not_matter(cuts in prop::collection::vec(0..STREAM.len(), 0..9)) {
+            let mut cuts = cuts;
+            cuts.extend([0, STREAM.len()]);
+            cuts.sort_unstable();
+            let mut decoder = Decoder::new();
+            let mut events = Vec::new();
+            for pair in cuts.windows(2) {
+                events.extend(decoder.push(&STREAM[pair[0]..pair[1]]).unwrap());
+            }
+            prop_assert_eq!(events, Decoder::new().push(STREAM).unwrap());
+        }
+    }
+}
