@@ -113,7 +113,7 @@ pub fn chat_answer(meta: Meta, answer: &StoredAnswer) -> ChatAnswer {
         match piece {
             AnswerPiece::Text(more) => text.push_str(more),
             AnswerPiece::Citation(citation) => {
-                text.push_str(&format!(" [{}]", citation.marker));
+                text.extend([" [", &citation.marker.to_string(), "]"]);
                 if !citations.contains(citation) {
                     citations.push(citation.clone());
                 }

@@ -322,15 +322,15 @@ fn words(text: &str) -> Vec<(usize, usize)> {
         if character.is_whitespace() || length == MAX_WORD_CHARS {
             words.extend(start.take().map(|from| (from, at)));
         }
-        if !character.is_whitespace() {
-            if start.is_none() {
-                start = Some(at);
-                length = 0;
-            }
-            length += 1;
-        } else {
+        if character.is_whitespace() {
+            length = 0;
+            continue;
+        }
+        if start.is_none() {
+            start = Some(at);
             length = 0;
         }
+        length += 1;
     }
     words.extend(start.map(|from| (from, text.len())));
     words

@@ -1,5 +1,6 @@
 //! RFC 9457 problem details: the one shape in which every HTTP boundary of Etude refuses or fails.
 
+use crate::ids::RequestId;
 use serde::{Deserialize, Serialize};
 
 /// The media type of a [`Problem`] body.
@@ -165,7 +166,7 @@ impl Problem {
 
     /// Adds the request id.
     #[must_use]
-    pub fn with_instance(mut self, request_id: impl ToString) -> Self {
+    pub fn with_instance(mut self, request_id: RequestId) -> Self {
         self.instance = Some(request_id.to_string());
         self
     }
@@ -185,14 +186,14 @@ mod tests {
     fn a_problem_has_a_stable_shape() {
         let problem = Problem::new(ProblemKind::RateLimited)
             .with_detail("At most 20 questions in 10 seconds.")
-            .with_instance("7d4e");
+            .with_instance(RequestId(uuid::Uuid::from_u128(0x7d4e)));
         insta::assert_json_snapshot!(problem, @r#"
         {
           "type": "urn:etude:problem:rate-limited",
           "title": "Too many requests",
           "status": 429,
           "detail": "At most 20 questions in 10 seconds.",
-          "instance": "7d4e",
+          "instance": "00000000-0000-0000-0000-000000007d4e",
           "retry_after_s": 1
         }
         "#);
