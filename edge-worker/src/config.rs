@@ -1,0 +1,213 @@
+//! Settings of the gateway, read once per isolate.
+
+use http::Uri;
+use secrecy::SecretString;
+use shared_types::workers_ai::Pooling;
+use thiserror::Error;
+
+/// Why the Worker can't start. Names the variable, never its value.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum ConfigError {
+    /// The variable or secret is not set.
+    #[error("{0} is not set")]
+    Missing(&'static str),
+    /// Its value can't be used.
+    #[error("{name} is not {expected}")]
+    Invalid {
+        /// The variable.
+        name: &'static str,
+        /// What it should be.
+        expected: &'static str,
+    },
+}
+
+/// Milliseconds to wait for each thing outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// A cache read.
+    pub cache_ms: u32,
+    /// The embedding model.
+    pub embed_ms: u32,
+    /// The reranker.
+    pub rerank_ms: u32,
+    /// `GET /v1/scope`.
+    pub scope_ms: u32,
+    /// `POST /v1/retrieve`.
+    pub retrieve_ms: u32,
+    /// The head of `POST /v1/answer`.
+    pub answer_head_ms: u32,
+    /// Silence within an answer before a comment is sent, to keep proxies from closing the stream.
+    pub keep_alive_ms: u32,
+    /// Silence within an answer before it counts as broken off.
+    pub answer_silence_ms: u32,
+    /// A forwarded call about documents.
+    pub documents_ms: u32,
+    /// The sign-in service.
+    pub auth_ms: u32,
+    /// The sign-in service's key set.
+    pub jwks_ms: u32,
+    /// The origin's health.
+    pub health_ms: u32,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            cache_ms: 500,
+            embed_ms: 3_000,
+            rerank_ms: 2_000,
+            scope_ms: 3_000,
+            retrieve_ms: 5_000,
+            answer_head_ms: 20_000,
+            keep_alive_ms: 15_000,
+            answer_silence_ms: 45_000,
+            documents_ms: 10_000,
+            auth_ms: 8_000,
+            jwks_ms: 3_000,
+            health_ms: 1_500,
+        }
+    }
+}
+
+/// Everything that differs between environments.
+#[derive(Clone, Debug)]
+pub struct EdgeConfig {
+    /// Where the origin answers; no trailing slash.
+    pub origin_url: String,
+    /// The Supabase project; no trailing slash.
+    pub supabase_url: String,
+    /// The public API key of the Supabase project.
+    pub supabase_anon_key: SecretString,
+    /// The secret shared with the origin.
+    pub edge_token: SecretString,
+    /// Required `iss` of access tokens.
+    pub jwt_issuer: String,
+    /// Required `aud` of access tokens.
+    pub jwt_audience: String,
+    /// Workers AI model id of the encoder.
+    pub embedding_model: String,
+    /// Its pooling.
+    pub embedding_pooling: Pooling,
+    /// Workers AI model id of the reranker.
+    pub rerank_model: String,
+    /// Model and prompt version of the answers, e.g. `claude-haiku-4-5@20251001/prompt-1`.
+    pub answer_model: String,
+    /// Web origins that browsers may call from, compared exactly.
+    pub allowed_origins: Vec<String>,
+    /// Patience.
+    pub timeouts: Timeouts,
+}
+
+impl EdgeConfig {
+    /// Reads the configuration through `lookup`, which knows variables and secrets by name.
+    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let text = |name| {
+            lookup(name)
+                .filter(|value| !value.trim().is_empty())
+                .ok_or(ConfigError::Missing(name))
+        };
+        let base = |name| {
+            let value = text(name)?;
+            match value.parse::<Uri>() {
+                Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) => {
+                    Ok(value.trim_end_matches('/').to_owned())
+                }
+                _ => Err(ConfigError::Invalid {
+                    name,
+                    expected: "an http(s) URL",
+                }),
+            }
+        };
+        let embedding_pooling = match text("EMBEDDING_POOLING")?.as_str() {
+            "cls" => Pooling::Cls,
+            "mean" => Pooling::Mean,
+            _ => {
+                return Err(ConfigError::Invalid {
+                    name: "EMBEDDING_POOLING",
+                    expected: "cls or mean",
+                });
+            }
+        };
+        let allowed_origins = lookup("ALLOWED_ORIGINS").unwrap_or_default();
+        Ok(Self {
+            origin_url: base("ORIGIN_URL")?,
+            supabase_url: base("SUPABASE_URL")?,
+            supabase_anon_key: text("SUPABASE_ANON_KEY")?.into(),
+            edge_token: text("EDGE_TOKEN")?.into(),
+            jwt_issuer: text("JWT_ISSUER")?,
+            jwt_audience: text("JWT_AUDIENCE")?,
+            embedding_model: text("EMBEDDING_MODEL")?,
+            embedding_pooling,
+            rerank_model: text("RERANK_MODEL")?,
+            answer_model: text("ANSWER_MODEL")?,
+            allowed_origins: allowed_origins
+                .split(',')
+                .map(|origin| origin.trim().trim_end_matches('/').to_owned())
+                .filter(|origin| !origin.is_empty())
+                .collect(),
+            timeouts: Timeouts::default(),
+        })
+    }
+
+    /// Model and pooling as one text, e.g. `@cf/baai/bge-base-en-v1.5#cls`: vectors of two such
+    /// texts are never compared.
+    #[must_use]
+    pub fn embedding_space(&self) -> String {
+        let pooling = match self.embedding_pooling {
+            Pooling::Cls => "cls",
+            Pooling::Mean => "mean",
+        };
+        format!("{}#{pooling}", self.embedding_model)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value_of(name: &str) -> &str {
+        match name {
+            "ORIGIN_URL" => "https://origin.example/",
+            "SUPABASE_URL" => "https://project.example",
+            "EMBEDDING_MODEL" => "@cf/baai/bge-base-en-v1.5",
+            "EMBEDDING_POOLING" => "cls",
+            "ALLOWED_ORIGINS" => "https://etude.example/, http://localhost:5173",
+            _ => "set",
+        }
+    }
+
+    fn lookup(name: &str, missing: &str) -> Option<String> {
+        (name != missing).then(|| value_of(name).to_owned())
+    }
+
+    #[test]
+    fn a_complete_environment_is_read() {
+        let config = EdgeConfig::read(|name| lookup(name, "")).unwrap();
+        assert_eq!(config.origin_url, "https://origin.example");
+        assert_eq!(config.embedding_space(), "@cf/baai/bge-base-en-v1.5#cls");
+        assert_eq!(
+            config.allowed_origins,
+            ["https://etude.example", "http://localhost:5173"]
+        );
+    }
+
+    #[test]
+    fn a_missing_or_odd_variable_is_named() {
+        let without =
+            |missing: &'static str| EdgeConfig::read(|name| lookup(name, missing)).unwrap_err();
+        for name in ["ORIGIN_URL", "EDGE_TOKEN", "RERANK_MODEL", "JWT_ISSUER"] {
+            assert_eq!(without(name), ConfigError::Missing(name));
+        }
+        let odd = EdgeConfig::read(|name| {
+            if name == "ORIGIN_URL" {
+                Some("origin".into())
+            } else {
+                lookup(name, "")
+            }
+        });
+        assert_eq!(
+            odd.unwrap_err().to_string(),
+            "ORIGIN_URL is not an http(s) URL"
+        );
+    }
+}

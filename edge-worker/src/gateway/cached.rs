@@ -1,0 +1,135 @@
+//! Typed reads and writes of the caches. A cache can make an answer faster and never stop one.
+
+use crate::{
+    gateway::exchange::Exchange,
+    ports::{Host, Layer, Severity},
+};
+use shared_types::{
+    cache::{AnswerKey, CacheKey, CacheValue, EmbedKey, ScopeKey, SearchKey},
+    chat::CacheOutcome,
+};
+use std::{marker::PhantomData, rc::Rc};
+
+/// A key that knows its namespace.
+pub trait Layered: CacheKey {
+    /// The namespace.
+    const LAYER: Layer;
+    /// The stage's name in `Server-Timing`.
+    const STAGE: &'static str;
+}
+
+impl Layered for ScopeKey {
+    const LAYER: Layer = Layer::Scope;
+    const STAGE: &'static str = "scope";
+}
+impl Layered for SearchKey<'_> {
+    const LAYER: Layer = Layer::Search;
+    const STAGE: &'static str = "search";
+}
+impl Layered for EmbedKey<'_> {
+    const LAYER: Layer = Layer::Embedding;
+    const STAGE: &'static str = "embed";
+}
+impl Layered for AnswerKey<'_> {
+    const LAYER: Layer = Layer::Answer;
+    const STAGE: &'static str = "answer_cache";
+}
+
+/// What a look-up brought.
+pub enum Lookup<V> {
+    /// A value.
+    Hit(V),
+    /// Nothing.
+    Miss,
+    /// The cache failed or took too long.
+    Failed,
+}
+
+impl<V> Lookup<V> {
+    /// As the caller is told of it.
+    pub fn outcome(&self) -> CacheOutcome {
+        match self {
+            Self::Hit(_) => CacheOutcome::Hit,
+            Self::Miss => CacheOutcome::Miss,
+            Self::Failed => CacheOutcome::Failed,
+        }
+    }
+}
+
+/// Looks a key up. A value that this version can't read is a miss.
+pub async fn look_up<H: Host, K: Layered>(exchange: &Exchange<H>, key: &K) -> Lookup<K::Value> {
+    let text = key.text();
+    let get = exchange.host.get(K::LAYER, &text);
+    let get = exchange.within(exchange.config.timeouts.cache_ms, get);
+    let lookup = match exchange.stage(K::STAGE, get).await {
+        Ok(Some(bytes)) => match K::Value::decode(&bytes) {
+            Ok(value) => Lookup::Hit(value),
+            Err(error) => {
+                exchange.host.log(
+                    Severity::Warning,
+                    "cached value unreadable, made anew",
+                    &[
+                        ("request_id", exchange.request_id.to_string().into()),
+                        ("layer", K::STAGE.into()),
+                        ("error", error.to_string().into()),
+                    ],
+                );
+                Lookup::Miss
+            }
+        },
+        Ok(None) => Lookup::Miss,
+        Err(error) => {
+            exchange.warn(&format!("cache {} unavailable", K::STAGE), &error);
+            Lookup::Failed
+        }
+    };
+    let description = match lookup {
+        Lookup::Hit(_) => "hit",
+        Lookup::Miss => "miss",
+        Lookup::Failed => "failed",
+    };
+    exchange.timings.describe(K::STAGE, description);
+    lookup
+}
+
+/// A place in a cache, for a value that is yet to be made.
+pub struct Slot<V> {
+    layer: Layer,
+    stage: &'static str,
+    text: String,
+    ttl_s: u32,
+    value: PhantomData<V>,
+}
+
+impl<V: CacheValue> Slot<V> {
+    /// The place that a key names.
+    pub fn of<K: Layered<Value = V>>(key: &K) -> Self {
+        Self {
+            layer: K::LAYER,
+            stage: K::STAGE,
+            text: key.text(),
+            ttl_s: K::TTL_S,
+            value: PhantomData,
+        }
+    }
+
+    /// Keeps the value; the write holds up nobody.
+    pub fn fill<H: Host>(self, host: &Rc<H>, value: &V) {
+        let bytes = value.encode();
+        let writer = Rc::clone(host);
+        host.spawn(Box::pin(async move {
+            let put = writer.put(self.layer, &self.text, bytes, self.ttl_s);
+            if let Err(error) = put.await {
+                // Workers KV takes one write a second per key: of two askers at once, one may fail.
+                writer.log(
+                    Severity::Warning,
+                    "value not cached",
+                    &[
+                        ("layer", self.stage.into()),
+                        ("error", error.to_string().into()),
+                    ],
+                );
+            }
+        }));
+    }
+}

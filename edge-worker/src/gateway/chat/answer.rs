@@ -1,0 +1,145 @@
+//! From passages to a reply: a kept answer at once, or a new one as it is written.
+
+use super::{Form, Question, relay::Relay, search::Found};
+use crate::{
+    gateway::{
+        cached::{Lookup, Slot, look_up},
+        exchange::{Exchange, Reply, ReplyBody, json, whole},
+        upstream::call_origin,
+    },
+    ports::{Host, OriginCall, PortError, Upstream},
+};
+use http::{HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
+use rag_core::answer::{chat_answer, replay};
+use shared_types::{
+    cache::{AnswerKey, StoredAnswer},
+    chat::{CacheOutcome, CacheReport, Degradation},
+    event::{AnswerEvent, EVENT_STREAM, Meta},
+    ids::ChunkId,
+    origin::{AnswerRequest, ChosenPassage, Passage},
+    problem::{Problem, ProblemKind},
+};
+
+/// Answers from the passages that were found.
+pub async fn answer<H: Host>(
+    exchange: &Exchange<H>,
+    question: &Question,
+    found: Found,
+    form: Form,
+) -> Result<Reply, Problem> {
+    let passages: Vec<(ChunkId, &str)> = found
+        .passages
+        .iter()
+        .map(|passage| (passage.chunk_id, &*passage.content_sha256))
+        .collect();
+    let key = AnswerKey {
+        model: &exchange.config.answer_model,
+        query: &question.normalised,
+        passages: &passages,
+    };
+    let looked_up = look_up(exchange, &key).await;
+    let meta = meta(exchange, &found, looked_up.outcome());
+    if let Lookup::Hit(stored) = looked_up {
+        return Ok(reply_at_once(meta, &stored, form));
+    }
+    // Confidence depends on the reranker's scores: an answer without them is for this caller only.
+    let slot = found.degraded.is_empty().then(|| Slot::of(&key));
+    let upstream = begin(exchange, question, &found.passages).await?;
+    let relay = Relay::new(exchange, upstream.body, slot);
+    match form {
+        Form::Events => {
+            let opening = AnswerEvent::Meta(meta).to_sse();
+            let mut reply = Reply::new(ReplyBody::Stream(relay.into_stream(opening)));
+            let event_stream = HeaderValue::from_static(EVENT_STREAM);
+            reply.headers_mut().insert(CONTENT_TYPE, event_stream);
+            Ok(reply)
+        }
+        Form::Json => {
+            let stored = exchange.stage("answer_rest", relay.into_answer()).await?;
+            Ok(reply_at_once(meta, &stored, form))
+        }
+    }
+}
+
+fn meta<H: Host>(exchange: &Exchange<H>, found: &Found, answer: CacheOutcome) -> Meta {
+    let cache = CacheReport {
+        scope: found.scope,
+        search: found.search,
+        embedding: found.embedding,
+        answer,
+    };
+    let outcomes = [cache.scope, cache.search, cache.embedding, cache.answer];
+    let mut degraded = found.degraded.clone();
+    if outcomes.contains(&CacheOutcome::Failed) {
+        degraded.push(Degradation::CacheUnavailable);
+    }
+    let mut notes = exchange.notes.borrow_mut();
+    notes.push(("passages", found.passages.len().into()));
+    // Three small enums and a list of them always serialise.
+    notes.push(("cache", serde_json::to_value(cache).unwrap_or_default()));
+    notes.push((
+        "degradations",
+        serde_json::to_value(&degraded).unwrap_or_default(),
+    ));
+    Meta {
+        request_id: exchange.request_id,
+        cache,
+        sources: found.passages.iter().map(Passage::source).collect(),
+        degraded,
+    }
+}
+
+/// A complete answer in the wanted form, as one body: the fastest way out of an isolate.
+fn reply_at_once(meta: Meta, stored: &StoredAnswer, form: Form) -> Reply {
+    match form {
+        Form::Json => json(StatusCode::OK, &chat_answer(meta, stored)),
+        Form::Events => {
+            let mut text = AnswerEvent::Meta(meta).to_sse();
+            for event in replay(stored) {
+                text.push_str(&event.to_sse());
+            }
+            whole(StatusCode::OK, EVENT_STREAM, text.into_bytes())
+        }
+    }
+}
+
+/// Has the origin begin an answer. What goes wrong before its first byte is still a plain problem.
+async fn begin<H: Host>(
+    exchange: &Exchange<H>,
+    question: &Question,
+    passages: &[Passage],
+) -> Result<Upstream, Problem> {
+    let request = AnswerRequest {
+        query: question.asked.clone(),
+        passages: passages
+            .iter()
+            .map(|passage| ChosenPassage {
+                chunk_id: passage.chunk_id,
+                rerank_score: passage.scoring.rerank_score,
+            })
+            .collect(),
+    };
+    let call = OriginCall {
+        method: Method::POST,
+        path: "/v1/answer",
+        authorization: Some(&question.authorization),
+        request_id: exchange.request_id,
+        accept: EVENT_STREAM,
+        // A string, ids and finite numbers always serialise.
+        body: Some(serde_json::to_vec(&request).unwrap_or_default()),
+    };
+    let limit_ms = exchange.config.timeouts.answer_head_ms;
+    let called = exchange.stage("answer", call_origin(exchange, limit_ms, call));
+    let upstream = called.await?;
+    let is_stream = upstream
+        .content_type
+        .as_deref()
+        .is_some_and(|content_type| content_type.starts_with(EVENT_STREAM));
+    if is_stream {
+        Ok(upstream)
+    } else {
+        let error = PortError::Failed("not an event stream".to_owned());
+        let message = "origin failed at /v1/answer";
+        Err(exchange.fail(ProblemKind::OriginUnavailable, message, &error))
+    }
+}

@@ -1,0 +1,105 @@
+//! `POST /api/chat/query`: one question, from the caller's token to the last event.
+
+mod answer;
+mod relay;
+mod rerank;
+mod search;
+
+use crate::{
+    gateway::{
+        Gateway, authentication,
+        exchange::{Exchange, Incoming, JSON, Reply},
+    },
+    ports::Host,
+    router::Route,
+};
+use rag_core::query::normalise;
+use shared_types::{
+    chat::{ChatQuery, SearchFilters},
+    event::EVENT_STREAM,
+    ids::UserId,
+    problem::{Problem, ProblemKind},
+};
+
+/// The most documents that a search may be narrowed to.
+const MAX_FILTER_DOCUMENTS: usize = 50;
+
+/// A question that may be asked.
+struct Question {
+    /// Who asks.
+    user_id: UserId,
+    /// Their `Authorization` header, for the origin.
+    authorization: String,
+    /// The words as written.
+    asked: String,
+    /// The words as caches and searches take them.
+    normalised: String,
+    /// Where to search.
+    filters: SearchFilters,
+}
+
+/// How the answer is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// Server-sent events, as they come.
+    Events,
+    /// One JSON object.
+    Json,
+}
+
+impl Form {
+    /// Events, unless JSON is asked for and events are not.
+    fn wanted(accept: Option<&str>) -> Self {
+        match accept {
+            Some(accept) if accept.contains(JSON) && !accept.contains(EVENT_STREAM) => Self::Json,
+            _ => Self::Events,
+        }
+    }
+}
+
+/// Answers a question from what the caller may read.
+pub async fn query<H: Host>(
+    gateway: &Gateway,
+    exchange: &Exchange<H>,
+    incoming: Incoming,
+) -> Result<Reply, Problem> {
+    let claims = authentication::signed_in(gateway, exchange, &incoming.headers).await?;
+    let form = Form::wanted(incoming.headers.accept.as_deref());
+    let authorization = incoming.headers.authorization.clone();
+    let body: ChatQuery = incoming.json(Route::ChatQuery.body_limit()).await?;
+    let normalised = normalise(&body.query)
+        .map_err(|error| Problem::new(ProblemKind::QueryInvalid).with_detail(error.to_string()))?;
+    if body.filters.document_ids.len() > MAX_FILTER_DOCUMENTS {
+        return Err(Problem::new(ProblemKind::QueryInvalid)
+            .with_detail(format!("At most {MAX_FILTER_DOCUMENTS} documents.")));
+    }
+    let question = Question {
+        user_id: claims.sub,
+        authorization: authorization.unwrap_or_default(),
+        asked: body.query,
+        normalised,
+        filters: body.filters,
+    };
+    let found = search::find(exchange, &question).await?;
+    answer::answer(exchange, &question, found, form).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_sent_unless_json_alone_is_asked_for() {
+        let cases = [
+            (None, Form::Events),
+            (Some("*/*"), Form::Events),
+            (Some("text/event-stream"), Form::Events),
+            (Some("text/event-stream, application/json"), Form::Events),
+            (Some("application/json"), Form::Json),
+            (Some("application/json, text/plain, */*"), Form::Json),
+        ];
+        for (accept, expected) in cases {
+            assert_eq!(Form::wanted(accept), expected, "{accept:?}");
+        }
+    }
+}

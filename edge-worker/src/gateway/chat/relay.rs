@@ -1,0 +1,199 @@
+//! A live answer on its way from the origin to the browser, watched as it passes.
+//!
+//! Only whole events are passed on, so that an `error` event can follow at any point. Only an
+//! answer that reached `done` is kept: a stream that was cut looks like one that ended.
+
+use crate::{
+    config::Timeouts,
+    gateway::{cached::Slot, exchange::Exchange},
+    ports::{ByteStream, Host, PortError, Severity},
+};
+use bytes::Bytes;
+use futures_util::{
+    StreamExt,
+    future::{Either, select},
+    stream::{self, LocalBoxStream},
+};
+use rag_core::{
+    answer::{Collector, is_storable},
+    sse::Decoder,
+};
+use shared_types::{
+    cache::StoredAnswer,
+    event::{AnswerEvent, EventError},
+    ids::RequestId,
+    problem::{Problem, ProblemKind},
+};
+use std::{pin::pin, rc::Rc};
+
+/// A comment: proxies see life, clients see nothing.
+const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
+/// The most bytes of one answer; far above what a model may write.
+const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+
+/// An answer under way. Dropping it ends the origin's work on it.
+pub struct Relay<H> {
+    host: Rc<H>,
+    request_id: RequestId,
+    timeouts: Timeouts,
+    body: ByteStream,
+    decoder: Decoder,
+    collector: Collector,
+    /// Where a complete answer is kept.
+    slot: Option<Slot<StoredAnswer>>,
+    /// The bytes of an event that has not ended.
+    unfinished: Vec<u8>,
+    received_bytes: usize,
+    silent_ms: u32,
+    end: Option<Result<StoredAnswer, Problem>>,
+}
+
+impl<H: Host> Relay<H> {
+    /// A relay of `body`, which keeps a complete answer in `slot`.
+    pub fn new(exchange: &Exchange<H>, body: ByteStream, slot: Option<Slot<StoredAnswer>>) -> Self {
+        Self {
+            host: Rc::clone(&exchange.host),
+            request_id: exchange.request_id,
+            timeouts: exchange.config.timeouts,
+            body,
+            decoder: Decoder::new(),
+            collector: Collector::new(),
+            slot,
+            unfinished: Vec::new(),
+            received_bytes: 0,
+            silent_ms: 0,
+            end: None,
+        }
+    }
+
+    /// The events as text: `opening`, then what comes. The last one is `done` or `error`.
+    pub fn into_stream(self, opening: String) -> LocalBoxStream<'static, Bytes> {
+        let opening = stream::once(async { Bytes::from(opening) });
+        let rest = stream::unfold(self, |mut relay| async {
+            let bytes = relay.next().await?;
+            Some((bytes, relay))
+        });
+        opening.chain(rest).boxed_local()
+    }
+
+    /// The whole answer, or the problem that ended it.
+    pub async fn into_answer(mut self) -> Result<StoredAnswer, Problem> {
+        while self.next().await.is_some() {}
+        self.end
+            .unwrap_or_else(|| Err(Problem::new(ProblemKind::Internal)))
+    }
+
+    /// The next whole events, or a sign of life; `None` after the last.
+    async fn next(&mut self) -> Option<Bytes> {
+        while self.end.is_none() {
+            let whole = match self.receive().await {
+                Received::Bytes(bytes) => match self.take(&bytes) {
+                    Ok(whole) => whole,
+                    Err(cause) => return Some(self.interrupt(&cause)),
+                },
+                Received::Silence => {
+                    self.silent_ms += self.timeouts.keep_alive_ms;
+                    if self.silent_ms >= self.timeouts.answer_silence_ms {
+                        let cause = PortError::TimedOut(self.silent_ms);
+                        return Some(self.interrupt(&cause.to_string()));
+                    }
+                    return Some(Bytes::from_static(KEEP_ALIVE));
+                }
+                Received::Broken(error) => return Some(self.interrupt(&error.to_string())),
+                Received::End => return Some(self.interrupt("the stream ended without an end")),
+            };
+            if self.collector.ended() {
+                self.conclude();
+            }
+            if !whole.is_empty() {
+                return Some(whole);
+            }
+        }
+        None
+    }
+
+    async fn receive(&mut self) -> Received {
+        let silence = pin!(self.host.sleep(self.timeouts.keep_alive_ms));
+        match select(self.body.next(), silence).await {
+            Either::Left((Some(Ok(bytes)), _)) => Received::Bytes(bytes),
+            Either::Left((Some(Err(error)), _)) => Received::Broken(error),
+            Either::Left((None, _)) => Received::End,
+            Either::Right(_) => Received::Silence,
+        }
+    }
+
+    /// Reads what came, and returns the events that are whole by now.
+    fn take(&mut self, bytes: &Bytes) -> Result<Bytes, String> {
+        self.silent_ms = 0;
+        self.received_bytes += bytes.len();
+        if self.received_bytes > MAX_ANSWER_BYTES {
+            return Err("the answer is too long".to_owned());
+        }
+        for event in self
+            .decoder
+            .push(bytes)
+            .map_err(|error| error.to_string())?
+        {
+            match AnswerEvent::parse(&event.name, &event.data) {
+                Ok(event) => self.collector.push(event),
+                // A newer origin may say more than this edge knows.
+                Err(EventError::UnknownName(_)) => {}
+                Err(error @ EventError::Data { .. }) => return Err(error.to_string()),
+            }
+        }
+        if self.unfinished.is_empty() && ends_event(bytes) {
+            return Ok(bytes.clone());
+        }
+        self.unfinished.extend_from_slice(bytes);
+        let whole_bytes = (1..=self.unfinished.len())
+            .rev()
+            .find(|end| ends_event(&self.unfinished[..*end]))
+            .unwrap_or(0);
+        let rest = self.unfinished.split_off(whole_bytes);
+        Ok(Bytes::from(std::mem::replace(&mut self.unfinished, rest)))
+    }
+
+    fn conclude(&mut self) {
+        let end = std::mem::take(&mut self.collector).finish();
+        let end = end.unwrap_or_else(|| Err(Problem::new(ProblemKind::AnswerInterrupted)));
+        match &end {
+            Ok(stored) if is_storable(stored) => {
+                if let Some(slot) = self.slot.take() {
+                    slot.fill(&self.host, stored);
+                }
+            }
+            Ok(_) => {}
+            Err(problem) => self.log("answer ended in an error", &problem.type_uri),
+        }
+        self.end = Some(end);
+    }
+
+    /// Ends the answer with an `error` event.
+    fn interrupt(&mut self, cause: &str) -> Bytes {
+        self.log("answer broke off", cause);
+        let problem = Problem::new(ProblemKind::AnswerInterrupted).with_instance(self.request_id);
+        let event = AnswerEvent::Error(problem.clone()).to_sse();
+        self.end = Some(Err(problem));
+        Bytes::from(event)
+    }
+
+    fn log(&self, message: &str, cause: &str) {
+        let fields = [
+            ("request_id", self.request_id.to_string().into()),
+            ("error", cause.into()),
+        ];
+        self.host.log(Severity::Warning, message, &fields);
+    }
+}
+
+enum Received {
+    Bytes(Bytes),
+    Silence,
+    Broken(PortError),
+    End,
+}
+
+/// Whether bytes end with the blank line that ends an event.
+fn ends_event(bytes: &[u8]) -> bool {
+    bytes.ends_with(b"\n\n") || bytes.ends_with(b"\r\n\r\n")
+}

@@ -1,0 +1,238 @@
+//! From a question to the passages that answer it.
+
+use super::{Question, rerank};
+use crate::{
+    gateway::{
+        cached::{Lookup, Slot, look_up},
+        exchange::{Exchange, JSON},
+        upstream::{call_origin, read_json},
+    },
+    ports::{Host, OriginCall},
+};
+use futures_util::future::{Either, select};
+use http::Method;
+use shared_types::{
+    cache::{EmbedKey, ScopeKey, ScopeReading, SearchKey, SearchResults},
+    chat::{CacheOutcome, Degradation},
+    embedding::Embedding,
+    origin::{Passage, RETRIEVE_LIMIT, RetrieveRequest, RetrieveResponse, ScopeVersion},
+    problem::Problem,
+};
+use std::pin::pin;
+
+/// The passages, and how they were come by.
+pub struct Found {
+    /// Best first, at most [`shared_types::origin::ANSWER_PASSAGES`].
+    pub passages: Vec<Passage>,
+    /// What the scope cache gave.
+    pub scope: CacheOutcome,
+    /// What the search cache gave.
+    pub search: CacheOutcome,
+    /// What the embedding cache gave.
+    pub embedding: CacheOutcome,
+    /// What failed on the way, caches aside.
+    pub degraded: Vec<Degradation>,
+}
+
+/// The search cache's word on a question.
+struct Remembered {
+    scope: ScopeVersion,
+    scope_outcome: CacheOutcome,
+    results: Lookup<SearchResults>,
+}
+
+/// The embedding of a question, where there is one.
+struct Embedded {
+    embedding: Option<Embedding>,
+    outcome: CacheOutcome,
+}
+
+/// Finds the passages: remembered ones, or by a search under the caller's own rights.
+///
+/// The embedding is made while scope and search cache are asked. A query without a cached embedding
+/// hardly ever has a cached search (the former lives 24 times as long), so this costs next to no
+/// call of the model for nothing, and a cold question does not wait for one thing after the other.
+pub async fn find<H: Host>(exchange: &Exchange<H>, question: &Question) -> Result<Found, Problem> {
+    let models = format!(
+        "{} {}",
+        exchange.config.embedding_space(),
+        exchange.config.rerank_model
+    );
+    let remembered = pin!(recall(exchange, question, &models));
+    let embedded = pin!(embed(exchange, &question.normalised));
+    let (remembered, embedded) = match select(remembered, embedded).await {
+        Either::Left((remembered, embedded)) => (remembered?, Either::Left(embedded)),
+        Either::Right((embedded, remembered)) => (remembered.await?, Either::Right(embedded)),
+    };
+    let outcome = remembered.results.outcome();
+    if let Lookup::Hit(results) = remembered.results {
+        return Ok(Found {
+            passages: results.passages,
+            scope: remembered.scope_outcome,
+            search: outcome,
+            embedding: CacheOutcome::Skipped,
+            degraded: Vec::new(),
+        });
+    }
+    let embedded = match embedded {
+        Either::Left(unfinished) => unfinished.await,
+        Either::Right(finished) => finished,
+    };
+
+    let mut degraded = Vec::new();
+    if embedded.embedding.is_none() {
+        degraded.push(Degradation::EmbeddingUnavailable);
+    }
+    let candidates = retrieve(exchange, question, embedded.embedding).await?;
+    let ranking = rerank::best(exchange, &question.normalised, candidates).await;
+    if !ranking.is_judged {
+        degraded.push(Degradation::RerankerUnavailable);
+    }
+    let results = SearchResults {
+        passages: ranking.passages,
+    };
+    // What a failure made worse must not stay for an hour.
+    if degraded.is_empty() {
+        let key = SearchKey {
+            scope: &remembered.scope,
+            models: &models,
+            query: &question.normalised,
+            filters: &question.filters,
+        };
+        Slot::of(&key).fill(&exchange.host, &results);
+    }
+    Ok(Found {
+        passages: results.passages,
+        scope: remembered.scope_outcome,
+        search: outcome,
+        embedding: embedded.outcome,
+        degraded,
+    })
+}
+
+async fn recall<H: Host>(
+    exchange: &Exchange<H>,
+    question: &Question,
+    models: &str,
+) -> Result<Remembered, Problem> {
+    let (scope, scope_outcome) = scope_of(exchange, question).await?;
+    let key = SearchKey {
+        scope: &scope,
+        models,
+        query: &question.normalised,
+        filters: &question.filters,
+    };
+    let results = look_up(exchange, &key).await;
+    Ok(Remembered {
+        scope,
+        scope_outcome,
+        results,
+    })
+}
+
+async fn scope_of<H: Host>(
+    exchange: &Exchange<H>,
+    question: &Question,
+) -> Result<(ScopeVersion, CacheOutcome), Problem> {
+    const PATH: &str = "/v1/scope";
+    let key = ScopeKey {
+        user_id: question.user_id,
+    };
+    let looked_up = look_up(exchange, &key).await;
+    let outcome = match looked_up {
+        Lookup::Hit(reading) if reading.is_fresh(exchange.host.now().timestamp()) => {
+            return Ok((reading.scope, CacheOutcome::Hit));
+        }
+        Lookup::Hit(_) | Lookup::Miss => CacheOutcome::Miss,
+        Lookup::Failed => CacheOutcome::Failed,
+    };
+    // The reading is as old as the question about it, not as the answer.
+    let read_at_s = exchange.host.now().timestamp();
+    let limit_ms = exchange.config.timeouts.scope_ms;
+    let scope: ScopeVersion = exchange
+        .stage("origin_scope", async {
+            let reply = call_origin(
+                exchange,
+                limit_ms,
+                OriginCall {
+                    method: Method::GET,
+                    path: PATH,
+                    authorization: Some(&question.authorization),
+                    request_id: exchange.request_id,
+                    accept: JSON,
+                    body: None,
+                },
+            );
+            read_json(exchange, limit_ms, PATH, reply.await?).await
+        })
+        .await?;
+    let reading = ScopeReading { scope, read_at_s };
+    Slot::of(&key).fill(&exchange.host, &reading);
+    Ok((reading.scope, outcome))
+}
+
+async fn embed<H: Host>(exchange: &Exchange<H>, query: &str) -> Embedded {
+    let space = exchange.config.embedding_space();
+    let key = EmbedKey {
+        embedding_model: &space,
+        query,
+    };
+    let looked_up = look_up(exchange, &key).await;
+    let outcome = looked_up.outcome();
+    if let Lookup::Hit(embedding) = looked_up {
+        return Embedded {
+            embedding: Some(embedding),
+            outcome,
+        };
+    }
+    let model = exchange.within(
+        exchange.config.timeouts.embed_ms,
+        exchange.host.embed(query),
+    );
+    let embedding = match exchange.stage("embed_model", model).await {
+        Ok(embedding) => {
+            Slot::of(&key).fill(&exchange.host, &embedding);
+            Some(embedding)
+        }
+        Err(error) => {
+            exchange.warn("embedding service failed, search by words alone", &error);
+            None
+        }
+    };
+    Embedded { embedding, outcome }
+}
+
+async fn retrieve<H: Host>(
+    exchange: &Exchange<H>,
+    question: &Question,
+    embedding: Option<Embedding>,
+) -> Result<Vec<Passage>, Problem> {
+    const PATH: &str = "/v1/retrieve";
+    let request = RetrieveRequest {
+        query: question.normalised.clone(),
+        embedding,
+        embedding_model: exchange.config.embedding_space(),
+        filters: question.filters.clone(),
+    };
+    let limit_ms = exchange.config.timeouts.retrieve_ms;
+    let mut response: RetrieveResponse = exchange
+        .stage("retrieve", async {
+            let reply = call_origin(
+                exchange,
+                limit_ms,
+                OriginCall {
+                    method: Method::POST,
+                    path: PATH,
+                    authorization: Some(&question.authorization),
+                    request_id: exchange.request_id,
+                    accept: JSON,
+                    // Strings, ids and finite numbers always serialise.
+                    body: Some(serde_json::to_vec(&request).unwrap_or_default()),
+                },
+            );
+            read_json(exchange, limit_ms, PATH, reply.await?).await
+        })
+        .await?;
+    response.passages.truncate(RETRIEVE_LIMIT);
+    Ok(response.passages)
+}

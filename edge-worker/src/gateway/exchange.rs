@@ -1,0 +1,233 @@
+//! A request as the gateway sees it, and its reply, independent of the host.
+
+use crate::{
+    config::EdgeConfig,
+    gateway::timing::Timings,
+    ports::{ByteStream, Host, PortError, Severity},
+};
+use bytes::Bytes;
+use futures_util::{
+    StreamExt,
+    future::{Either, select},
+};
+use http::{
+    HeaderMap, HeaderValue, Method, StatusCode,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use shared_types::{
+    ids::RequestId,
+    problem::{PROBLEM_JSON, Problem, ProblemKind},
+};
+use std::{
+    cell::{Cell, RefCell},
+    pin::pin,
+    rc::Rc,
+};
+
+/// The media type of most bodies.
+pub const JSON: &str = "application/json";
+
+/// The headers that the gateway reads. Fields rather than a map: each costs a call out of wasm.
+#[derive(Clone, Debug, Default)]
+pub struct IncomingHeaders {
+    /// `Accept`.
+    pub accept: Option<String>,
+    /// `Authorization`.
+    pub authorization: Option<String>,
+    /// `Origin`.
+    pub origin: Option<String>,
+    /// [`shared_types::headers::EDGE_TOKEN`].
+    pub edge_token: Option<String>,
+    /// `CF-Connecting-IP`: written by Cloudflare, so it can be relied on.
+    pub client_address: Option<String>,
+    /// `Content-Length`, where it is a number.
+    pub content_length: Option<usize>,
+}
+
+/// A request.
+pub struct Incoming {
+    /// The method.
+    pub method: Method,
+    /// The path, without query.
+    pub path: String,
+    /// The headers.
+    pub headers: IncomingHeaders,
+    /// The body, not read yet.
+    pub body: ByteStream,
+}
+
+/// What a reply carries.
+pub enum ReplyBody {
+    /// Nothing.
+    Empty,
+    /// Bytes, at once.
+    Whole(Vec<u8>),
+    /// Bytes as they come. The stream can't fail: whatever goes wrong is part of what it says.
+    Stream(futures_util::stream::LocalBoxStream<'static, Bytes>),
+}
+
+/// A reply.
+pub type Reply = http::Response<ReplyBody>;
+
+/// One request's surroundings.
+pub struct Exchange<H> {
+    /// The outside world.
+    pub host: Rc<H>,
+    /// The configuration.
+    pub config: Rc<EdgeConfig>,
+    /// The request's id.
+    pub request_id: RequestId,
+    /// How long each stage took.
+    pub timings: Timings,
+    /// Whether something of ours failed on the way, for the completion line.
+    pub degraded: Cell<bool>,
+    /// What a flow adds to the completion line.
+    pub notes: RefCell<Vec<(&'static str, Value)>>,
+}
+
+impl<H: Host> Exchange<H> {
+    /// Waits for `work`, but not for longer than `limit_ms`.
+    pub async fn within<T>(
+        &self,
+        limit_ms: u32,
+        work: impl Future<Output = Result<T, PortError>>,
+    ) -> Result<T, PortError> {
+        let limit = pin!(self.host.sleep(limit_ms));
+        match select(pin!(work), limit).await {
+            Either::Left((result, _)) => result,
+            Either::Right(_) => Err(PortError::TimedOut(limit_ms)),
+        }
+    }
+
+    /// Waits for one stage and notes how long it took.
+    pub async fn stage<T>(&self, name: &'static str, work: impl Future<Output = T>) -> T {
+        let started = self.host.now();
+        let result = work.await;
+        let took = self.host.now() - started;
+        self.timings.add(name, took);
+        result
+    }
+
+    /// Logs that something outside failed.
+    pub fn warn(&self, message: &str, error: &PortError) {
+        self.degraded.set(true);
+        self.host.log(
+            Severity::Warning,
+            message,
+            &[
+                ("request_id", self.request_id.to_string().into()),
+                ("error", error.to_string().into()),
+            ],
+        );
+    }
+
+    /// Logs a failure and turns it into what the caller is told.
+    pub fn fail(&self, kind: ProblemKind, message: &str, error: &PortError) -> Problem {
+        self.warn(message, error);
+        Problem::new(kind)
+    }
+}
+
+/// Reads a body of at most `limit` bytes.
+pub async fn read_body(mut body: ByteStream, limit: usize) -> Result<Vec<u8>, ReadError> {
+    let mut bytes = Vec::new();
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(ReadError::Broken)?;
+        if bytes.len() + piece.len() > limit {
+            return Err(ReadError::TooLarge);
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes)
+}
+
+/// Why a body was not read to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Above the limit.
+    #[error("the body is too large")]
+    TooLarge,
+    /// The connection broke.
+    #[error("the body broke off")]
+    Broken(#[source] PortError),
+}
+
+impl Incoming {
+    /// Reads the body as JSON of at most `limit` bytes.
+    pub async fn json<T: DeserializeOwned>(self, limit: usize) -> Result<T, Problem> {
+        if self
+            .headers
+            .content_length
+            .is_some_and(|length| length > limit)
+        {
+            return Err(too_large(limit));
+        }
+        let bytes = match read_body(self.body, limit).await {
+            Ok(bytes) => bytes,
+            Err(ReadError::TooLarge) => return Err(too_large(limit)),
+            Err(ReadError::Broken(_)) => return Err(Problem::new(ProblemKind::BodyInvalid)),
+        };
+        // The reader's message says where and what, and quotes at most the offending field name.
+        serde_json::from_slice(&bytes)
+            .map_err(|error| Problem::new(ProblemKind::BodyInvalid).with_detail(error.to_string()))
+    }
+}
+
+fn too_large(limit: usize) -> Problem {
+    Problem::new(ProblemKind::BodyTooLarge).with_detail(format!("At most {limit} bytes."))
+}
+
+/// A reply without body.
+#[must_use]
+pub fn empty(status: StatusCode) -> Reply {
+    let mut reply = Reply::new(ReplyBody::Empty);
+    *reply.status_mut() = status;
+    reply
+}
+
+/// A reply with a body of a type.
+#[must_use]
+pub fn whole(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Reply {
+    let mut reply = Reply::new(ReplyBody::Whole(body));
+    *reply.status_mut() = status;
+    reply
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    reply
+}
+
+/// A JSON reply.
+#[must_use]
+pub fn json(status: StatusCode, value: &impl Serialize) -> Reply {
+    // Our own wire types have string keys and finite numbers: they always serialise.
+    whole(status, JSON, serde_json::to_vec(value).unwrap_or_default())
+}
+
+/// A problem as a reply.
+#[must_use]
+pub fn refusal(problem: &Problem) -> Reply {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut reply = json(status, problem);
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+    if let Some(seconds) = problem.retry_after_s {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    reply
+}
+
+/// Sets a header, unless its value is none that a header can have.
+pub fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+/// A millisecond count as a JSON number for logs, to a tenth.
+#[must_use]
+pub fn log_ms(duration: chrono::TimeDelta) -> Value {
+    let tenths = duration.num_microseconds().unwrap_or(i64::MAX) / 100;
+    (tenths as f64 / 10.0).into()
+}

@@ -1,0 +1,157 @@
+//! The flows of the edge, written once over [`crate::ports`]: nothing in here knows Cloudflare.
+
+mod auth_proxy;
+mod authentication;
+mod cached;
+pub mod chat;
+mod documents;
+pub mod exchange;
+mod health;
+pub mod keys;
+pub mod protection;
+mod scopes;
+pub mod timing;
+mod upstream;
+
+use crate::{
+    config::EdgeConfig,
+    ports::{Host, Severity},
+    router::{Match, Route, route},
+};
+use exchange::{Exchange, Incoming, Reply, log_ms, refusal, set};
+use http::{Method, header::ALLOW};
+use keys::KeyRing;
+use shared_types::{
+    headers::{REQUEST_ID, SERVER_TIMING},
+    ids::RequestId,
+    problem::{Problem, ProblemKind},
+};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+use timing::Timings;
+
+/// What outlives a request: the configuration, and the sign-in service's keys.
+#[derive(Debug)]
+pub struct Gateway {
+    config: Rc<EdgeConfig>,
+    keys: KeyRing,
+}
+
+impl Gateway {
+    /// A gateway that knows no keys yet.
+    #[must_use]
+    pub fn new(config: EdgeConfig) -> Self {
+        Self {
+            config: Rc::new(config),
+            keys: KeyRing::default(),
+        }
+    }
+
+    /// Answers a request. Every failure is a reply with a problem, and every reply carries the
+    /// request's id, the stages' durations, and the headers that browsers need.
+    pub async fn handle<H: Host>(
+        &self,
+        host: Rc<H>,
+        request_id: RequestId,
+        incoming: Incoming,
+    ) -> Reply {
+        let started = host.now();
+        let exchange = Exchange {
+            host,
+            config: Rc::clone(&self.config),
+            request_id,
+            timings: Timings::default(),
+            degraded: Cell::new(false),
+            notes: RefCell::default(),
+        };
+        let method = incoming.method.clone();
+        let origin = incoming.headers.origin.clone();
+        let (template, mut reply) = self.dispatch(&exchange, incoming).await;
+
+        let headers = reply.headers_mut();
+        set(headers, REQUEST_ID, &request_id.to_string());
+        let timings = exchange.timings.header();
+        if !timings.is_empty() {
+            set(headers, SERVER_TIMING, &timings);
+        }
+        protection::protect(headers, origin.as_deref(), &self.config.allowed_origins);
+        let status = reply.status().as_u16();
+        let severity = if status >= 500 {
+            Severity::Error
+        } else {
+            Severity::Info
+        };
+        let mut fields = vec![
+            ("request_id", request_id.to_string().into()),
+            ("method", method.as_str().into()),
+            ("route", template.into()),
+            ("status", status.into()),
+            ("degraded", exchange.degraded.get().into()),
+            ("duration_ms", log_ms(exchange.host.now() - started)),
+            ("stages", timings.into()),
+        ];
+        fields.append(&mut exchange.notes.borrow_mut());
+        exchange.host.log(severity, "request answered", &fields);
+        reply
+    }
+
+    async fn dispatch<H: Host>(
+        &self,
+        exchange: &Exchange<H>,
+        incoming: Incoming,
+    ) -> (&'static str, Reply) {
+        if incoming.method == Method::OPTIONS {
+            let origin = incoming.headers.origin.as_deref();
+            let allowed = &self.config.allowed_origins;
+            return ("preflight", protection::preflight(origin, allowed));
+        }
+        let found = match route(&incoming.method, &incoming.path) {
+            Match::Found(found) => found,
+            Match::WrongMethod(allow) => {
+                let mut reply = problem(exchange, Problem::new(ProblemKind::MethodNotAllowed));
+                set(reply.headers_mut(), ALLOW.as_str(), allow);
+                return ("none", reply);
+            }
+            Match::NotFound => {
+                return (
+                    "none",
+                    problem(exchange, Problem::new(ProblemKind::NotFound)),
+                );
+            }
+        };
+        let reply = self.answer(exchange, found, incoming).await;
+        (
+            found.template(),
+            reply.unwrap_or_else(|refused| problem(exchange, refused)),
+        )
+    }
+
+    async fn answer<H: Host>(
+        &self,
+        exchange: &Exchange<H>,
+        found: Route,
+        incoming: Incoming,
+    ) -> Result<Reply, Problem> {
+        match found {
+            Route::ChatQuery => chat::query(self, exchange, incoming).await,
+            Route::Health => Ok(health::report(exchange).await),
+            Route::Register | Route::Login | Route::Refresh => {
+                auth_proxy::session(exchange, found, incoming).await
+            }
+            Route::Logout | Route::Me => auth_proxy::account(self, exchange, found, incoming).await,
+            Route::CreateDocument
+            | Route::ListDocuments
+            | Route::GetDocument(_)
+            | Route::ConfirmDocument(_) => {
+                documents::forward(self, exchange, found, incoming).await
+            }
+            Route::InvalidateScopes => scopes::invalidate(exchange, incoming).await,
+        }
+    }
+}
+
+fn problem<H>(exchange: &Exchange<H>, problem: Problem) -> Reply {
+    refusal(&problem.with_instance(exchange.request_id))
+}

@@ -1,0 +1,54 @@
+//! What every reply says to browsers: who may read it, and how it must be treated.
+
+use crate::gateway::exchange::{Reply, empty, set};
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+const METHODS: &str = "GET, POST, OPTIONS";
+const REQUEST_HEADERS: &str = "authorization, content-type";
+const EXPOSED_HEADERS: &str = "location, retry-after, server-timing, x-request-id";
+const PREFLIGHT_LIFE_S: &str = "7200";
+
+/// The answer to a preflight request. One from a foreign origin gets no permission.
+#[must_use]
+pub fn preflight(origin: Option<&str>, allowed: &[String]) -> Reply {
+    let mut reply = empty(StatusCode::NO_CONTENT);
+    if is_allowed(origin, allowed) {
+        let headers = reply.headers_mut();
+        set(headers, "access-control-allow-methods", METHODS);
+        set(headers, "access-control-allow-headers", REQUEST_HEADERS);
+        set(headers, "access-control-max-age", PREFLIGHT_LIFE_S);
+    }
+    reply
+}
+
+/// Adds the CORS headers for a request from `origin`, and the security headers.
+pub fn protect(headers: &mut HeaderMap, origin: Option<&str>, allowed: &[String]) {
+    // The reply differs by origin, whether or not this one is allowed.
+    set(headers, "vary", "Origin");
+    if let Some(origin) = origin.filter(|_| is_allowed(origin, allowed)) {
+        set(headers, "access-control-allow-origin", origin);
+        set(headers, "access-control-expose-headers", EXPOSED_HEADERS);
+        set(headers, "timing-allow-origin", origin);
+    }
+    for (name, value) in [
+        // Replies are personal, and our own caches are keyed by what their reader may see.
+        ("cache-control", "no-store"),
+        (
+            "content-security-policy",
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
+        ("cross-origin-resource-policy", "same-origin"),
+        ("referrer-policy", "no-referrer"),
+        (
+            "strict-transport-security",
+            "max-age=63072000; includeSubDomains",
+        ),
+        ("x-content-type-options", "nosniff"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}
+
+fn is_allowed(origin: Option<&str>, allowed: &[String]) -> bool {
+    origin.is_some_and(|origin| allowed.iter().any(|candidate| candidate == origin))
+}

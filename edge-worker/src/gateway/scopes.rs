@@ -1,0 +1,60 @@
+//! `POST /internal/scope/invalidate`
+
+use crate::{
+    gateway::exchange::{Exchange, Incoming, Reply, empty},
+    ports::{Host, Layer, PortError},
+    router::Route,
+};
+use futures_util::{StreamExt, stream};
+use http::StatusCode;
+use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
+use shared_types::{
+    cache::{CacheKey, ScopeKey},
+    origin::InvalidateScopes,
+    problem::{Problem, ProblemKind},
+};
+
+/// The most people in one call: Workers KV allows 1,000 operations an invocation.
+const MAX_PEOPLE: usize = 1_000;
+/// Deletions at a time; more than six connections would wait for each other anyway.
+const AT_ONCE: usize = 6;
+
+/// Forgets what people may read, so that the next question of each asks the origin anew.
+/// 204 when all are forgotten; a failure asks the caller to come again.
+pub async fn invalidate<H: Host>(
+    exchange: &Exchange<H>,
+    incoming: Incoming,
+) -> Result<Reply, Problem> {
+    let expected = exchange.config.edge_token.expose_secret();
+    if !is_same(incoming.headers.edge_token.as_deref(), expected) {
+        return Err(Problem::new(ProblemKind::Forbidden));
+    }
+    let limit = Route::InvalidateScopes.body_limit();
+    let request: InvalidateScopes = incoming.json(limit).await?;
+    if request.user_ids.len() > MAX_PEOPLE {
+        return Err(Problem::new(ProblemKind::BodyInvalid)
+            .with_detail(format!("At most {MAX_PEOPLE} people.")));
+    }
+    let failures: Vec<PortError> = stream::iter(request.user_ids)
+        .map(|user_id| async move {
+            let key = ScopeKey { user_id }.text();
+            exchange.host.delete(Layer::Scope, &key).await.err()
+        })
+        .buffer_unordered(AT_ONCE)
+        .filter_map(|failure| async { failure })
+        .collect()
+        .await;
+    match failures.first() {
+        None => Ok(empty(StatusCode::NO_CONTENT)),
+        Some(error) => {
+            let message = "scopes not forgotten";
+            Err(exchange.fail(ProblemKind::StorageUnavailable, message, error))
+        }
+    }
+}
+
+/// Compares digests, so that the time taken says nothing about where two secrets differ.
+fn is_same(given: Option<&str>, expected: &str) -> bool {
+    given.is_some_and(|given| Sha256::digest(given) == Sha256::digest(expected))
+}

@@ -1,0 +1,88 @@
+//! Replies of the origin: relayed where they are meant for the caller, replaced where they are not.
+
+use crate::{
+    gateway::exchange::{Exchange, read_body},
+    ports::{Host, OriginCall, PortError, Upstream},
+};
+use serde::de::DeserializeOwned;
+use shared_types::problem::{PROBLEM_JSON, Problem, ProblemKind};
+
+/// The largest reply that is read into memory.
+pub const MAX_REPLY_BYTES: usize = 4 * 1024 * 1024;
+
+/// Calls the origin and waits for the head of its reply. A refusal comes back as its problem.
+pub async fn call_origin<H: Host>(
+    exchange: &Exchange<H>,
+    limit_ms: u32,
+    call: OriginCall<'_>,
+) -> Result<Upstream, Problem> {
+    let path = call.path.to_owned();
+    let reply = exchange.within(limit_ms, exchange.host.call(call)).await;
+    let reply = reply.map_err(|error| unavailable(exchange, &path, &error))?;
+    if let Some(header) = &reply.server_timing {
+        exchange.timings.add_from_origin(header);
+    }
+    if (200..300).contains(&reply.status) {
+        Ok(reply)
+    } else {
+        Err(problem_of(exchange, limit_ms, &path, reply).await)
+    }
+}
+
+/// Reads a reply as JSON.
+pub async fn read_json<H: Host, T: DeserializeOwned>(
+    exchange: &Exchange<H>,
+    limit_ms: u32,
+    path: &str,
+    reply: Upstream,
+) -> Result<T, Problem> {
+    let bytes = read_bytes(exchange, limit_ms, reply)
+        .await
+        .map_err(|error| unavailable(exchange, path, &error))?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| unavailable(exchange, path, &PortError::Failed(error.to_string())))
+}
+
+/// Reads a reply to its end.
+pub async fn read_bytes<H: Host>(
+    exchange: &Exchange<H>,
+    limit_ms: u32,
+    reply: Upstream,
+) -> Result<Vec<u8>, PortError> {
+    exchange
+        .within(limit_ms, async {
+            read_body(reply.body, MAX_REPLY_BYTES)
+                .await
+                .map_err(|error| PortError::Failed(error.to_string()))
+        })
+        .await
+}
+
+async fn problem_of<H: Host>(
+    exchange: &Exchange<H>,
+    limit_ms: u32,
+    path: &str,
+    reply: Upstream,
+) -> Problem {
+    let status = reply.status;
+    let is_problem = reply
+        .content_type
+        .as_deref()
+        .is_some_and(|content_type| content_type.starts_with(PROBLEM_JSON));
+    if is_problem
+        && let Ok(bytes) = read_bytes(exchange, limit_ms, reply).await
+        && let Ok(problem) = serde_json::from_slice::<Problem>(&bytes)
+        // Between edge and origin only: the caller did nothing wrong.
+        && !problem.is(ProblemKind::NotFromEdge)
+        && problem.status == status
+    {
+        return problem;
+    }
+    let error = PortError::Failed(format!("status {status}"));
+    unavailable(exchange, path, &error)
+}
+
+fn unavailable<H: Host>(exchange: &Exchange<H>, path: &str, error: &PortError) -> Problem {
+    let message = format!("origin failed at {path}");
+    exchange.fail(ProblemKind::OriginUnavailable, &message, error)
+}

@@ -1,0 +1,266 @@
+//! The endpoints around the question: sign-in, documents, health, and what every reply carries.
+
+use crate::support::{
+    Edge, Failure,
+    library::{ANNA, Library},
+    request,
+};
+use edge_worker::ports::Allowance;
+use http::Method;
+use serde_json::json;
+use shared_types::problem::ProblemKind;
+use uuid::Uuid;
+
+fn edge() -> Edge {
+    Edge::new(Library::of_two_teachers())
+}
+
+const CREDENTIALS: &str = r#"{"email":"anna@example.org","password":"correct horse"}"#;
+
+#[tokio::test]
+async fn signing_in_is_supabases_reply_under_our_path() {
+    let cases = [
+        ("/api/auth/register", CREDENTIALS, "/signup"),
+        ("/api/auth/login", CREDENTIALS, "/token?grant_type=password"),
+        (
+            "/api/auth/refresh",
+            r#"{"refresh_token":"r-1"}"#,
+            "/token?grant_type=refresh_token",
+        ),
+    ];
+    for (path, body, forwarded) in cases {
+        let edge = edge();
+        *edge.world.auth_reply.borrow_mut() = (200, r#"{"access_token":"t"}"#.to_owned());
+        let reply = edge.send(request(Method::POST, path, body)).await;
+        assert_eq!(
+            (reply.status, reply.body.as_str()),
+            (200, r#"{"access_token":"t"}"#)
+        );
+        assert_eq!(
+            *edge.world.auth_calls.borrow(),
+            [(forwarded.to_owned(), body.to_owned())]
+        );
+        let counted = edge.world.counted.borrow();
+        assert_eq!(*counted, [(Allowance::Address, "203.0.113.9".to_owned())]);
+    }
+}
+
+#[tokio::test]
+async fn refusals_of_the_sign_in_service_become_problems_of_ours() {
+    let refusal = |code: &str| json!({"code": 400, "error_code": code, "msg": "m"}).to_string();
+    let cases = [
+        (
+            "login",
+            400,
+            refusal("invalid_credentials"),
+            ProblemKind::SignInRefused,
+        ),
+        (
+            "login",
+            400,
+            r#"{"error":"invalid_grant"}"#.into(),
+            ProblemKind::SignInRefused,
+        ),
+        (
+            "login",
+            400,
+            refusal("email_not_confirmed"),
+            ProblemKind::SignInRefused,
+        ),
+        (
+            "login",
+            429,
+            refusal("over_request_rate_limit"),
+            ProblemKind::RateLimited,
+        ),
+        ("login", 500, "<html>".into(), ProblemKind::AuthUnavailable),
+        ("login", 302, String::new(), ProblemKind::AuthUnavailable),
+        (
+            "register",
+            422,
+            refusal("user_already_exists"),
+            ProblemKind::Conflict,
+        ),
+        (
+            "register",
+            422,
+            refusal("weak_password"),
+            ProblemKind::BodyInvalid,
+        ),
+    ];
+    for (action, status, body, kind) in cases {
+        let edge = edge();
+        *edge.world.auth_reply.borrow_mut() = (status, body.clone());
+        let path = format!("/api/auth/{action}");
+        let refused = edge.send(request(Method::POST, &path, CREDENTIALS)).await;
+        assert!(
+            refused.problem().is(kind),
+            "{action} {status} {body}: {}",
+            refused.body
+        );
+        assert_eq!(refused.status, kind.status());
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_service_that_is_down_is_said_to_be_down() {
+    for failure in [Failure::Fails, Failure::Stalls] {
+        let edge = edge();
+        edge.break_(|faults| faults.auth = Some(failure));
+        let refused = edge
+            .send(request(Method::POST, "/api/auth/login", CREDENTIALS))
+            .await;
+        assert!(refused.problem().is(ProblemKind::AuthUnavailable));
+        let log = edge.world.logged.borrow().join("\n");
+        assert!(!log.contains("anna@") && !log.contains("horse"), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn passwords_are_counted_before_they_are_tried() {
+    let edge = edge();
+    edge.break_(|faults| faults.used_up.push(Allowance::Address));
+    let refused = edge
+        .send(request(Method::POST, "/api/auth/login", CREDENTIALS))
+        .await;
+    assert_eq!(refused.status, 429);
+    assert!(edge.calls().is_empty());
+}
+
+#[tokio::test]
+async fn an_account_is_for_its_bearer() {
+    let edge = edge();
+    *edge.world.auth_reply.borrow_mut() = (204, String::new());
+    let logout = edge.signed_in(ANNA, Method::POST, "/api/auth/logout", "");
+    assert_eq!(edge.send(logout).await.status, 204);
+
+    *edge.world.auth_reply.borrow_mut() = (200, r#"{"id":"a"}"#.to_owned());
+    let me = edge.signed_in(ANNA, Method::GET, "/api/auth/me", "");
+    assert_eq!(edge.send(me).await.body, r#"{"id":"a"}"#);
+
+    *edge.world.auth_reply.borrow_mut() = (403, r#"{"error_code":"session_not_found"}"#.to_owned());
+    let me = edge.signed_in(ANNA, Method::GET, "/api/auth/me", "");
+    assert!(edge.send(me).await.problem().is(ProblemKind::TokenInvalid));
+
+    let nobody = request(Method::GET, "/api/auth/me", "");
+    assert!(
+        edge.send(nobody)
+            .await
+            .problem()
+            .is(ProblemKind::TokenMissing)
+    );
+}
+
+#[tokio::test]
+async fn documents_are_the_origins_matter() {
+    let edge = edge();
+    let announced = json!({
+        "title": "Scales", "file_name": "scales.pdf", "size_bytes": 9,
+        "sha256": "00", "visibility": "private"
+    });
+    let create = edge.signed_in(ANNA, Method::POST, "/api/documents", &announced.to_string());
+    let created: serde_json::Value = serde_json::from_str(&edge.send(create).await.body).unwrap();
+    assert_eq!(created["echo"], announced);
+
+    let id = Uuid::from_u128(7);
+    let confirm = format!("/api/documents/{id}/confirm");
+    let reply = edge
+        .send(edge.signed_in(ANNA, Method::POST, &confirm, ""))
+        .await;
+    assert_eq!(
+        reply.body,
+        format!(r#"{{"path":"/v1/documents/{id}/confirm"}}"#)
+    );
+    assert!(
+        reply.headers["server-timing"]
+            .to_str()
+            .unwrap()
+            .contains("origin_sql;dur=2.5")
+    );
+
+    let nobody = request(Method::GET, "/api/documents", "");
+    assert!(
+        edge.send(nobody)
+            .await
+            .problem()
+            .is(ProblemKind::TokenMissing)
+    );
+    let large = edge.signed_in(ANNA, Method::POST, "/api/documents", &" ".repeat(65 * 1024));
+    assert!(
+        edge.send(large)
+            .await
+            .problem()
+            .is(ProblemKind::BodyTooLarge)
+    );
+}
+
+#[tokio::test]
+async fn health_tells_whether_the_origin_is_reached() {
+    let edge = edge();
+    let health = || request(Method::GET, "/api/health", "");
+    assert!(edge.send(health()).await.body.contains(r#""status":"ok""#));
+    for failure in [Failure::Fails, Failure::Stalls] {
+        edge.break_(|faults| faults.origin("/api/health", failure));
+        let reply = edge.send(health()).await;
+        assert_eq!(reply.status, 200);
+        assert!(reply.body.contains(r#""status":"degraded""#));
+    }
+}
+
+#[tokio::test]
+async fn paths_and_methods_that_do_not_exist_are_problems() {
+    let edge = edge();
+    let missing = edge.send(request(Method::GET, "/api/nothing", "")).await;
+    assert!(missing.problem().is(ProblemKind::NotFound));
+    let wrong = edge
+        .send(request(Method::DELETE, "/api/documents", ""))
+        .await;
+    assert!(wrong.problem().is(ProblemKind::MethodNotAllowed));
+    assert_eq!(wrong.headers["allow"], "GET, POST");
+}
+
+#[tokio::test]
+async fn browsers_may_call_from_our_own_pages_only() {
+    let edge = edge();
+    for (origin, is_ours) in [
+        ("https://app.example", true),
+        ("https://app.example.evil", false),
+    ] {
+        let mut preflight = request(Method::OPTIONS, "/api/chat/query", "");
+        preflight.headers.origin = Some(origin.to_owned());
+        let reply = edge.send(preflight).await;
+        assert_eq!(reply.status, 204);
+        assert_eq!(
+            reply.headers.contains_key("access-control-allow-methods"),
+            is_ours
+        );
+
+        let mut missing = request(Method::GET, "/api/nothing", "");
+        missing.headers.origin = Some(origin.to_owned());
+        let reply = edge.send(missing).await;
+        let allowed = reply.headers.get("access-control-allow-origin");
+        assert_eq!(
+            allowed.map(|value| value == origin),
+            is_ours.then_some(true)
+        );
+        assert_eq!(reply.headers["vary"], "Origin");
+    }
+}
+
+#[tokio::test]
+async fn every_reply_is_private_and_inert() {
+    let edge = edge();
+    for reply in [
+        edge.ask(ANNA, "scales?").await,
+        edge.send(request(Method::GET, "/", "")).await,
+    ] {
+        assert_eq!(reply.headers["cache-control"], "no-store");
+        assert_eq!(reply.headers["x-content-type-options"], "nosniff");
+        assert!(reply.headers.contains_key("x-request-id"));
+    }
+    let log = edge.world.logged.borrow().join("\n");
+    assert!(
+        !log.contains("scales"),
+        "a question is personal data: {log}"
+    );
+}

@@ -1,0 +1,15 @@
+//! The flows of the edge, told as stories, over a world in memory.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "tests may, and the lint does not know helpers of integration tests as tests"
+)]
+
+mod chat;
+mod endpoints;
+mod failures;
+mod privacy;
+mod stream;
+mod support;
+mod tokens;
+mod wrangler;

@@ -1,0 +1,128 @@
+//! Passages, and who may read which.
+
+use sha2::{Digest, Sha256};
+use shared_types::{
+    chat::{Citation, FinishReason, Usage},
+    event::{AnswerEvent, Delta, Done},
+    ids::{ChunkId, DocumentId},
+    origin::{AnswerRequest, Passage, ScopeVersion, Scoring},
+};
+use std::{cell::RefCell, collections::BTreeMap};
+use uuid::Uuid;
+
+/// A student of the first teacher.
+pub const ANNA: Uuid = Uuid::from_u128(0xA);
+/// A student of the second teacher.
+pub const BEN: Uuid = Uuid::from_u128(0xB);
+/// Another student of the first teacher.
+pub const CARA: Uuid = Uuid::from_u128(0xC);
+
+/// Passages by reader, in the order of fusion.
+#[derive(Default)]
+pub struct Library {
+    shelves: RefCell<BTreeMap<Uuid, Vec<Passage>>>,
+}
+
+impl Library {
+    /// Two teachers' private handbooks and a public method: Anna and Cara read the first teacher's
+    /// handbook, Ben the second's.
+    pub fn of_two_teachers() -> Self {
+        let public: Vec<Passage> = (1..=4)
+            .map(|n| passage(n, "Keep the wrist level."))
+            .collect();
+        let first = passage(101, "First teacher: practise scales at 60.");
+        let second = passage(201, "Second teacher: practise scales at 90.");
+        let library = Self::default();
+        for (person, private) in [(ANNA, &first), (CARA, &first), (BEN, &second)] {
+            let mut shelf = public.clone();
+            shelf.push(private.clone());
+            library.shelves.borrow_mut().insert(person, shelf);
+        }
+        library
+    }
+
+    /// Clears somebody's shelf.
+    pub fn clear(&self, person: Uuid) {
+        self.shelves.borrow_mut().remove(&person);
+    }
+
+    /// What somebody may read.
+    pub fn readable(&self, person: Uuid) -> Vec<Passage> {
+        self.shelves
+            .borrow()
+            .get(&person)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// A digest of what somebody may read.
+    pub fn scope(&self, person: Uuid) -> ScopeVersion {
+        let mut hash = Sha256::new();
+        for passage in self.readable(person) {
+            hash.update(passage.chunk_id.0.as_bytes());
+        }
+        ScopeVersion {
+            scope_version: hex::encode(hash.finalize()),
+        }
+    }
+
+    /// The answer that the model writes for somebody: it quotes every passage it is given.
+    /// Panics where a passage is not theirs to read.
+    pub fn answer(&self, person: Uuid, request: &AnswerRequest) -> Vec<AnswerEvent> {
+        let readable = self.readable(person);
+        let mut events = Vec::new();
+        for (index, chosen) in request.passages.iter().enumerate() {
+            let found = readable
+                .iter()
+                .find(|passage| passage.chunk_id == chosen.chunk_id);
+            let passage = found.expect("the edge asked for a passage that the caller can't read");
+            events.push(AnswerEvent::Delta(Delta {
+                text: format!("{} ", passage.content),
+            }));
+            events.push(AnswerEvent::Citation(Citation {
+                marker: index as u32 + 1,
+                chunk_id: passage.chunk_id,
+                document_id: passage.document_id,
+                document_title: passage.document_title.clone(),
+                page: passage.page_start,
+                quote: passage.content.clone(),
+            }));
+        }
+        if events.is_empty() {
+            events.push(AnswerEvent::Delta(Delta {
+                text: "Your library does not cover this.".to_owned(),
+            }));
+        }
+        events.push(AnswerEvent::Done(Done {
+            finish_reason: FinishReason::Complete,
+            confidence: 0.8,
+            usage: Usage {
+                input_tokens: 900,
+                output_tokens: 40,
+            },
+            model_first_token_ms: Some(410.0),
+            model_total_ms: Some(900.0),
+        }));
+        events
+    }
+}
+
+/// A passage with a number.
+pub fn passage(number: u128, content: &str) -> Passage {
+    let content = format!("{content} ({number})");
+    let hash = Sha256::digest(&content);
+    Passage {
+        chunk_id: ChunkId(Uuid::from_u128(number)),
+        document_id: DocumentId(Uuid::from_u128(number / 100)),
+        document_title: format!("Document {}", number / 100),
+        page_start: 3,
+        page_end: 4,
+        section: Some("Scales".to_owned()),
+        content_sha256: hex::encode(hash),
+        content,
+        scoring: Scoring {
+            fused_score: 1.0 / (60.0 + number as f64),
+            ..Scoring::default()
+        },
+    }
+}

@@ -1,0 +1,291 @@
+//! The world as the gateway's host.
+
+use super::{EDGE_TOKEN, Failure, StreamFault, World};
+use base64ct::{Base64UrlUnpadded, Encoding};
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use edge_worker::ports::{
+    Allowance, AuthCall, AuthProvider, Background, ByteStream, Cache, Clock, Embedder, Layer, Log,
+    Origin, OriginCall, PortError, RateLimiter, Reranker, Severity, SignatureVerifier, Upstream,
+};
+use futures_util::{
+    StreamExt,
+    future::{self, LocalBoxFuture},
+    stream,
+};
+use rag_core::{
+    jwks::Jwk,
+    token::{UnverifiedToken, verify::verify},
+};
+use serde_json::Value;
+use shared_types::{
+    embedding::{DIMENSIONS, Embedding},
+    event::AnswerEvent,
+    origin::{AnswerRequest, RetrieveRequest, RetrieveResponse},
+    workers_ai::RerankScore,
+};
+use std::{future::poll_fn, task::Poll};
+use uuid::Uuid;
+
+async fn suffer(failure: Option<Failure>) -> Result<(), PortError> {
+    match failure {
+        None => Ok(()),
+        Some(Failure::Fails) => Err(PortError::Failed("broken by the test".to_owned())),
+        Some(Failure::Stalls) => future::pending().await,
+    }
+}
+
+impl World {
+    fn note(&self, call: impl Into<String>) {
+        self.calls.borrow_mut().push(call.into());
+    }
+
+    fn now_s(&self) -> i64 {
+        self.now_ms.get() / 1_000
+    }
+}
+
+impl Cache for World {
+    async fn get(&self, layer: Layer, key: &str) -> Result<Option<Vec<u8>>, PortError> {
+        let failure = self.faults.borrow().caches;
+        suffer(failure).await?;
+        let cached = self.cached.borrow();
+        let found = cached.get(&(layer, key.to_owned()));
+        Ok(found
+            .filter(|(_, ends_s)| self.now_s() < *ends_s)
+            .map(|(value, _)| value.clone()))
+    }
+
+    async fn put(
+        &self,
+        layer: Layer,
+        key: &str,
+        value: Vec<u8>,
+        ttl_s: u32,
+    ) -> Result<(), PortError> {
+        assert!(ttl_s >= 60 && key.len() <= 512, "Workers KV refuses this");
+        // A write that stalls ends with its invocation.
+        if self.faults.borrow().caches.is_some() {
+            return Err(PortError::Failed("broken by the test".to_owned()));
+        }
+        let ends_s = self.now_s() + i64::from(ttl_s);
+        let key = (layer, key.to_owned());
+        self.cached.borrow_mut().insert(key, (value, ends_s));
+        Ok(())
+    }
+
+    async fn delete(&self, layer: Layer, key: &str) -> Result<(), PortError> {
+        let failure = self.faults.borrow().caches;
+        suffer(failure).await?;
+        self.cached.borrow_mut().remove(&(layer, key.to_owned()));
+        Ok(())
+    }
+}
+
+impl Embedder for World {
+    async fn embed(&self, query: &str) -> Result<Embedding, PortError> {
+        self.note("embed");
+        let failure = self.faults.borrow().embedder;
+        suffer(failure).await?;
+        let component = query.len() as f32;
+        Ok(Embedding::new(vec![component; DIMENSIONS]).unwrap())
+    }
+}
+
+impl Reranker for World {
+    async fn rerank(
+        &self,
+        _: &str,
+        texts: &[&str],
+        top: usize,
+    ) -> Result<Vec<RerankScore>, PortError> {
+        self.note("rerank");
+        let failure = self.faults.borrow().reranker;
+        suffer(failure).await?;
+        // The later in fusion, the better: so that the reranker's word is seen to count.
+        let scores = (0..texts.len()).rev().map(|id| RerankScore {
+            id,
+            score: id as f64,
+        });
+        Ok(scores.take(top).collect())
+    }
+}
+
+impl Origin for World {
+    async fn call(&self, call: OriginCall<'_>) -> Result<Upstream, PortError> {
+        let route = call.path.to_owned();
+        self.note(route.clone());
+        let failure = self.faults.borrow().origin.get(&*route).copied();
+        suffer(failure).await?;
+        let refusal = self.faults.borrow().refusal.get(&*route).cloned();
+        if let Some(problem) = refusal {
+            let body = serde_json::to_string(&problem).unwrap();
+            return Ok(upstream(problem.status, "application/problem+json", &body));
+        }
+        let body = call.body.unwrap_or_default();
+        let reply = match &*route {
+            "/api/health" => "{}".to_owned(),
+            "/v1/scope" => {
+                let scope = self.library.scope(bearer(call.authorization));
+                serde_json::to_string(&scope).unwrap()
+            }
+            "/v1/retrieve" => {
+                let request: RetrieveRequest = serde_json::from_slice(&body).unwrap();
+                assert_eq!(request.embedding_model, "encoder#cls");
+                self.note(if request.embedding.is_some() {
+                    "searched by vector and words"
+                } else {
+                    "searched by words"
+                });
+                let passages = self.library.readable(bearer(call.authorization));
+                serde_json::to_string(&RetrieveResponse { passages }).unwrap()
+            }
+            "/v1/answer" => {
+                let request: AnswerRequest = serde_json::from_slice(&body).unwrap();
+                let events = self.library.answer(bearer(call.authorization), &request);
+                return Ok(self.stream(&events));
+            }
+            "/v1/documents" => format!("{{\"echo\":{}}}", String::from_utf8(body).unwrap()),
+            path if path.starts_with("/v1/documents/") => format!("{{\"path\":\"{path}\"}}"),
+            other => panic!("the origin has no {other}"),
+        };
+        let mut reply = upstream(200, "application/json", &reply);
+        reply.server_timing = Some("sql;dur=2.5".to_owned());
+        Ok(reply)
+    }
+}
+
+impl World {
+    fn stream(&self, events: &[AnswerEvent]) -> Upstream {
+        let text: String = events.iter().map(AnswerEvent::to_sse).collect();
+        let beginning = |bytes: usize| pieces(&text[..bytes]);
+        let mut reply = upstream(200, "text/event-stream", "");
+        let fault = self.faults.borrow().stream.clone();
+        reply.body = match fault {
+            None => pieces(&text),
+            Some(StreamFault::EndsAfter(bytes)) => beginning(bytes),
+            Some(StreamFault::BreaksAfter(bytes)) => {
+                let error = PortError::Failed("connection reset".to_owned());
+                let broken = stream::once(async { Err(error) });
+                beginning(bytes).chain(broken).boxed_local()
+            }
+            Some(StreamFault::SilentAfter(bytes)) => {
+                beginning(bytes).chain(stream::pending()).boxed_local()
+            }
+            Some(StreamFault::ErrorEvent(problem)) => {
+                pieces(&(events[0].to_sse() + &AnswerEvent::Error(problem).to_sse()))
+            }
+            Some(StreamFault::Garbage) => {
+                pieces(&(events[0].to_sse() + "event: delta\ndata: {\"te\n\n" + &text))
+            }
+        };
+        reply
+    }
+}
+
+/// A body in pieces that respect nothing, not even characters.
+fn pieces(text: &str) -> ByteStream {
+    let pieces: Vec<_> = text
+        .as_bytes()
+        .chunks(7)
+        .map(|piece| Ok(Bytes::copy_from_slice(piece)))
+        .collect();
+    stream::iter(pieces).boxed_local()
+}
+
+fn upstream(status: u16, content_type: &str, body: &str) -> Upstream {
+    Upstream {
+        status,
+        content_type: Some(content_type.to_owned()),
+        location: None,
+        retry_after: None,
+        server_timing: None,
+        body: pieces(body),
+    }
+}
+
+fn bearer(authorization: Option<&str>) -> Uuid {
+    let token = authorization
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .unwrap();
+    let claims = Base64UrlUnpadded::decode_vec(token.split('.').nth(1).unwrap()).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    claims["sub"].as_str().unwrap().parse().unwrap()
+}
+
+impl AuthProvider for World {
+    async fn call_auth(&self, call: AuthCall<'_>) -> Result<Upstream, PortError> {
+        let failure = self.faults.borrow().auth;
+        if call.path == "/.well-known/jwks.json" {
+            self.note("jwks");
+            suffer(failure).await?;
+            let jwks = serde_json::to_string(&self.issuer.borrow().jwks).unwrap();
+            return Ok(upstream(200, "application/json", &jwks));
+        }
+        self.note(format!("auth {}", call.path));
+        suffer(failure).await?;
+        let body = String::from_utf8(call.body.unwrap_or_default()).unwrap();
+        self.auth_calls
+            .borrow_mut()
+            .push((call.path.to_owned(), body));
+        let (status, reply) = self.auth_reply.borrow().clone();
+        Ok(upstream(status, "application/json", &reply))
+    }
+}
+
+impl SignatureVerifier for World {
+    async fn verify(&self, key: &Jwk, token: &UnverifiedToken<'_>) -> Result<bool, PortError> {
+        Ok(verify(key, token).is_ok())
+    }
+}
+
+impl RateLimiter for World {
+    async fn allow(&self, allowance: Allowance, key: &str) -> Result<bool, PortError> {
+        self.counted.borrow_mut().push((allowance, key.to_owned()));
+        let failure = self.faults.borrow().limiter;
+        suffer(failure).await?;
+        Ok(!self.faults.borrow().used_up.contains(&allowance))
+    }
+}
+
+impl Clock for World {
+    fn now(&self) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(self.now_ms.get()).unwrap()
+    }
+
+    /// Ends after as many turns as milliseconds: whatever makes progress at all is faster.
+    async fn sleep(&self, duration_ms: u32) {
+        let mut turns = duration_ms;
+        poll_fn(|context| {
+            if turns == 0 {
+                return Poll::Ready(());
+            }
+            turns -= 1;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+        self.now_ms.set(self.now_ms.get() + i64::from(duration_ms));
+    }
+}
+
+impl Background for World {
+    fn spawn(&self, work: LocalBoxFuture<'static, ()>) {
+        self.background.borrow_mut().push(work);
+    }
+}
+
+impl Log for World {
+    fn log(&self, severity: Severity, message: &str, fields: &[(&str, Value)]) {
+        let fields: Vec<String> = fields
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let line = format!("{severity:?} {message} {}", fields.join(" "));
+        assert!(
+            !line.contains(EDGE_TOKEN) && !line.contains("Bearer"),
+            "a secret in the log: {line}"
+        );
+        self.logged.borrow_mut().push(line);
+    }
+}

@@ -1,0 +1,163 @@
+// The built Worker in workerd, over its real bindings: what the native tests can't see.
+
+import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
+import { once } from "node:events";
+import { after, before, beforeEach, test } from "node:test";
+import { start } from "./testing/edge.mjs";
+import { ANNA, BEN, DELTA, DONE, Services } from "./testing/services.mjs";
+
+let services, edge;
+let question = 0;
+
+before(async () => {
+  services = await new Services().start();
+  edge = await start(...services.options());
+});
+after(async () => {
+  await edge?.stop();
+  services?.stop();
+});
+beforeEach(() => {
+  services.calls = [];
+  services.answer = (response) => response.end(DELTA + DONE);
+});
+
+const fresh = () => `Question ${++question}?`;
+
+function ask(query, { person = ANNA, accept = "text/event-stream", token, signal } = {}) {
+  return fetch(`${edge.url}/api/chat/query`, {
+    method: "POST",
+    headers: { accept, "content-type": "application/json", authorization: `Bearer ${token ?? services.token(person)}` },
+    body: JSON.stringify({ query }),
+    signal,
+  });
+}
+
+/** Waits for what happens after a response. */
+async function until(condition) {
+  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
+const metaOf = (text) => JSON.parse(/^event: meta\ndata: (.*)\n/.exec(text)[1]);
+
+test("a question is answered, and the second time out of KV alone", async () => {
+  const query = fresh();
+  const cold = await ask(query);
+  assert.equal(cold.status, 200);
+  assert.equal(cold.headers.get("content-type"), "text/event-stream");
+  const text = await cold.text();
+  assert.deepEqual(metaOf(text).cache, { scope: "miss", search: "miss", embedding: "miss", answer: "miss" });
+  assert.ok(text.endsWith(DELTA + DONE), text);
+  assert.deepEqual([...services.calls].sort(), ["/v1/answer", "/v1/retrieve", "/v1/scope", "@local/all-mpnet-base-v2", "@local/reranker"]);
+
+  await until(async () => metaOf(await (await ask(query)).text()).cache.answer === "hit");
+  services.calls = [];
+  const warm = await ask(query);
+  const warmText = await warm.text();
+  assert.deepEqual(metaOf(warmText).cache, { scope: "hit", search: "hit", embedding: "skipped", answer: "hit" });
+  assert.ok(warmText.endsWith(DELTA + DONE), warmText);
+  assert.deepEqual(services.calls, []);
+  assert.match(warm.headers.get("server-timing"), /scope;dur=[\d.]+;desc="hit"/);
+
+  const json = await (await ask(query, { accept: "application/json" })).json();
+  assert.equal(json.answer, "Keep the wrist level — always.");
+  assert.deepEqual(json.sources, metaOf(warmText).sources);
+});
+
+test("another reader gets nothing out of the caches", async () => {
+  const query = fresh();
+  await (await ask(query)).text();
+  const text = await (await ask(query, { person: BEN })).text();
+  assert.ok(!text.includes(`For ${ANNA}`), text);
+  assert.equal(metaOf(text).cache.search, "miss");
+});
+
+test("WebCrypto lets in both kinds of signature and no other", async () => {
+  for (const algorithm of ["RS256", "ES256"]) {
+    const { privateKey } = algorithm === "RS256" ? generateKeyPairSync("rsa", { modulusLength: 2048 }) : generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const good = await ask(fresh(), { token: services.token(ANNA, algorithm) });
+    assert.equal(good.status, 200, await good.text());
+    const forged = await ask(fresh(), { token: services.token(ANNA, algorithm, {}, privateKey) });
+    assert.equal((await forged.json()).type, "urn:etude:problem:token-invalid");
+    const stale = await ask(fresh(), { token: services.token(ANNA, algorithm, { exp: 1 }) });
+    assert.equal((await stale.json()).type, "urn:etude:problem:token-expired");
+  }
+});
+
+test("words arrive while the model is still writing", async () => {
+  let finish;
+  services.answer = (response) => {
+    response.write(DELTA);
+    finish = () => response.end(DONE);
+  };
+  const reader = (await ask(fresh())).body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  while (!text.includes(DELTA)) text += (await reader.read()).value;
+  finish();
+  for (let piece; (piece = await reader.read()), !piece.done; ) text += piece.value;
+  assert.ok(text.endsWith(DELTA + DONE), text);
+});
+
+test("an answer that is cut ends in an error and is made anew", async () => {
+  for (const cut of [(response) => response.end(DELTA), (response) => response.write(DELTA + "event: del", () => response.destroy())]) {
+    services.answer = cut;
+    const query = fresh();
+    const text = await (await ask(query)).text();
+    assert.match(text, /event: error\ndata: \{"type":"urn:etude:problem:answer-interrupted".*\n\n$/);
+    services.answer = (response) => response.end(DELTA + DONE);
+    assert.equal(metaOf(await (await ask(query)).text()).cache.answer, "miss");
+  }
+});
+
+test("when the reader leaves, the origin is told", async () => {
+  let closed;
+  services.answer = (response) => {
+    response.write(DELTA);
+    closed = once(response, "close");
+  };
+  const leaving = new AbortController();
+  const reply = await ask(fresh(), { signal: leaving.signal });
+  await reply.body.getReader().read();
+  leaving.abort();
+  await closed;
+});
+
+test("no reply holds bytes of another, however many are under way", async () => {
+  const paths = ["/api/health", "/api/nothing", "/api/auth/me", "/nowhere"];
+  const replies = Array.from({ length: 200 }, async (_, i) => {
+    const reply = await fetch(edge.url + paths[i % paths.length]);
+    const body = await reply.json();
+    if (body.instance) assert.equal(body.instance, reply.headers.get("x-request-id"));
+  });
+  await Promise.all(replies);
+});
+
+test("without its origin the edge says so, and goes on", async () => {
+  const other = await start(...services.options(), "--var", "ORIGIN_URL=http://127.0.0.1:1");
+  try {
+    const reply = await fetch(`${other.url}/api/chat/query`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${services.token(ANNA)}` },
+      body: JSON.stringify({ query: "scales?" }),
+    });
+    assert.equal(reply.status, 503);
+    assert.equal((await reply.json()).type, "urn:etude:problem:origin-unavailable");
+    assert.equal((await (await fetch(`${other.url}/api/health`)).json()).status, "degraded");
+  } finally {
+    await other.stop();
+  }
+});
+
+test("production's allowance ends with a Retry-After", async () => {
+  const production = await start(...services.options(), "--env", "production");
+  try {
+    const me = () => fetch(`${production.url}/api/auth/me`, { headers: { authorization: `Bearer ${services.token(ANNA)}` } });
+    const statuses = [];
+    for (let i = 0; i < 61; i++) statuses.push((await me()).status);
+    assert.equal(statuses.filter((status) => status === 429).length, 1);
+    assert.equal((await me()).headers.get("retry-after"), "60");
+  } finally {
+    await production.stop();
+  }
+});
