@@ -1,1 +1,18 @@
-//! See docs/ARCHITECTURE.md.
+//! Makes uploaded PDFs searchable: extract, chunk, embed, store.
+//!
+//! A [`worker::Worker`] claims jobs from the queue in Postgres; each runs through [`job::run`]. The file is
+//! read by a child process ([`extract`]), since uploads are hostile until proven otherwise. Every job may
+//! be done twice: its passages are replaced in one transaction at its end, and nothing is written before.
+
+pub mod config;
+pub mod document;
+pub mod edge;
+pub mod embedder;
+pub mod extract;
+pub mod failure;
+pub mod job;
+pub mod layout;
+pub mod object_store;
+pub mod telemetry;
+pub mod tokens;
+pub mod worker;

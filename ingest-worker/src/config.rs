@@ -1,0 +1,233 @@
+//! Settings, read once at start from the environment.
+
+use crate::extract::{Extractor, Limits};
+use secrecy::SecretString;
+use std::{path::PathBuf, time::Duration};
+use thiserror::Error;
+use url::Url;
+
+/// A setting that is missing or can't be read.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// Not set, or empty.
+    #[error("{0} is not set")]
+    Missing(&'static str),
+    /// Set to something else than it must be.
+    #[error("{name} is not {expected}")]
+    Invalid {
+        /// The variable.
+        name: &'static str,
+        /// What it must be.
+        expected: &'static str,
+    },
+}
+
+/// Object storage.
+#[derive(Clone, Debug)]
+pub struct R2Config {
+    /// `R2_ENDPOINT`.
+    pub endpoint: Url,
+    /// `R2_REGION`, by default `auto`.
+    pub region: String,
+    /// `R2_LIBRARY_BUCKET`, by default `piano-knowledge`.
+    pub library_bucket: String,
+    /// `R2_ACCESS_KEY_ID`.
+    pub access_key_id: String,
+    /// `R2_SECRET_ACCESS_KEY`.
+    pub secret_access_key: SecretString,
+}
+
+/// The embedding service.
+#[derive(Clone, Debug)]
+pub struct EmbeddingConfig {
+    /// `CLOUDFLARE_API_BASE`, by default Cloudflare's.
+    pub api_base: Url,
+    /// `CLOUDFLARE_ACCOUNT_ID`.
+    pub account_id: String,
+    /// `CLOUDFLARE_API_TOKEN`.
+    pub api_token: SecretString,
+    /// `EMBEDDING_MODEL`, by default `@cf/baai/bge-base-en-v1.5`.
+    pub model: String,
+    /// The first wait between two tries; it doubles from there.
+    pub retry_delay: Duration,
+}
+
+/// The edge.
+#[derive(Clone, Debug)]
+pub struct EdgeConfig {
+    /// `EDGE_URL`.
+    pub url: Url,
+    /// `EDGE_TOKEN`.
+    pub token: SecretString,
+}
+
+/// When the worker does what.
+#[derive(Clone, Copy, Debug)]
+pub struct Rhythm {
+    /// How long a claimed job is the worker's own without a heartbeat.
+    pub lease: Duration,
+    /// How often the lease is renewed.
+    pub heartbeat: Duration,
+    /// How often the queue is looked at without being woken up.
+    pub sweep: Duration,
+    /// How long one job may take.
+    pub job: Duration,
+    /// The wait before a second attempt; it triples for the third.
+    pub retry: Duration,
+    /// How long running jobs may go on after the worker was told to stop.
+    pub drain: Duration,
+}
+
+impl Default for Rhythm {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_mins(1),
+            heartbeat: Duration::from_secs(15),
+            sweep: Duration::from_secs(5),
+            job: Duration::from_mins(10),
+            retry: Duration::from_secs(10),
+            drain: Duration::from_secs(20),
+        }
+    }
+}
+
+/// All of `ingest-worker run`.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `DATABASE_URL`, with the role `etude_ingest`.
+    pub database_url: SecretString,
+    /// Object storage.
+    pub r2: R2Config,
+    /// The embedding service.
+    pub embedding: EmbeddingConfig,
+    /// The edge.
+    pub edge: EdgeConfig,
+    /// `TOKENIZER_FILE`: the encoder's `tokenizer.json`.
+    pub tokenizer_file: PathBuf,
+    /// How PDFs are read; `PDFIUM_LIBRARY` is the path of `libpdfium.so`.
+    pub extractor: Extractor,
+    /// `INGEST_CONCURRENCY`: documents at a time, by default 5.
+    pub concurrency: usize,
+    /// When what is done.
+    pub rhythm: Rhythm,
+}
+
+impl Config {
+    /// Reads the environment through `variable`; fails with the name of the first bad variable.
+    ///
+    /// `program` is the executable with the `extract` subcommand.
+    pub fn read(
+        variable: impl Fn(&str) -> Option<String>,
+        program: PathBuf,
+    ) -> Result<Self, ConfigError> {
+        let environment = Environment(&variable);
+        Ok(Self {
+            database_url: environment.secret("DATABASE_URL")?,
+            r2: R2Config {
+                endpoint: environment.url("R2_ENDPOINT", None)?,
+                region: environment.text("R2_REGION", Some("auto"))?,
+                library_bucket: environment.text("R2_LIBRARY_BUCKET", Some("piano-knowledge"))?,
+                access_key_id: environment.text("R2_ACCESS_KEY_ID", None)?,
+                secret_access_key: environment.secret("R2_SECRET_ACCESS_KEY")?,
+            },
+            embedding: EmbeddingConfig {
+                api_base: environment.url(
+                    "CLOUDFLARE_API_BASE",
+                    Some("https://api.cloudflare.com/client/v4"),
+                )?,
+                account_id: environment.text("CLOUDFLARE_ACCOUNT_ID", None)?,
+                api_token: environment.secret("CLOUDFLARE_API_TOKEN")?,
+                model: environment.text("EMBEDDING_MODEL", Some("@cf/baai/bge-base-en-v1.5"))?,
+                retry_delay: Duration::from_millis(500),
+            },
+            edge: EdgeConfig {
+                url: environment.url("EDGE_URL", None)?,
+                token: environment.secret("EDGE_TOKEN")?,
+            },
+            tokenizer_file: environment.text("TOKENIZER_FILE", None)?.into(),
+            extractor: Extractor {
+                program,
+                library: environment.text("PDFIUM_LIBRARY", None)?.into(),
+                limits: Limits::default(),
+                deadline: Duration::from_mins(5),
+            },
+            concurrency: environment
+                .text("INGEST_CONCURRENCY", Some("5"))?
+                .parse()
+                .ok()
+                .filter(|jobs| (1..=64).contains(jobs))
+                .ok_or(ConfigError::Invalid {
+                    name: "INGEST_CONCURRENCY",
+                    expected: "a number from 1 to 64",
+                })?,
+            rhythm: Rhythm::default(),
+        })
+    }
+}
+
+struct Environment<'a>(&'a dyn Fn(&str) -> Option<String>);
+
+impl Environment<'_> {
+    fn text(&self, name: &'static str, default: Option<&str>) -> Result<String, ConfigError> {
+        (self.0)(name)
+            .filter(|value| !value.is_empty())
+            .or_else(|| default.map(str::to_owned))
+            .ok_or(ConfigError::Missing(name))
+    }
+
+    fn secret(&self, name: &'static str) -> Result<SecretString, ConfigError> {
+        Ok(self.text(name, None)?.into())
+    }
+
+    fn url(&self, name: &'static str, default: Option<&str>) -> Result<Url, ConfigError> {
+        let url = self.text(name, default)?;
+        Url::parse(&url)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https"))
+            .ok_or(ConfigError::Invalid {
+                name,
+                expected: "an http or https URL",
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complete(name: &str) -> Option<String> {
+        let value = match name {
+            "R2_ENDPOINT" | "EDGE_URL" => "http://127.0.0.1:1",
+            "R2_REGION"
+            | "R2_LIBRARY_BUCKET"
+            | "CLOUDFLARE_API_BASE"
+            | "EMBEDDING_MODEL"
+            | "INGEST_CONCURRENCY" => return None,
+            _ => "x",
+        };
+        Some(value.to_owned())
+    }
+
+    #[test]
+    fn what_is_not_set_has_the_production_value() {
+        let config = Config::read(complete, "ingest-worker".into()).unwrap();
+        assert_eq!(config.embedding.model, "@cf/baai/bge-base-en-v1.5");
+        assert_eq!(config.concurrency, 5);
+    }
+
+    #[test]
+    fn a_bad_variable_is_named() {
+        let missing = |name: &str| complete(name).filter(|_| name != "PDFIUM_LIBRARY");
+        let error = Config::read(missing, "w".into()).unwrap_err();
+        assert_eq!(error.to_string(), "PDFIUM_LIBRARY is not set");
+        let none_at_once = |name: &str| match name {
+            "INGEST_CONCURRENCY" => Some("0".into()),
+            name => complete(name),
+        };
+        let error = Config::read(none_at_once, "w".into()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "INGEST_CONCURRENCY is not a number from 1 to 64"
+        );
+    }
+}

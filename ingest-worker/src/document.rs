@@ -1,0 +1,154 @@
+//! One document on its way from a file to searchable passages.
+
+use crate::{
+    config::Config,
+    edge::Edge,
+    embedder::{BATCH, Embedder},
+    extract::{ExtractError, Extractor},
+    failure::{JobError, Part, Rejection},
+    layout::{self, RawPage},
+    object_store::{FetchError, ObjectStore},
+    tokens::TokenCounter,
+};
+use rag_core::chunking::{Chunk, ChunkConfig, chunk};
+use shared_types::documents::IngestStage;
+use std::sync::Arc;
+use storage::jobs::{EmbeddedChunk, Job};
+use tokio::sync::watch;
+
+/// How far a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// What is being done.
+    pub stage: IngestStage,
+    /// Units done.
+    pub done: u32,
+    /// Units in all; 0 while unknown.
+    pub total: u32,
+}
+
+/// What a document's file was made into.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Passages {
+    /// Pages of the file.
+    pub page_count: u32,
+    /// All passages with their vectors, in order; at least one.
+    pub chunks: Vec<EmbeddedChunk>,
+}
+
+/// Everything that a job needs but the queue.
+#[derive(Debug)]
+pub struct Pipeline {
+    /// Where files are.
+    pub store: ObjectStore,
+    /// Reads PDFs.
+    pub extractor: Extractor,
+    /// Counts the encoder's tokens.
+    pub tokens: Arc<TokenCounter>,
+    /// Makes vectors.
+    pub embedder: Embedder,
+    /// Is told when a document became searchable.
+    pub edge: Edge,
+}
+
+impl Pipeline {
+    /// Reads the tokenizer and prepares the clients; connects to nothing.
+    pub fn new(config: &Config) -> anyhow::Result<Self> {
+        Ok(Self {
+            store: ObjectStore::new(&config.r2)?,
+            extractor: config.extractor.clone(),
+            tokens: Arc::new(TokenCounter::from_file(&config.tokenizer_file)?),
+            embedder: Embedder::new(&config.embedding)?,
+            edge: Edge::new(&config.edge)?,
+        })
+    }
+
+    /// Fetches, reads, cuts and embeds a document. Changes nothing outside this process.
+    pub async fn read(
+        &self,
+        job: &Job,
+        progress: &watch::Sender<Progress>,
+    ) -> Result<Passages, JobError> {
+        let pages = self.extract(job, progress).await?;
+        let page_count = pages.len() as u32;
+        tell(progress, IngestStage::Chunking, 0, 0);
+        let chunks = self.chunk(pages).await?;
+        let chunks = self.embed(chunks, progress).await?;
+        Ok(Passages { page_count, chunks })
+    }
+
+    async fn extract(
+        &self,
+        job: &Job,
+        progress: &watch::Sender<Progress>,
+    ) -> Result<Vec<RawPage>, JobError> {
+        tell(progress, IngestStage::Extracting, 0, 0);
+        let key = object_key(job);
+        let file = match self.store.fetch(&key, job.size_bytes, &job.sha256).await {
+            Ok(file) => file,
+            Err(FetchError::Rejected(rejection)) => return Err(rejection.into()),
+            Err(error) => return Err(JobError::failed(Part::Files, error)),
+        };
+        let pages = self.extractor.extract(&file, |done, total| {
+            tell(progress, IngestStage::Extracting, done, total);
+        });
+        match pages.await {
+            Ok(pages) if pages.is_empty() => Err(Rejection::NoPages.into()),
+            Ok(pages) => Ok(pages),
+            Err(ExtractError::Rejected(rejection)) => Err(rejection.into()),
+            Err(error) => Err(JobError::failed(Part::Extraction, error)),
+        }
+    }
+
+    /// Off the async threads: a large document takes seconds of computing.
+    async fn chunk(&self, pages: Vec<RawPage>) -> Result<Vec<Chunk>, JobError> {
+        let tokens = Arc::clone(&self.tokens);
+        let chunks = tokio::task::spawn_blocking(move || {
+            let pages = layout::read(pages);
+            chunk(&pages, &ChunkConfig::default(), &|text| tokens.count(text))
+        });
+        let chunks = chunks
+            .await
+            .map_err(|error| JobError::failed(Part::Extraction, error))?;
+        if chunks.is_empty() {
+            return Err(Rejection::NoText.into());
+        }
+        Ok(chunks)
+    }
+
+    async fn embed(
+        &self,
+        chunks: Vec<Chunk>,
+        progress: &watch::Sender<Progress>,
+    ) -> Result<Vec<EmbeddedChunk>, JobError> {
+        let total = chunks.len() as u32;
+        let mut embeddings = Vec::with_capacity(chunks.len());
+        for batch in chunks.chunks(BATCH) {
+            tell(
+                progress,
+                IngestStage::Embedding,
+                embeddings.len() as u32,
+                total,
+            );
+            let texts: Vec<String> = batch.iter().map(|chunk| chunk.content.clone()).collect();
+            let vectors = self.embedder.embed(&texts).await;
+            embeddings.extend(vectors.map_err(|error| JobError::failed(Part::Embedding, error))?);
+        }
+        tell(progress, IngestStage::Storing, 0, total);
+        Ok(chunks
+            .into_iter()
+            .zip(embeddings)
+            .map(|(chunk, embedding)| EmbeddedChunk { chunk, embedding })
+            .collect())
+    }
+}
+
+/// Where a confirmed document's file is, in the library's bucket.
+#[must_use]
+pub fn object_key(job: &Job) -> String {
+    format!("teachers/{}/{}/original.pdf", job.owner_id, job.document_id)
+}
+
+fn tell(progress: &watch::Sender<Progress>, stage: IngestStage, done: u32, total: u32) {
+    progress.send_replace(Progress { stage, done, total });
+}

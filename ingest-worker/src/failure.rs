@@ -1,0 +1,165 @@
+//! Why a document can't become searchable, for its owner and for the queue.
+
+use crate::extract::Refusal;
+use std::fmt;
+use thiserror::Error;
+
+/// A fault of the file: another try would end the same way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Rejection {
+    /// No bytes at all.
+    #[error("This file is empty. Check that it opens on your computer, then upload it again.")]
+    Empty,
+    /// Another kind of file.
+    #[error(
+        "This file is not a PDF. Export it as a PDF from the program it was made with and upload that."
+    )]
+    NotAPdf,
+    /// Only opens with a password.
+    #[error("This PDF is protected by a password. Save a copy without a password and upload that.")]
+    Encrypted,
+    /// Cut off, or broken in another way.
+    #[error(
+        "This PDF is damaged or incomplete. Open it on your computer, save or print it as a new PDF and upload that."
+    )]
+    Damaged,
+    /// A document without pages.
+    #[error("This PDF has no pages. Export it again and upload that.")]
+    NoPages,
+    /// Pages without text, as a scanner makes them.
+    #[error(
+        "This PDF has no text in it; it is probably a scan. Run text recognition (OCR) on it and upload the result."
+    )]
+    NoText,
+    /// More than 2,000 pages.
+    #[error("This PDF has more than 2,000 pages. Split it and upload the parts one by one.")]
+    TooManyPages,
+    /// More text than a document may have.
+    #[error(
+        "This PDF holds more text than one document may have. Split it and upload the parts one by one."
+    )]
+    TooMuchText,
+    /// It took more memory or processor time than a file may take.
+    #[error(
+        "This PDF is too complex to be read within our limits. Save it as a new, simpler PDF, or split it, and upload that."
+    )]
+    TooComplex,
+    /// The stored file is not what was announced.
+    #[error("The file arrived incomplete. Upload it again.")]
+    Mismatch,
+}
+
+impl From<Refusal> for Rejection {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Empty => Self::Empty,
+            Refusal::NotAPdf => Self::NotAPdf,
+            Refusal::Encrypted => Self::Encrypted,
+            Refusal::Damaged => Self::Damaged,
+            Refusal::TooManyPages => Self::TooManyPages,
+        }
+    }
+}
+
+/// The part of the system that did not do its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Object storage.
+    Files,
+    /// The process that reads PDFs.
+    Extraction,
+    /// The embedding service.
+    Embedding,
+    /// The database.
+    Database,
+    /// The clock: the whole took too long.
+    Time,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Files => "file storage did not answer or no longer has the file",
+            Self::Extraction => "the process that reads PDFs was interrupted",
+            Self::Embedding => "the embedding service did not answer",
+            Self::Database => "the database did not answer",
+            Self::Time => "it took longer than ten minutes",
+        })
+    }
+}
+
+/// Why a job ended without a searchable document.
+#[derive(Debug, Error)]
+pub enum JobError {
+    /// At once and for good.
+    #[error("the document was rejected")]
+    Rejected(#[from] Rejection),
+    /// To be tried again.
+    #[error("{part}")]
+    Failed {
+        /// Where.
+        part: Part,
+        /// Why.
+        source: anyhow::Error,
+    },
+    /// Another worker has the job now.
+    #[error("the lease on the job was lost")]
+    LeaseLost,
+}
+
+impl JobError {
+    /// A failure of ours, to be tried again.
+    pub fn failed(part: Part, source: impl Into<anyhow::Error>) -> Self {
+        Self::Failed {
+            part,
+            source: source.into(),
+        }
+    }
+
+    /// Why, in words for the document's owner; it says what to do.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Rejected(rejection) => rejection.to_string(),
+            Self::Failed { part, .. } => format!(
+                "This is not your file's fault: {part}. We tried several times. Upload it again later."
+            ),
+            Self::LeaseLost => "Another worker took over.".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rejection_says_what_to_do() {
+        let rejections = [
+            Rejection::Empty,
+            Rejection::NotAPdf,
+            Rejection::Encrypted,
+            Rejection::Damaged,
+            Rejection::NoPages,
+            Rejection::NoText,
+            Rejection::TooManyPages,
+            Rejection::TooMuchText,
+            Rejection::TooComplex,
+            Rejection::Mismatch,
+        ];
+        for rejection in rejections {
+            let reason = JobError::from(rejection).reason();
+            assert!(reason.to_lowercase().contains("upload"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_fault_of_ours_is_not_blamed_on_the_file() {
+        let error = JobError::failed(Part::Embedding, anyhow::anyhow!("503"));
+        assert_eq!(
+            error.reason(),
+            "This is not your file's fault: the embedding service did not answer. We tried several times. \
+             Upload it again later."
+        );
+    }
+}

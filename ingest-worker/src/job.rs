@@ -1,0 +1,176 @@
+//! One claimed job: the work, its lease and its end.
+
+use crate::{
+    config::Rhythm,
+    document::{Pipeline, Progress},
+    failure::{JobError, Part},
+};
+use shared_types::documents::IngestStage;
+use std::time::Duration;
+use storage::{
+    PgPool,
+    jobs::{self, Failure, Job, Lease, Processed},
+    people,
+};
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval, sleep},
+};
+
+/// How often progress is written at most.
+const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+
+/// Does a job to its end: the document is searchable, waits for another try, or has failed with a reason.
+///
+/// Dropping the future leaves the job to whoever claims it after the lease; nothing is half done.
+#[tracing::instrument(
+    name = "job",
+    skip_all,
+    fields(document_id = %job.document_id, attempt = job.attempt)
+)]
+pub async fn run(pool: &PgPool, pipeline: &Pipeline, rhythm: &Rhythm, job: &Job) {
+    let outcome = tokio::select! {
+        outcome = work(pool, pipeline, job, rhythm) => outcome,
+        () = sleep(rhythm.job) => {
+            Err(JobError::failed(Part::Time, anyhow::anyhow!("longer than {:?}", rhythm.job)))
+        }
+    };
+    match outcome {
+        Ok(Done { pages, chunks }) => {
+            tracing::info!(pages, chunks, "document is searchable");
+            announce(pool, pipeline, job).await;
+        }
+        Err(JobError::LeaseLost) => tracing::warn!("job was lost to another worker"),
+        Err(error) => give_up(pool, job, &error, rhythm).await,
+    }
+}
+
+struct Done {
+    pages: u32,
+    chunks: usize,
+}
+
+async fn work(
+    pool: &PgPool,
+    pipeline: &Pipeline,
+    job: &Job,
+    rhythm: &Rhythm,
+) -> Result<Done, JobError> {
+    let (progress, watched) = watch::channel(Progress {
+        stage: IngestStage::Extracting,
+        done: 0,
+        total: 0,
+    });
+    let passages = tokio::select! {
+        passages = pipeline.read(job, &progress) => passages?,
+        () = keep(pool, &job.lease, watched.clone(), rhythm) => return Err(JobError::LeaseLost),
+    };
+    let processed = Processed {
+        page_count: passages.page_count,
+        embedding_model: &pipeline.embedder.model_and_pooling(),
+        chunks: &passages.chunks,
+    };
+    // Not raced with the loss of the lease: the transaction itself holds and checks it, and cutting it
+    // off after its commit would look like a failure.
+    let stored = *watched.borrow();
+    note(pool, &job.lease, stored).await;
+    match jobs::complete(pool, &job.lease, &processed).await {
+        Ok(()) => Ok(Done {
+            pages: passages.page_count,
+            chunks: passages.chunks.len(),
+        }),
+        Err(storage::Error::LeaseLost) => Err(JobError::LeaseLost),
+        Err(error) => Err(JobError::failed(Part::Database, error)),
+    }
+}
+
+/// Renews the lease and writes progress; returns when the lease is lost.
+async fn keep(
+    pool: &PgPool,
+    lease: &Lease,
+    mut watched: watch::Receiver<Progress>,
+    rhythm: &Rhythm,
+) {
+    let mut beats = interval(rhythm.heartbeat);
+    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut writes = interval(PROGRESS_EVERY);
+    writes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let held = tokio::select! {
+            _ = beats.tick() => jobs::heartbeat(pool, lease, rhythm.lease).await,
+            _ = writes.tick() => {
+                if !watched.has_changed().unwrap_or(false) {
+                    continue;
+                }
+                let Progress { stage, done, total } = *watched.borrow_and_update();
+                jobs::progress(pool, lease, stage, done, total).await
+            }
+        };
+        match held {
+            Ok(true) => {}
+            Ok(false) => return,
+            // The lease outlasts a few missed beats, and completing checks it in any case.
+            Err(error) => tracing::warn!(error = %error, "lease was not renewed"),
+        }
+    }
+}
+
+async fn note(pool: &PgPool, lease: &Lease, Progress { stage, done, total }: Progress) {
+    if let Err(error) = jobs::progress(pool, lease, stage, done, total).await {
+        tracing::warn!(error = %error, "progress was not written");
+    }
+}
+
+async fn announce(pool: &PgPool, pipeline: &Pipeline, job: &Job) {
+    match people::readers_of(pool, job.owner_id).await {
+        Ok(readers) => pipeline.edge.drop_scopes(&readers).await,
+        Err(error) => tracing::warn!(
+            error = %error,
+            "readers are unknown; their scopes expire within 60 s"
+        ),
+    }
+}
+
+async fn give_up(pool: &PgPool, job: &Job, error: &JobError, rhythm: &Rhythm) {
+    let reason = error.reason();
+    let failure = match error {
+        JobError::Rejected(_) => Failure::ForGood { reason: &reason },
+        _ => Failure::Passing {
+            reason: &reason,
+            retry_in: retry_in(job, rhythm),
+        },
+    };
+    match jobs::fail(pool, &job.lease, failure).await {
+        Ok(after) => match error {
+            JobError::Rejected(rejection) => {
+                tracing::info!(rejection = ?rejection, "document was rejected");
+            }
+            error => tracing::error!(error = %chain(error), after = ?after, "job failed"),
+        },
+        // The lease runs out by itself and the job is claimed again.
+        Err(failed) => tracing::error!(
+            error = %failed,
+            cause = %chain(error),
+            "the failure of a job was not written"
+        ),
+    }
+}
+
+/// The wait triples with each attempt. Documents differ by up to half of it, so that a burst of failures
+/// does not come back as a burst.
+fn retry_in(job: &Job, rhythm: &Rhythm) -> Duration {
+    let share = (job.document_id.0.as_u128() % 1_000) as f64 / 2_000.0;
+    let tripled = rhythm.retry * 3_u32.saturating_pow(job.attempt.saturating_sub(1).min(8));
+    tripled.mul_f64(1.0 + share)
+}
+
+fn chain(error: &JobError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,73 @@
+//! Words broken at the end of a line.
+
+use std::collections::HashMap;
+
+/// Marks a hyphen at a line's end until the whole document is known. No character of any page: pdfium's
+/// own mark for it, and a noncharacter of Unicode.
+pub(super) const BROKEN: char = '\u{fffe}';
+
+/// The words of a document, each with how often it occurs.
+#[derive(Debug, Default)]
+pub(super) struct Vocabulary(HashMap<String, u32>);
+
+impl Vocabulary {
+    /// Counts words, hyphenated ones as one.
+    pub(super) fn of<'a>(texts: impl Iterator<Item = &'a str>) -> Self {
+        let mut words = HashMap::new();
+        for word in texts.flat_map(str::split_whitespace) {
+            if !word.contains(BROKEN) {
+                let word = word.trim_matches(|c: char| !c.is_alphanumeric());
+                *words.entry(word.to_lowercase()).or_default() += 1;
+            }
+        }
+        Self(words)
+    }
+
+    /// Mends each word that was broken: "specif|ically" into "specifically", and "left|hand" into
+    /// "left-hand" where the document writes it so elsewhere.
+    pub(super) fn mend(&self, text: &str) -> String {
+        if !text.contains(BROKEN) {
+            return text.to_owned();
+        }
+        let mut mended = String::with_capacity(text.len());
+        for piece in text.split_inclusive(char::is_whitespace) {
+            mended.push_str(&self.mend_word(piece));
+        }
+        mended
+    }
+
+    fn mend_word(&self, word: &str) -> String {
+        if !word.contains(BROKEN) {
+            return word.to_owned();
+        }
+        let (joined, hyphenated) = (word.replace(BROKEN, ""), word.replace(BROKEN, "-"));
+        if self.count(&hyphenated) > self.count(&joined) {
+            hyphenated
+        } else {
+            joined
+        }
+    }
+
+    fn count(&self, word: &str) -> u32 {
+        let word = word.trim_matches(|c: char| !c.is_alphanumeric());
+        self.0.get(&word.to_lowercase()).copied().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_joined_unless_the_document_writes_it_with_a_hyphen() {
+        let words = Vocabulary::of(["The left-hand part, played legato."].into_iter());
+        let text = format!("the left{BROKEN}hand, le{BROKEN}gato.");
+        assert_eq!(words.mend(&text), "the left-hand, legato.");
+    }
+
+    #[test]
+    fn an_unknown_word_is_joined() {
+        let words = Vocabulary::default();
+        assert_eq!(words.mend(&format!("specif{BROKEN}ically")), "specifically");
+    }
+}

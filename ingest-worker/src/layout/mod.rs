@@ -1,0 +1,127 @@
+//! From positioned text to pages that read well: pure functions, no I/O.
+//!
+//! The extracting child reports [`Run`]s in the order of the page's content. [`read`] drops what repeats on
+//! every page, puts columns in order, joins lines into paragraphs and mends words broken at line ends.
+//! What it returns is what citations quote, so no word is added, dropped or moved within a paragraph.
+
+mod columns;
+mod hyphens;
+mod paragraphs;
+mod running;
+mod runs;
+mod text;
+
+pub use runs::{Ending, Word, group};
+pub use text::is_music_font;
+
+use rag_core::chunking::PageText;
+use serde::{Deserialize, Serialize};
+
+/// A stretch of text on one baseline without a wide gap in it. Lengths are points, the origin is the
+/// page's lower left corner as a reader sees the page.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// The text; not empty.
+    pub text: String,
+    /// Left edge.
+    pub left: f32,
+    /// Right edge.
+    pub right: f32,
+    /// Height of the baseline.
+    pub baseline: f32,
+    /// Size of the font.
+    pub size: f32,
+    /// All of it is in a bold face.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub bold: bool,
+    /// It does not stand upright, so its position says nothing about the order of reading.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub turned: bool,
+    /// Its last word goes on in the next run: the hyphen between them is left out.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub hyphen: bool,
+}
+
+/// A page as the child reports it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawPage {
+    /// From 1.
+    pub page: u32,
+    /// As a reader sees it.
+    pub width: f32,
+    /// As a reader sees it.
+    pub height: f32,
+    /// In the order of the page's content.
+    pub runs: Vec<Run>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde calls"
+)]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// The text of every page, one [`PageText`] each, empty pages included.
+///
+/// Paragraphs, headings, list items and rows of tables stand on a line of their own. An empty line stands
+/// before and after headings and where the page leaves a gap.
+#[must_use]
+pub fn read(mut pages: Vec<RawPage>) -> Vec<PageText> {
+    for page in &mut pages {
+        page.runs.retain(Run::is_sound);
+    }
+    running::remove(&mut pages);
+    let body = body_size(&pages);
+    let blocks: Vec<_> = pages
+        .into_iter()
+        .map(|page| {
+            let number = page.page;
+            (number, paragraphs::blocks(columns::order(page), body))
+        })
+        .collect();
+    let words = hyphens::Vocabulary::of(
+        blocks
+            .iter()
+            .flat_map(|(_, blocks)| blocks)
+            .map(|block| block.text.as_str()),
+    );
+    blocks
+        .into_iter()
+        .map(|(page, blocks)| PageText {
+            page,
+            text: text::clean(&paragraphs::render(&blocks, &words)),
+        })
+        .collect()
+}
+
+impl Run {
+    /// Whether its geometry can be reckoned with.
+    fn is_sound(&self) -> bool {
+        let lengths = [self.left, self.right, self.baseline, self.size];
+        !self.text.trim().is_empty() && lengths.iter().all(|length| length.is_finite())
+    }
+
+    /// The width of its first word, guessed from the mean width of its characters.
+    fn first_word_width(&self) -> f32 {
+        let chars = self.text.chars().count().max(1) as f32;
+        let first = self.text.split_whitespace().next().unwrap_or_default();
+        (self.right - self.left) * first.chars().count() as f32 / chars
+    }
+}
+
+/// The size that most of the document's characters have, to the half point.
+fn body_size(pages: &[RawPage]) -> f32 {
+    let mut chars = std::collections::BTreeMap::<i32, usize>::new();
+    for run in pages.iter().flat_map(|page| &page.runs) {
+        *chars.entry((run.size * 2.0).round() as i32).or_default() += run.text.len();
+    }
+    let most = chars.into_iter().max_by_key(|(_, count)| *count);
+    most.map_or(10.0, |(size, _)| size as f32 / 2.0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+//! Real PDFs, and files that pretend to be, through the child process and the layout.
+//!
+//! Needs `PDFIUM_LIBRARY`, the path of `libpdfium.so`.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a step of a test that fails is a test that fails"
+)]
+
+use ingest_worker::{
+    extract::{ExtractError, Extractor, Limits},
+    failure::Rejection,
+    layout,
+};
+use rag_core::chunking::PageText;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+fn extractor(limits: Limits) -> Extractor {
+    let library = std::env::var("PDFIUM_LIBRARY")
+        .expect("set PDFIUM_LIBRARY to the path of libpdfium.so; `cargo xtask test` does");
+    Extractor {
+        program: env!("CARGO_BIN_EXE_ingest-worker").into(),
+        library: library.into(),
+        limits,
+        deadline: Duration::from_mins(5),
+    }
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(name)
+}
+
+fn sample(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../sample-library/pdf")
+        .join(name)
+}
+
+async fn read(file: &Path) -> Result<Vec<PageText>, ExtractError> {
+    let pages = extractor(Limits::default())
+        .extract(file, |_, _| {})
+        .await?;
+    Ok(layout::read(pages))
+}
+
+async fn rejection(file: &Path, limits: Limits) -> Rejection {
+    match extractor(limits).extract(file, |_, _| {}).await {
+        Err(ExtractError::Rejected(rejection)) => rejection,
+        other => panic!("expected a rejection, got {other:?}"),
+    }
+}
+
+async fn rejection_of_bytes(bytes: &[u8]) -> Rejection {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), bytes).unwrap();
+    rejection(file.path(), Limits::default()).await
+}
+
+#[tokio::test]
+async fn a_booklet_reads_like_a_booklet() {
+    let pages = read(&sample("05-practice-and-memory.pdf")).await.unwrap();
+    let page = &pages[1].text;
+    assert!(page.starts_with(
+        "1 Planning practice\n\nPractice is not the same as playing. Playing runs through"
+    ));
+    assert!(page.contains("\n• the task, such as an even left hand;\n"));
+    assert!(
+        !page.contains("How to learn a piece and keep it"),
+        "the running head stayed"
+    );
+    assert!(
+        page.ends_with("make the task smaller."),
+        "the page number stayed"
+    );
+    assert!(pages[2].text.contains("\nMonday 5 20 15 5 45\n"));
+}
+
+#[tokio::test]
+async fn columns_hyphens_and_ligatures_come_out_as_words() {
+    let pages = read(&fixture("narrow.pdf")).await.unwrap();
+    let texts: Vec<&str> = pages.iter().map(|page| page.text.as_str()).collect();
+    assert_eq!(
+        texts[0],
+        "Fingering\n\nThe difficult affair of an efficient fingering is to find fluent fingers for difficult \
+         passages, without unnecessary complications and notwithstanding the characteristic peculiarities \
+         of an individual hand.\n\nAfterwards the accompaniment is practised separately:\n\
+         • the left-hand part alone;\n\n• the right-hand part alone."
+    );
+    assert_eq!(texts[2], "Second page\n\nOnly this sentence.");
+}
+
+#[tokio::test]
+async fn a_page_that_is_shown_turned_reads_the_same() {
+    let upright = read(&fixture("narrow.pdf")).await.unwrap();
+    assert_eq!(read(&fixture("turned.pdf")).await.unwrap(), upright);
+    assert_eq!(read(&fixture("restricted.pdf")).await.unwrap(), upright);
+}
+
+#[tokio::test]
+async fn columns_written_row_by_row_are_read_one_after_the_other() {
+    let pages = read(&fixture("row-by-row.pdf")).await.unwrap();
+    let (left, right) = pages[0].text.split_once("\n\n").unwrap();
+    assert!(left.contains("Left a") && left.contains("Left j") && !left.contains("Right"));
+    assert!(right.contains("Right a") && right.contains("Right j"));
+}
+
+#[tokio::test]
+async fn pages_are_counted_while_they_are_read() {
+    let mut seen = Vec::new();
+    let pages = extractor(Limits::default())
+        .extract(&fixture("narrow.pdf"), |done, total| {
+            seen.push((done, total));
+        })
+        .await
+        .unwrap();
+    let total = pages.len() as u32;
+    assert_eq!(seen[0], (0, total));
+    assert!(seen.contains(&(2, total)) && seen.contains(&(total, total)));
+}
+
+#[tokio::test]
+async fn what_is_no_pdf_is_rejected_with_its_reason() {
+    assert_eq!(rejection_of_bytes(b"").await, Rejection::Empty);
+    assert_eq!(
+        rejection_of_bytes(b"Dear teacher,\n").await,
+        Rejection::NotAPdf
+    );
+    assert_eq!(
+        rejection_of_bytes(b"%PDF-1.7\nnothing\n%%EOF\n").await,
+        Rejection::Damaged
+    );
+}
+
+#[tokio::test]
+async fn a_pdf_that_is_cut_off_anywhere_is_rejected() {
+    let whole = fs::read(sample("05-practice-and-memory.pdf")).unwrap();
+    for percent in [5, 50, 95] {
+        let part = &whole[..whole.len() * percent / 100];
+        assert_eq!(
+            rejection_of_bytes(part).await,
+            Rejection::Damaged,
+            "at {percent} %"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_pdf_with_a_password_is_rejected() {
+    let found = rejection(&fixture("encrypted.pdf"), Limits::default()).await;
+    assert_eq!(found, Rejection::Encrypted);
+}
+
+#[tokio::test]
+async fn a_pdf_of_too_many_pages_is_rejected() {
+    let found = rejection(&fixture("too-many-pages.pdf"), Limits::default()).await;
+    assert_eq!(found, Rejection::TooManyPages);
+}
+
+#[tokio::test]
+async fn pages_without_text_are_pages_all_the_same() {
+    assert_eq!(read(&fixture("scan.pdf")).await.unwrap()[0].text, "");
+    assert!(read(&fixture("no-pages.pdf")).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_child_without_memory_or_time_dies_alone() {
+    let little_memory = Limits {
+        memory_bytes: 256 * 1024 * 1024,
+        ..Limits::default()
+    };
+    let found = rejection(&fixture("bomb.pdf"), little_memory).await;
+    assert_eq!(found, Rejection::TooComplex);
+    let little_time = Limits {
+        memory_bytes: 16 * 1024 * 1024 * 1024,
+        cpu_s: 1,
+    };
+    let found = rejection(&fixture("bomb.pdf"), little_time).await;
+    assert_eq!(found, Rejection::TooComplex);
+    assert!(read(&fixture("narrow.pdf")).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_child_that_is_overdue_is_killed_and_the_file_not_blamed() {
+    let hurried = Extractor {
+        deadline: Duration::from_millis(1),
+        ..extractor(Limits::default())
+    };
+    let result = hurried.extract(&fixture("bomb.pdf"), |_, _| {}).await;
+    assert!(
+        matches!(result, Err(ExtractError::Overdue(_))),
+        "{result:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_missing_library_is_not_the_files_fault() {
+    let unequipped = Extractor {
+        library: "/nowhere/libpdfium.so".into(),
+        ..extractor(Limits::default())
+    };
+    let result = unequipped.extract(&fixture("narrow.pdf"), |_, _| {}).await;
+    let Err(ExtractError::Failed { stderr, .. }) = result else {
+        panic!("{result:?}");
+    };
+    assert!(stderr.contains("/nowhere/libpdfium.so"));
+}
