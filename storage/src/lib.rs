@@ -1,1 +1,23 @@
-//! See docs/ARCHITECTURE.md.
+//! Everything that Etude says to PostgreSQL; no other crate holds SQL.
+//!
+//! Two roles connect. `etude_origin` can do nothing by itself: it acts inside a
+//! [`reader::ReaderTx`], as `authenticated` with the claims of a verified token, under row-level
+//! security. `etude_ingest` works the [`jobs`] queue under policies of its own.
+//!
+//! A query has a span of its own, named `sql.<module>.<function>`.
+
+pub mod documents;
+mod error;
+pub mod jobs;
+pub mod passages;
+pub mod people;
+mod pool;
+pub mod reader;
+mod rows;
+pub mod scope;
+pub mod search;
+
+pub use error::Error;
+pub use pool::{MIGRATOR, PoolSettings, connect, migrate};
+pub use reader::ReaderTx;
+pub use sqlx::PgPool;

@@ -1,0 +1,188 @@
+//! Documents as their owners see them.
+
+use crate::{
+    Error, ReaderTx,
+    rows::{signed, unsigned},
+};
+use chrono::{DateTime, Utc};
+use shared_types::{
+    documents::{CreateDocument, Document, DocumentStatus, IngestStage, Visibility},
+    ids::{DocumentId, UserId},
+};
+use sqlx::FromRow;
+use uuid::Uuid;
+
+/// Documents in a list at most.
+pub const LIST_LIMIT: i64 = 200;
+
+/// A document with what the file announced must be checked against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredDocument {
+    /// The document as its owner sees it.
+    pub document: Document,
+    /// SHA-256 of the file as announced, lower-case hex.
+    pub sha256: String,
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: Uuid,
+    owner_id: Uuid,
+    title: String,
+    file_name: String,
+    size_bytes: i64,
+    sha256: String,
+    is_public: bool,
+    status: String,
+    stage: Option<String>,
+    progress_done: i32,
+    progress_total: i32,
+    page_count: Option<i32>,
+    failure: Option<String>,
+    created_at: DateTime<Utc>,
+}
+
+impl TryFrom<Row> for StoredDocument {
+    type Error = Error;
+    fn try_from(row: Row) -> Result<Self, Error> {
+        let document = Document {
+            id: DocumentId(row.id),
+            owner_id: UserId(row.owner_id),
+            title: row.title,
+            file_name: row.file_name,
+            size_bytes: unsigned(row.size_bytes, "file size")?,
+            visibility: visibility(row.is_public),
+            status: status(&row.status)?,
+            stage: row.stage.as_deref().map(stage).transpose()?,
+            progress_done: unsigned(row.progress_done, "progress")?,
+            progress_total: unsigned(row.progress_total, "progress")?,
+            page_count: row
+                .page_count
+                .map(|pages| unsigned(pages, "page count"))
+                .transpose()?,
+            failure: row.failure,
+            created_at: row.created_at,
+        };
+        Ok(Self {
+            document,
+            sha256: row.sha256,
+        })
+    }
+}
+
+/// Announces an upload by the reader, in state `uploading`. The reader must be a teacher or an
+/// admin ([`Error::Forbidden`]); an id that is taken is [`Error::Conflict`].
+#[tracing::instrument(name = "sql.documents.create", skip_all)]
+pub async fn create(
+    reader: &mut ReaderTx,
+    id: DocumentId,
+    announced: &CreateDocument,
+) -> Result<Document, Error> {
+    let owner = reader.user_id();
+    let row: Row = sqlx::query_as(
+        "insert into knowledge_base_docs \
+             (id, owner_id, title, file_name, size_bytes, sha256, is_public) \
+         values ($1, $2, $3, $4, $5, $6, $7) \
+         returning *",
+    )
+    .bind(id.0)
+    .bind(owner.0)
+    .bind(&announced.title)
+    .bind(&announced.file_name)
+    .bind(signed::<u64, i64>(announced.size_bytes, "file size")?)
+    .bind(&announced.sha256)
+    .bind(announced.visibility == Visibility::Public)
+    .fetch_one(reader.connection())
+    .await?;
+    Ok(StoredDocument::try_from(row)?.document)
+}
+
+/// A document that the reader may read: the reader's own in any state, others' once ready.
+#[tracing::instrument(name = "sql.documents.get", skip_all)]
+pub async fn get(reader: &mut ReaderTx, id: DocumentId) -> Result<StoredDocument, Error> {
+    let row: Row = sqlx::query_as("select * from knowledge_base_docs where id = $1")
+        .bind(id.0)
+        .fetch_one(reader.connection())
+        .await?;
+    row.try_into()
+}
+
+/// The reader's own documents, newest first, at most [`LIST_LIMIT`].
+#[tracing::instrument(name = "sql.documents.list", skip_all)]
+pub async fn list(reader: &mut ReaderTx) -> Result<Vec<Document>, Error> {
+    let owner = reader.user_id();
+    let rows: Vec<Row> = sqlx::query_as(
+        "select * from knowledge_base_docs where owner_id = $1 \
+         order by created_at desc, id desc limit $2",
+    )
+    .bind(owner.0)
+    .bind(LIST_LIMIT)
+    .fetch_all(reader.connection())
+    .await?;
+    rows.into_iter()
+        .map(|row| Ok(StoredDocument::try_from(row)?.document))
+        .collect()
+}
+
+/// Takes the reader's own document from `uploading` to `queued` and queues its job, in the
+/// reader's transaction. A document in any other state is [`Error::Conflict`]: a second
+/// confirmation queues nothing. Commit before telling the person: what was confirmed is not lost.
+#[tracing::instrument(name = "sql.documents.confirm", skip_all)]
+pub async fn confirm(reader: &mut ReaderTx, id: DocumentId) -> Result<Document, Error> {
+    let confirmed: bool = sqlx::query_scalar("select confirm_upload($1)")
+        .bind(id.0)
+        .fetch_one(reader.connection())
+        .await?;
+    let stored = get(reader, id).await?;
+    if confirmed {
+        Ok(stored.document)
+    } else if stored.document.owner_id == reader.user_id() {
+        Err(Error::Conflict)
+    } else {
+        Err(Error::NotFound)
+    }
+}
+
+/// Changes who may read the reader's own document, its passages included.
+#[tracing::instrument(name = "sql.documents.set_visibility", skip_all)]
+pub async fn set_visibility(
+    reader: &mut ReaderTx,
+    id: DocumentId,
+    visibility: Visibility,
+) -> Result<Document, Error> {
+    let owner = reader.user_id();
+    let row: Row = sqlx::query_as(
+        "update knowledge_base_docs set is_public = $3 \
+         where id = $1 and owner_id = $2 returning *",
+    )
+    .bind(id.0)
+    .bind(owner.0)
+    .bind(visibility == Visibility::Public)
+    .fetch_one(reader.connection())
+    .await?;
+    Ok(StoredDocument::try_from(row)?.document)
+}
+
+pub(crate) fn visibility(is_public: bool) -> Visibility {
+    if is_public {
+        Visibility::Public
+    } else {
+        Visibility::Private
+    }
+}
+
+fn status(text: &str) -> Result<DocumentStatus, Error> {
+    use DocumentStatus::{Failed, Processing, Queued, Ready, Uploading};
+    [Uploading, Queued, Processing, Ready, Failed]
+        .into_iter()
+        .find(|status| status.as_str() == text)
+        .ok_or(Error::Corrupt("document status"))
+}
+
+fn stage(text: &str) -> Result<IngestStage, Error> {
+    use IngestStage::{Chunking, Embedding, Extracting, Storing};
+    [Extracting, Chunking, Embedding, Storing]
+        .into_iter()
+        .find(|stage| stage.as_str() == text)
+        .ok_or(Error::Corrupt("ingestion stage"))
+}

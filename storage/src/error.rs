@@ -1,0 +1,69 @@
+use shared_types::problem::ProblemKind;
+use thiserror::Error;
+
+/// Why a call to the database did not do what was asked.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// There is no such thing, or the reader may not know of it.
+    #[error("no such row, or none that this reader may see")]
+    NotFound,
+    /// The thing is not in the state that the call needs, or exists already.
+    #[error("not possible in this state")]
+    Conflict,
+    /// Row-level security or a missing grant refused the call.
+    #[error("refused by row-level security")]
+    Forbidden,
+    /// Another worker has the job, or it was ended.
+    #[error("the lease on the job was lost")]
+    LeaseLost,
+    /// A row holds what this version can't read.
+    #[error("a stored {0} is not readable")]
+    Corrupt(&'static str),
+    /// The database can't be reached, has no free connection, or gave up; another try may work.
+    #[error("the database is unavailable")]
+    Unavailable(#[source] sqlx::Error),
+    /// Any other failure of the database.
+    #[error("the database refused a statement")]
+    Database(#[source] sqlx::Error),
+    /// The schema could not be brought up to date.
+    #[error("a migration failed")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+}
+
+impl Error {
+    /// The problem to report at an HTTP boundary.
+    #[must_use]
+    pub fn problem_kind(&self) -> ProblemKind {
+        match self {
+            Self::NotFound => ProblemKind::NotFound,
+            Self::Conflict | Self::LeaseLost => ProblemKind::Conflict,
+            Self::Forbidden => ProblemKind::Forbidden,
+            Self::Unavailable(_) => ProblemKind::OriginUnavailable,
+            Self::Corrupt(_) | Self::Database(_) | Self::Migration(_) => ProblemKind::Internal,
+        }
+    }
+}
+
+/// Codes of PostgreSQL: class 08 (connection), 40 (rolled back: serialisation, deadlock),
+/// 53 (resources), 57 (operator intervention, `statement_timeout` among them).
+const PASSING_CLASSES: [&str; 4] = ["08", "40", "53", "57"];
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::RowNotFound => Self::NotFound,
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Self::Unavailable(error),
+            sqlx::Error::Database(cause) => match cause.code().as_deref() {
+                Some("42501") => Self::Forbidden,
+                Some("23505") => Self::Conflict,
+                Some(code) if PASSING_CLASSES.contains(&&code[..2]) => Self::Unavailable(error),
+                _ => Self::Database(error),
+            },
+            _ => Self::Database(error),
+        }
+    }
+}

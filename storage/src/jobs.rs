@@ -1,0 +1,234 @@
+//! The ingestion queue: the truth about what is still to be done.
+//!
+//! At least once: a worker claims a job for a time (its lease), prolongs that by heartbeats, and
+//! ends it. A worker that dies loses its lease, and the job is claimed again, [`MAX_ATTEMPTS`]
+//! times in all. Whoever lost a lease can change nothing any more. The clock is the database's.
+
+mod complete;
+mod wake;
+
+pub use complete::{EmbeddedChunk, Processed, complete};
+pub use wake::WakeUp;
+
+use crate::{
+    Error,
+    documents::visibility,
+    rows::{signed, unsigned},
+};
+use shared_types::{
+    documents::{IngestStage, Visibility},
+    ids::{DocumentId, UserId},
+};
+use sqlx::{FromRow, PgPool, postgres::types::PgInterval};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How often a job is tried.
+pub const MAX_ATTEMPTS: u32 = 3;
+
+/// What the owner reads where every attempt ended without a word from the worker.
+const WORKERS_STOPPED: &str =
+    "Reading this file stopped our worker each time. Please check the file, then upload it again.";
+
+/// A worker's hold on a job. The attempt's number fences it: a later claim has another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    job_id: Uuid,
+    attempt: i32,
+}
+
+/// A job to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// The hold on it.
+    pub lease: Lease,
+    /// Which attempt this is, from 1 to [`MAX_ATTEMPTS`].
+    pub attempt: u32,
+    /// The document to make searchable.
+    pub document_id: DocumentId,
+    /// Its owner.
+    pub owner_id: UserId,
+    /// Its title.
+    pub title: String,
+    /// Length of the file as announced.
+    pub size_bytes: u64,
+    /// SHA-256 of the file as announced, lower-case hex.
+    pub sha256: String,
+    /// Who may read it.
+    pub visibility: Visibility,
+}
+
+/// How a job failed. The reason is in words for the document's owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure<'a> {
+    /// Another attempt may work; the last one counts as for good.
+    Passing {
+        /// Why.
+        reason: &'a str,
+        /// When to try again; the caller adds back-off and jitter.
+        retry_in: Duration,
+    },
+    /// No attempt can work.
+    ForGood {
+        /// Why.
+        reason: &'a str,
+    },
+}
+
+/// What became of a failed job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterFailure {
+    /// It waits for another attempt.
+    WillRetry,
+    /// It is dead, and its document has failed.
+    Dead,
+}
+
+/// The state of the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backlog {
+    /// Jobs that wait for a worker, for a later attempt included.
+    pub queued: u64,
+    /// Jobs in a worker's hands.
+    pub running: u64,
+    /// How long until the next waiting job, or the next lease to run out, is due; zero: now.
+    pub next_due_in: Option<Duration>,
+}
+
+#[derive(FromRow)]
+struct JobRow {
+    job_id: Uuid,
+    attempt: i32,
+    doc_id: Uuid,
+    owner_id: Uuid,
+    title: String,
+    size_bytes: i64,
+    sha256: String,
+    is_public: bool,
+}
+
+/// Takes the job that has been due longest, and its document to `processing`. Jobs whose lease ran
+/// out are due again; those that have had all attempts end here as dead. `None`: nothing is due.
+#[tracing::instrument(name = "sql.jobs.claim", skip_all)]
+pub async fn claim(pool: &PgPool, worker: &str, lease: Duration) -> Result<Option<Job>, Error> {
+    let attempts: i32 = signed(MAX_ATTEMPTS, "attempt")?;
+    let mut tx = pool.begin().await?;
+    sqlx::query(include_str!("jobs/bury.sql"))
+        .bind(attempts)
+        .bind(WORKERS_STOPPED)
+        .execute(&mut *tx)
+        .await?;
+    let row: Option<JobRow> = sqlx::query_as(include_str!("jobs/claim.sql"))
+        .bind(attempts)
+        .bind(worker)
+        .bind(interval(lease)?)
+        .fetch_optional(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    row.map(job).transpose()
+}
+
+/// Prolongs a lease to `lease` from now. `false`: it was lost, and the work must stop.
+#[tracing::instrument(name = "sql.jobs.heartbeat", skip_all)]
+pub async fn heartbeat(pool: &PgPool, held: &Lease, lease: Duration) -> Result<bool, Error> {
+    let done = sqlx::query(
+        "update ingest_jobs set heartbeat_at = now(), lease_expires_at = now() + $3 \
+         where id = $1 and attempts = $2 and state = 'running'",
+    )
+    .bind(held.job_id)
+    .bind(held.attempt)
+    .bind(interval(lease)?)
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Tells the owner how far the work is. `total` is 0 while unknown. `false`: the lease was lost.
+#[tracing::instrument(name = "sql.jobs.progress", skip_all)]
+pub async fn progress(
+    pool: &PgPool,
+    held: &Lease,
+    stage: IngestStage,
+    done: u32,
+    total: u32,
+) -> Result<bool, Error> {
+    let done = sqlx::query(
+        "update knowledge_base_docs d \
+         set stage = $3, progress_done = $4, progress_total = $5 \
+         from ingest_jobs j \
+         where j.id = $1 and j.attempts = $2 and j.state = 'running' and d.id = j.doc_id",
+    )
+    .bind(held.job_id)
+    .bind(held.attempt)
+    .bind(stage.as_str())
+    .bind(signed::<u32, i32>(done, "progress")?)
+    .bind(signed::<u32, i32>(total, "progress")?)
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Ends an attempt that did not work. [`Error::LeaseLost`] where the job is not ours any more.
+#[tracing::instrument(name = "sql.jobs.fail", skip_all)]
+pub async fn fail(
+    pool: &PgPool,
+    held: &Lease,
+    failure: Failure<'_>,
+) -> Result<AfterFailure, Error> {
+    let (reason, retry_in) = match failure {
+        Failure::Passing { reason, retry_in } => (reason, Some(retry_in)),
+        Failure::ForGood { reason } => (reason, None),
+    };
+    let state: Option<String> = sqlx::query_scalar(include_str!("jobs/fail.sql"))
+        .bind(held.job_id)
+        .bind(held.attempt)
+        .bind(reason)
+        .bind(retry_in.map(interval).transpose()?)
+        .bind(signed::<u32, i32>(MAX_ATTEMPTS, "attempt")?)
+        .fetch_optional(pool)
+        .await?;
+    match state.as_deref() {
+        Some("queued") => Ok(AfterFailure::WillRetry),
+        Some(_) => Ok(AfterFailure::Dead),
+        None => Err(Error::LeaseLost),
+    }
+}
+
+/// How much is still to be done, and when to look again.
+#[tracing::instrument(name = "sql.jobs.backlog", skip_all)]
+pub async fn backlog(pool: &PgPool) -> Result<Backlog, Error> {
+    let (queued, running, next_due_in_s): (i64, i64, Option<f64>) =
+        sqlx::query_as(include_str!("jobs/backlog.sql"))
+            .fetch_one(pool)
+            .await?;
+    Ok(Backlog {
+        queued: unsigned(queued, "count")?,
+        running: unsigned(running, "count")?,
+        next_due_in: next_due_in_s
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()),
+    })
+}
+
+fn job(row: JobRow) -> Result<Job, Error> {
+    Ok(Job {
+        lease: Lease {
+            job_id: row.job_id,
+            attempt: row.attempt,
+        },
+        attempt: unsigned(row.attempt, "attempt")?,
+        document_id: DocumentId(row.doc_id),
+        owner_id: UserId(row.owner_id),
+        title: row.title,
+        size_bytes: unsigned(row.size_bytes, "file size")?,
+        sha256: row.sha256,
+        visibility: visibility(row.is_public),
+    })
+}
+
+fn interval(duration: Duration) -> Result<PgInterval, Error> {
+    Ok(PgInterval {
+        months: 0,
+        days: 0,
+        microseconds: signed(duration.as_micros(), "duration")?,
+    })
+}

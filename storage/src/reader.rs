@@ -1,0 +1,71 @@
+//! One person's view of the database.
+
+use crate::Error;
+use shared_types::{
+    claims::{AccessClaims, Role},
+    ids::UserId,
+};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+
+/// How far the vector index looks. Below the depth of the list it could not fill it; above, it buys
+/// recall where the reader's question lies far from most of the library.
+const HNSW_EF_SEARCH: &str = "200";
+
+/// A transaction that acts as one person: Postgres role `authenticated`, the person's claims in
+/// `request.jwt.claims`, row-level security in force. Dropped without [`ReaderTx::commit`], it
+/// rolls back, and nothing of the person stays on the connection.
+#[derive(Debug)]
+pub struct ReaderTx {
+    tx: Transaction<'static, Postgres>,
+    user_id: UserId,
+    role: Role,
+}
+
+/// Begins a transaction for the bearer of these claims, which must come from a verified token.
+#[tracing::instrument(name = "sql.reader.begin", skip_all)]
+pub async fn begin(pool: &PgPool, claims: &AccessClaims) -> Result<ReaderTx, Error> {
+    let json = serde_json::to_string(claims).map_err(|_| Error::Corrupt("claim"))?;
+    let mut tx = pool.begin().await?;
+    // One round trip; `true` makes each setting end with the transaction, which a transaction
+    // pooler needs. Strict order: a relaxed scan may hand rows out of order, and rank is our score.
+    sqlx::query(
+        "select set_config('role', 'authenticated', true), \
+                set_config('request.jwt.claims', $1, true), \
+                set_config('hnsw.ef_search', $2, true), \
+                set_config('hnsw.iterative_scan', 'strict_order', true), \
+                set_config('jit', 'off', true)",
+    )
+    .bind(json)
+    .bind(HNSW_EF_SEARCH)
+    .execute(&mut *tx)
+    .await?;
+    Ok(ReaderTx {
+        tx,
+        user_id: claims.sub,
+        role: claims.app_metadata.role,
+    })
+}
+
+impl ReaderTx {
+    /// The person.
+    #[must_use]
+    pub fn user_id(&self) -> UserId {
+        self.user_id
+    }
+
+    /// The person's role.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The connection, acting as the person until the transaction ends.
+    pub fn connection(&mut self) -> &mut PgConnection {
+        &mut self.tx
+    }
+
+    /// Makes what was done permanent. Reads need none.
+    pub async fn commit(self) -> Result<(), Error> {
+        Ok(self.tx.commit().await?)
+    }
+}

@@ -1,0 +1,423 @@
+//! Nobody is shown a word from a document that they may not read.
+//!
+//! Two walls are tested apart: the policies, with statements that name no condition at all, and the
+//! crate's own functions. `rag_core::access` says what both must come to.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't be set up has failed")]
+
+mod support;
+
+use rag_core::access::{DocumentAccess, Reader, may_read};
+use shared_types::{
+    claims::{AccessClaims, Role},
+    documents::{DocumentStatus, Visibility},
+    ids::{ChunkId, DocumentId},
+};
+use sqlx::{AssertSqlSafe, Executor};
+use std::collections::{BTreeMap, BTreeSet};
+use storage::{
+    Error, documents, passages,
+    search::{self, SearchRequest},
+};
+use support::{Database, MODEL, announcement, embedding, fresh_id};
+use uuid::Uuid;
+
+const TEXT: &str = "Curve the fingers and drop the wrist.";
+
+/// Two studios, a student in both, one in each, one in none, and an admin. Everyone who may owns a
+/// private and a public searchable document, and one that is not searchable yet.
+struct World {
+    db: Database,
+    people: Vec<(AccessClaims, Reader)>,
+    documents: BTreeMap<DocumentId, DocumentAccess>,
+    unfinished: BTreeMap<DocumentId, DocumentAccess>,
+}
+
+impl World {
+    async fn new() -> Self {
+        let db = Database::new().await;
+        let (first, second) = (
+            db.person(Role::Teacher).await,
+            db.person(Role::Teacher).await,
+        );
+        let admin = db.person(Role::Admin).await;
+        let studios: [&[&AccessClaims]; 4] = [&[&first], &[&second], &[&first, &second], &[]];
+        let mut people = Vec::new();
+        for teachers in studios {
+            let student = db.person(Role::Student).await;
+            for teacher in teachers {
+                db.link(teacher, &student).await;
+            }
+            people.push(reader(student, teachers));
+        }
+        // Once a student of the first teacher, now a colleague: the relationship is still there.
+        let graduate = db.person(Role::Teacher).await;
+        db.link(&first, &graduate).await;
+        people.push(reader(graduate, &[&first]));
+        let mut documents = BTreeMap::new();
+        let mut unfinished = BTreeMap::new();
+        for owner in [&first, &second, &admin] {
+            for visibility in [Visibility::Private, Visibility::Public] {
+                let access = DocumentAccess {
+                    owner_id: owner.sub,
+                    visibility,
+                };
+                documents.insert(db.ready(owner, visibility, &[TEXT]).await, access);
+                unfinished.insert(db.announce(owner, visibility).await, access);
+            }
+        }
+        people.extend([reader(first, &[]), reader(second, &[]), reader(admin, &[])]);
+        Self {
+            db,
+            people,
+            documents,
+            unfinished,
+        }
+    }
+
+    fn readable(&self, reader: &Reader) -> BTreeSet<DocumentId> {
+        let ids = self.documents.iter();
+        ids.filter(|(_, access)| may_read(reader, access))
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    async fn ids(&self, person: &AccessClaims, statement: &str) -> BTreeSet<DocumentId> {
+        let mut tx = self.db.reader(person).await;
+        let ids: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(statement.to_owned()))
+            .fetch_all(tx.connection())
+            .await
+            .unwrap();
+        ids.into_iter().map(DocumentId).collect()
+    }
+
+    async fn chunk(&self, document: DocumentId) -> ChunkId {
+        let id = sqlx::query_scalar("select id from document_chunks where doc_id = $1")
+            .bind(document.0)
+            .fetch_one(&self.db.owner)
+            .await
+            .unwrap();
+        ChunkId(id)
+    }
+}
+
+fn reader(claims: AccessClaims, teachers: &[&AccessClaims]) -> (AccessClaims, Reader) {
+    let reader = Reader {
+        user_id: claims.sub,
+        role: claims.app_metadata.role,
+        teachers: teachers.iter().map(|teacher| teacher.sub).collect(),
+    };
+    (claims, reader)
+}
+
+#[tokio::test]
+async fn the_policies_alone_keep_every_passage_and_every_word_from_those_who_may_not_read_it() {
+    let world = World::new().await;
+    for (person, reader) in &world.people {
+        let readable = world.readable(reader);
+        for table in ["document_chunks", "document_terms"] {
+            let shown = world
+                .ids(person, &format!("select doc_id from {table}"))
+                .await;
+            assert_eq!(shown, readable, "{table} as {reader:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_policies_alone_show_an_unfinished_document_to_its_owner_and_admins() {
+    let world = World::new().await;
+    for (person, reader) in &world.people {
+        let unfinished = world
+            .unfinished
+            .iter()
+            .filter(|(_, access)| reader.role == Role::Admin || access.owner_id == reader.user_id);
+        let expected: BTreeSet<_> = world
+            .readable(reader)
+            .into_iter()
+            .chain(unfinished.map(|(id, _)| *id))
+            .collect();
+        let shown = world
+            .ids(person, "select id from knowledge_base_docs")
+            .await;
+        assert_eq!(shown, expected, "{reader:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_policies_alone_show_people_those_they_work_with() {
+    let world = World::new().await;
+    let everybody: BTreeSet<Uuid> = world.people.iter().map(|(p, _)| p.sub.0).collect();
+    for (person, reader) in &world.people {
+        let expected: BTreeSet<Uuid> = match reader.role {
+            Role::Admin => everybody.clone(),
+            Role::Student => reader
+                .teachers
+                .iter()
+                .chain([&person.sub])
+                .map(|id| id.0)
+                .collect(),
+            Role::Teacher => {
+                let students = world
+                    .people
+                    .iter()
+                    .filter(|(_, student)| student.teachers.contains(&reader.user_id));
+                students
+                    .map(|(student, _)| student.sub.0)
+                    .chain([person.sub.0])
+                    .collect()
+            }
+        };
+        let shown = world.ids(person, "select id from users").await;
+        let shown: BTreeSet<Uuid> = shown.into_iter().map(|id| id.0).collect();
+        assert_eq!(shown, expected, "{reader:?}");
+
+        let mut tx = world.db.reader(person).await;
+        let addresses = tx.connection().execute("select email from users").await;
+        assert!(matches!(
+            addresses.map_err(Error::from),
+            Err(Error::Forbidden)
+        ));
+    }
+}
+
+#[tokio::test]
+async fn the_policies_alone_hide_the_versions_of_corpora_that_a_person_may_not_read() {
+    let world = World::new().await;
+    for (person, reader) in &world.people {
+        let expected: BTreeSet<Uuid> = world
+            .documents
+            .values()
+            .filter(|access| {
+                may_read(
+                    reader,
+                    &DocumentAccess {
+                        visibility: Visibility::Private,
+                        ..**access
+                    },
+                )
+            })
+            .map(|access| access.owner_id.0)
+            .collect();
+        let shown = world
+            .ids(
+                person,
+                "select owner_id from corpus_versions where owner_id is not null",
+            )
+            .await;
+        let shown: BTreeSet<Uuid> = shown.into_iter().map(|id| id.0).collect();
+        assert_eq!(shown, expected, "{reader:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_signed_in_person_without_claims_is_shown_nothing() {
+    let world = World::new().await;
+    for table in [
+        "corpus_versions",
+        "document_chunks",
+        "document_terms",
+        "knowledge_base_docs",
+        "teacher_student_relationships",
+    ] {
+        let mut tx = world.db.origin.begin().await.unwrap();
+        tx.execute("set local role authenticated").await.unwrap();
+        let statement = format!("select count(*) from {table}");
+        let rows: i64 = sqlx::query_scalar(AssertSqlSafe(statement))
+            .fetch_one(&mut *tx)
+            .await
+            .unwrap();
+        assert_eq!(rows, 0, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_a_person_stays_on_the_connection() {
+    let world = World::new().await;
+    let (admin, _) = world.people.last().unwrap();
+    for _ in 0..8 {
+        let mut tx = world.db.reader(admin).await;
+        tx.connection()
+            .execute("select from document_chunks")
+            .await
+            .unwrap();
+        drop(tx);
+        let after = world.db.origin.execute("select from document_chunks").await;
+        assert!(matches!(after.map_err(Error::from), Err(Error::Forbidden)));
+    }
+}
+
+#[tokio::test]
+async fn search_and_passages_come_to_the_same_as_the_access_rule() {
+    let world = World::new().await;
+    let mut documents_of = BTreeMap::new();
+    for id in world.documents.keys() {
+        documents_of.insert(world.chunk(*id).await, *id);
+    }
+    let all: Vec<ChunkId> = documents_of.keys().copied().collect();
+    let every_document: Vec<DocumentId> = world.documents.keys().copied().collect();
+    let embedding = embedding(TEXT);
+    for (person, reader) in &world.people {
+        let readable = world.readable(reader);
+        let mut tx = world.db.reader(person).await;
+        for document_ids in [&[][..], &every_document] {
+            let request = SearchRequest {
+                query: "fingers",
+                embedding: Some(&embedding),
+                embedding_model: MODEL,
+                document_ids,
+            };
+            let lists = search::hybrid(&mut tx, &request).await.unwrap();
+            for list in [&lists.vector, &lists.lexical] {
+                let found = list.iter().map(|hit| documents_of[&hit.chunk_id]);
+                assert_eq!(found.collect::<BTreeSet<_>>(), readable, "{reader:?}");
+            }
+        }
+        let shown = passages::by_ids(&mut tx, &all).await.unwrap();
+        let shown: BTreeSet<_> = shown.iter().map(|passage| passage.document_id).collect();
+        assert_eq!(shown, readable, "{reader:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_statements_state_the_rule_themselves_where_policies_would_let_everything_through() {
+    let world = World::new().await;
+    let loosened = "create policy open on %1$I for select to authenticated using (true)";
+    for table in ["document_chunks", "document_terms", "knowledge_base_docs"] {
+        let statement = loosened.replace("%1$I", table);
+        world
+            .db
+            .owner
+            .execute(AssertSqlSafe(statement))
+            .await
+            .unwrap();
+    }
+    let mut all = Vec::new();
+    for id in world.documents.keys() {
+        all.push(world.chunk(*id).await);
+    }
+    let embedding = embedding(TEXT);
+    for (person, reader) in &world.people {
+        let readable = world.readable(reader).len();
+        let mut tx = world.db.reader(person).await;
+        let request = SearchRequest {
+            query: "fingers",
+            embedding: Some(&embedding),
+            embedding_model: MODEL,
+            document_ids: &[],
+        };
+        let lists = search::hybrid(&mut tx, &request).await.unwrap();
+        assert_eq!(lists.vector.len(), readable, "{reader:?}");
+        assert_eq!(lists.lexical.len(), readable, "{reader:?}");
+        let shown = passages::by_ids(&mut tx, &all).await.unwrap();
+        assert_eq!(shown.len(), readable, "{reader:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_student_announces_no_document_and_nobody_announces_one_for_another() {
+    let world = World::new().await;
+    let (student, _) = &world.people[0];
+    let mut tx = world.db.reader(student).await;
+    let id = DocumentId(fresh_id());
+    let refused = documents::create(&mut tx, id, &announcement(Visibility::Private)).await;
+    assert!(matches!(refused, Err(Error::Forbidden)), "{refused:?}");
+    drop(tx);
+
+    let owner = world.documents.values().next().unwrap().owner_id;
+    let (colleague, _) = &world.people[6];
+    assert_ne!(colleague.sub, owner);
+    let mut tx = world.db.reader(colleague).await;
+    let forged = sqlx::query(
+        "insert into knowledge_base_docs (id, owner_id, title, file_name, size_bytes, sha256) \
+         values ($1, $2, 't', 'f', 1, repeat('0', 64))",
+    )
+    .bind(fresh_id())
+    .bind(owner.0)
+    .execute(tx.connection())
+    .await;
+    assert!(matches!(forged.map_err(Error::from), Err(Error::Forbidden)));
+}
+
+#[tokio::test]
+async fn nobody_writes_what_is_not_theirs_to_write() {
+    let world = World::new().await;
+    for statement in [
+        "update knowledge_base_docs set status = 'ready'",
+        "update knowledge_base_docs set owner_id = auth.uid()",
+        "update document_chunks set is_public = true",
+        "delete from document_chunks",
+        "delete from knowledge_base_docs",
+        "insert into document_chunks select * from document_chunks",
+        "insert into ingest_jobs (doc_id) select id from knowledge_base_docs",
+        "select from ingest_jobs",
+        "update users set role = 'admin'",
+        "update corpus_versions set version = 0",
+        "select access_token_with_role('{}')",
+    ] {
+        for (person, reader) in &world.people {
+            let mut tx = world.db.reader(person).await;
+            let refused = tx.connection().execute(statement).await;
+            assert!(
+                matches!(refused.map_err(Error::from), Err(Error::Forbidden)),
+                "{statement} as {reader:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_owner_alone_publishes_a_document_and_its_passages_follow() {
+    let world = World::new().await;
+    let (owner, _) = &world.people[5];
+    let (stranger, _) = &world.people[3];
+    let document = *world
+        .documents
+        .iter()
+        .find(|(_, a)| a.owner_id == owner.sub && a.visibility == Visibility::Private)
+        .unwrap()
+        .0;
+    for (person, _) in world.people.iter().filter(|(p, _)| p.sub != owner.sub) {
+        let mut tx = world.db.reader(person).await;
+        let refused = documents::set_visibility(&mut tx, document, Visibility::Public).await;
+        assert!(matches!(refused, Err(Error::NotFound)), "{refused:?}");
+    }
+    let chunk = world.chunk(document).await;
+    let mut tx = world.db.reader(stranger).await;
+    assert!(
+        passages::by_ids(&mut tx, &[chunk])
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    drop(tx);
+
+    let mut tx = world.db.reader(owner).await;
+    let shown = documents::set_visibility(&mut tx, document, Visibility::Public)
+        .await
+        .unwrap();
+    assert_eq!(
+        (shown.visibility, shown.status),
+        (Visibility::Public, DocumentStatus::Ready)
+    );
+    tx.commit().await.unwrap();
+
+    let mut tx = world.db.reader(stranger).await;
+    assert_eq!(passages::by_ids(&mut tx, &[chunk]).await.unwrap().len(), 1);
+    let found = search::by_words(&mut tx, "fingers", &[document])
+        .await
+        .unwrap();
+    assert_eq!(found.len(), 1);
+}
+
+#[tokio::test]
+async fn a_teacher_adds_students_for_nobody_but_herself() {
+    let world = World::new().await;
+    let (first, second) = (&world.people[5].0, &world.people[6].0);
+    let (student, stranger) = (&world.people[0].0, &world.people[3].0);
+    for person in [second, student, stranger] {
+        let mut tx = world.db.reader(person).await;
+        let forged = storage::people::link_student(tx.connection(), first.sub, stranger.sub).await;
+        assert!(matches!(forged, Err(Error::Forbidden)), "{forged:?}");
+    }
+}

@@ -1,0 +1,314 @@
+//! A database of its own for every test, and people and documents to put into it.
+//!
+//! `ETUDE_TEST_DATABASE_URL` names a superuser of a running cluster that lets its roles in without
+//! a password. The schema is made once and copied; the copy is dropped with [`Database`].
+
+#![expect(clippy::unwrap_used, reason = "a test that can't be set up has failed")]
+#![expect(
+    dead_code,
+    reason = "every test binary compiles this file and uses a part of it"
+)]
+
+use rag_core::chunking::{Chunk, Unit};
+use sha2::{Digest, Sha256};
+use shared_types::{
+    claims::{AccessClaims, AppMetadata, Role},
+    documents::{CreateDocument, Visibility},
+    embedding::{DIMENSIONS, Embedding},
+    ids::{DocumentId, UserId},
+};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
+use std::{
+    env, process,
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+    time::Duration,
+};
+use storage::{
+    PoolSettings, ReaderTx, documents,
+    jobs::{self, EmbeddedChunk, Processed},
+    reader,
+};
+use url::Url;
+use uuid::Uuid;
+
+pub const MODEL: &str = "@test/encoder#cls";
+pub const LEASE: Duration = Duration::from_mins(1);
+
+const BOOTSTRAP: &str = include_str!("../../../local-cloud/supabase/bootstrap.sql");
+/// Any number, the same in every process: one of them makes the template.
+const TEMPLATE_LOCK: i64 = 0x0065_7475_6465;
+
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// A database that lives as long as its test.
+pub struct Database {
+    name: String,
+    /// As `etude_origin`, the role of the origin.
+    pub origin: PgPool,
+    /// As `etude_ingest`, the role of the ingest worker.
+    pub ingest: PgPool,
+    /// As the owner of the tables, who sees everything.
+    pub owner: PgPool,
+}
+
+impl Database {
+    pub async fn new() -> Self {
+        let template = template().await;
+        let name = format!(
+            "etude_test_{}_{}",
+            process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
+        let mut cluster = PgConnection::connect(cluster_url().as_str()).await.unwrap();
+        // Left over from a test that was killed in a process of the same number.
+        for statement in [
+            format!("drop database if exists {name} with (force)"),
+            format!("create database {name} template {template}"),
+        ] {
+            cluster.execute(AssertSqlSafe(statement)).await.unwrap();
+        }
+        cluster.close().await.unwrap();
+        Self {
+            origin: pool(&url(&name, Some("etude_origin"))).await,
+            ingest: pool(&url(&name, Some("etude_ingest"))).await,
+            owner: pool(&url(&name, None)).await,
+            name,
+        }
+    }
+
+    pub fn ingest_url(&self) -> String {
+        url(&self.name, Some("etude_ingest")).to_string()
+    }
+
+    /// Signs somebody up, as Supabase Auth does.
+    pub async fn person(&self, role: Role) -> AccessClaims {
+        let id = UserId(fresh_id());
+        sqlx::query(
+            "insert into auth.users (id, email, raw_app_meta_data, raw_user_meta_data) \
+             values ($1, $2, jsonb_build_object('role', $3::text), '{\"full_name\": \"A. Person\"}')",
+        )
+        .bind(id.0)
+        .bind(format!("{id}@example.com"))
+        .bind(role.as_str())
+        .execute(&self.owner)
+        .await
+        .unwrap();
+        claims(id, role)
+    }
+
+    pub async fn reader(&self, claims: &AccessClaims) -> ReaderTx {
+        reader::begin(&self.origin, claims).await.unwrap()
+    }
+
+    /// Announces a document of this owner.
+    pub async fn announce(&self, owner: &AccessClaims, visibility: Visibility) -> DocumentId {
+        let id = DocumentId(fresh_id());
+        let mut tx = self.reader(owner).await;
+        documents::create(&mut tx, id, &announcement(visibility))
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        id
+    }
+
+    /// Announces and confirms a document: its job is queued.
+    pub async fn queue(&self, owner: &AccessClaims, visibility: Visibility) -> DocumentId {
+        let id = self.announce(owner, visibility).await;
+        let mut tx = self.reader(owner).await;
+        documents::confirm(&mut tx, id).await.unwrap();
+        tx.commit().await.unwrap();
+        id
+    }
+
+    /// A document with these passages, made searchable by a worker.
+    pub async fn ready(
+        &self,
+        owner: &AccessClaims,
+        visibility: Visibility,
+        passages: &[&str],
+    ) -> DocumentId {
+        let id = self.queue(owner, visibility).await;
+        let job = jobs::claim(&self.ingest, "a worker", LEASE)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(job.document_id, id, "nothing else is queued");
+        jobs::complete(&self.ingest, &job.lease, &processed(&passages_of(passages)))
+            .await
+            .unwrap();
+        id
+    }
+
+    pub async fn link(&self, teacher: &AccessClaims, student: &AccessClaims) {
+        let mut tx = self.reader(teacher).await;
+        storage::people::link_student(tx.connection(), teacher.sub, student.sub)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let name = self.name.clone();
+        // A thread of its own: the test's runtime may be stopping, or the test unwinding.
+        let dropped = thread::spawn(move || {
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap()
+                .block_on(async {
+                    let mut cluster = PgConnection::connect(cluster_url().as_str()).await?;
+                    let statement = format!("drop database if exists {name} with (force)");
+                    cluster.execute(AssertSqlSafe(statement)).await
+                })
+                .unwrap();
+        });
+        if dropped.join().is_err() {
+            eprintln!("the database {} could not be dropped", self.name);
+        }
+    }
+}
+
+/// A database with the schema and nothing else, for `create database … template`.
+async fn template() -> String {
+    let mut hash = Sha256::new();
+    hash.update(BOOTSTRAP);
+    for migration in storage::MIGRATOR.iter() {
+        hash.update(&migration.checksum);
+    }
+    let name = format!("etude_template_{}", &hex::encode(hash.finalize())[..16]);
+    let mut cluster = PgConnection::connect(cluster_url().as_str()).await.unwrap();
+    sqlx::query("select pg_advisory_lock($1)")
+        .bind(TEMPLATE_LOCK)
+        .execute(&mut cluster)
+        .await
+        .unwrap();
+    let exists: bool =
+        sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
+            .bind(&name)
+            .fetch_one(&mut cluster)
+            .await
+            .unwrap();
+    if !exists {
+        let building = format!("{name}_building");
+        for statement in [
+            format!("drop database if exists {building} with (force)"),
+            format!("create database {building}"),
+        ] {
+            cluster.execute(AssertSqlSafe(statement)).await.unwrap();
+        }
+        let building_url = url(&building, None);
+        let mut connection = PgConnection::connect(building_url.as_str()).await.unwrap();
+        connection.execute(BOOTSTRAP).await.unwrap();
+        connection.close().await.unwrap();
+        storage::migrate(building_url.as_str()).await.unwrap();
+        let statement = format!("alter database {building} rename to {name}");
+        cluster.execute(AssertSqlSafe(statement)).await.unwrap();
+    }
+    // The lock ends with the connection.
+    cluster.close().await.unwrap();
+    name
+}
+
+fn cluster_url() -> Url {
+    let text = env::var("ETUDE_TEST_DATABASE_URL").expect(
+        "ETUDE_TEST_DATABASE_URL is not set: it names a superuser of a running PostgreSQL with \
+         pgvector, e.g. postgres://postgres@127.0.0.1:8791/postgres; `cargo xtask test` sets it",
+    );
+    text.parse().expect("ETUDE_TEST_DATABASE_URL is a URL")
+}
+
+fn url(database: &str, role: Option<&str>) -> Url {
+    let mut url = cluster_url();
+    url.set_path(database);
+    if let Some(role) = role {
+        url.set_username(role).unwrap();
+        url.set_password(None).unwrap();
+    }
+    url
+}
+
+async fn pool(url: &Url) -> PgPool {
+    let settings = PoolSettings {
+        max_connections: 4,
+        min_connections: 0,
+        application_name: "etude-test",
+        ..PoolSettings::default()
+    };
+    storage::connect(url.as_str(), settings).await.unwrap()
+}
+
+pub fn fresh_id() -> Uuid {
+    Uuid::from_u128(NEXT.fetch_add(1, Ordering::Relaxed).into())
+}
+
+pub fn claims(id: UserId, role: Role) -> AccessClaims {
+    AccessClaims {
+        sub: id,
+        iss: "https://example.supabase.co/auth/v1".into(),
+        aud: "authenticated".into(),
+        role: "authenticated".into(),
+        app_metadata: AppMetadata { role },
+        email: None,
+    }
+}
+
+pub fn announcement(visibility: Visibility) -> CreateDocument {
+    CreateDocument {
+        title: "Hand position".into(),
+        file_name: "hand position.pdf".into(),
+        size_bytes: 12_345,
+        sha256: "0123456789abcdef".repeat(4),
+        visibility,
+    }
+}
+
+/// Passages with these texts, one on a page.
+pub fn passages_of(texts: &[&str]) -> Vec<EmbeddedChunk> {
+    (0..)
+        .zip(texts)
+        .map(|(index, text)| {
+            let chars = u32::try_from(text.chars().count()).unwrap();
+            EmbeddedChunk {
+                chunk: Chunk {
+                    index,
+                    content: (*text).into(),
+                    units: vec![Unit {
+                        page: index + 1,
+                        page_start_char: 0,
+                        page_end_char: chars,
+                        chunk_start_char: 0,
+                        chunk_end_char: chars,
+                    }],
+                    page_start: index + 1,
+                    page_end: index + 1,
+                    section: None,
+                    token_count: 0,
+                },
+                embedding: embedding(text),
+            }
+        })
+        .collect()
+}
+
+pub fn processed(chunks: &[EmbeddedChunk]) -> Processed<'_> {
+    Processed {
+        page_count: u32::try_from(chunks.len()).unwrap(),
+        embedding_model: MODEL,
+        chunks,
+    }
+}
+
+/// A vector that depends on the text and on nothing else, in a direction of its own.
+pub fn embedding(text: &str) -> Embedding {
+    let components = (0..DIMENSIONS / 32).flat_map(|block| {
+        let digest = Sha256::digest(format!("{block} {text}"));
+        digest
+            .iter()
+            .map(|byte| f32::from(*byte) / 127.5 - 1.0)
+            .collect::<Vec<_>>()
+    });
+    Embedding::new(components.collect()).unwrap()
+}
