@@ -1,1 +1,75 @@
-//! See docs/ARCHITECTURE.md.
+//! The origin of Etude: what needs the database, the language model or the signing key of object storage.
+//!
+//! Only the edge calls it, with its own secret beside the caller's token; see [`app`].
+
+mod answering;
+pub mod config;
+pub mod error;
+pub mod extract;
+pub mod host;
+pub mod llm;
+pub mod objects;
+mod outbound;
+mod retrieval;
+pub mod routes;
+pub mod signing_keys;
+pub mod state;
+pub mod telemetry;
+mod uploads;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware::{from_extractor_with_state, from_fn},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use error::ApiError;
+use extract::{edge_caller::EdgeCaller, json::MAX_BODY_BYTES};
+use routes::{answer, documents, health, retrieve, scope};
+use shared_types::problem::ProblemKind;
+use state::AppState;
+use std::any::Any;
+use tower_http::catch_panic::CatchPanicLayer;
+
+/// The routes of the origin. Everything below `/v1` is for the edge alone: a call without its secret is
+/// refused before its token or its body is read.
+pub fn app(state: AppState) -> Router {
+    let for_the_edge = Router::new()
+        .route("/scope", get(scope::get::handler))
+        .route("/retrieve", post(retrieve::post::handler))
+        .route("/answer", post(answer::post::handler))
+        .route(
+            "/documents",
+            get(documents::list::handler).post(documents::create::handler),
+        )
+        .route("/documents/{document_id}", get(documents::get::handler))
+        .route(
+            "/documents/{document_id}/confirm",
+            post(documents::confirm::handler),
+        )
+        .route_layer(from_extractor_with_state::<EdgeCaller, _>(state.clone()));
+    Router::new()
+        .nest("/v1", for_the_edge)
+        .route("/api/health", get(health::get::handler))
+        .fallback(async || ApiError::new(ProblemKind::NotFound))
+        .method_not_allowed_fallback(async || ApiError::new(ProblemKind::MethodNotAllowed))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(telemetry::complete))
+        .with_state(state)
+}
+
+/// The reply to a request whose handler panicked.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature is the layer's"
+)]
+fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+    let message = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without a message");
+    ApiError::caused(ProblemKind::Internal, format!("panic: {message}")).into_response()
+}

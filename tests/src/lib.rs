@@ -1,1 +1,182 @@
-//! See docs/ARCHITECTURE.md.
+//! Journeys through the real processes: what a test needs to begin in the middle of a story.
+
+use local_stack::{
+    Client, Person, Role, Stack, StackConfig, StackError, client::NewDocument, postgres::Psql,
+};
+use shared_types::documents::{Document, DocumentStatus, Visibility};
+use std::{
+    fs,
+    panic::AssertUnwindSafe,
+    path::{Path, PathBuf},
+};
+
+/// The password of everybody in a journey.
+const PASSWORD: &str = "correct-horse-battery";
+
+/// A school: one stack of its own with two teachers and a student of the first.
+#[derive(Debug)]
+pub struct School {
+    /// The running system.
+    pub stack: Stack,
+    /// The student's teacher.
+    pub teacher: Pupil,
+    /// A teacher who does not teach the student.
+    pub other_teacher: Pupil,
+    /// The student.
+    pub student: Pupil,
+}
+
+/// Somebody in a school, signed in.
+#[derive(Clone, Debug)]
+pub struct Pupil {
+    /// The account.
+    pub person: Person,
+    /// The signed-in browser.
+    pub browser: Client,
+}
+
+/// Runs a journey through a school of its own and clears up behind it, whether it ends well or not.
+///
+/// # Panics
+/// With the journey's own panic, or where the school can't be opened.
+pub fn journey<F>(change: impl FnOnce(StackConfig) -> StackConfig, story: F)
+where
+    F: AsyncFnOnce(&mut School),
+{
+    let folder = tempfile::Builder::new().prefix("etude-journey-").tempdir();
+    let folder = folder.expect("a temporary folder can be made");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime can be made");
+    let ended = runtime.block_on(async {
+        let config = StackConfig::for_test(folder.path()).expect("the tests' set-up was done");
+        let mut school = School::open(change(config))
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
+        let ended = catch(story(&mut school)).await;
+        if ended.is_err() {
+            school.print_logs();
+        }
+        school.stack.stop().await;
+        ended
+    });
+    if let Err(panic) = ended {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+async fn catch(story: impl Future<Output = ()>) -> Result<(), Box<dyn std::any::Any + Send>> {
+    let mut story = std::pin::pin!(story);
+    std::future::poll_fn(|context| {
+        match std::panic::catch_unwind(AssertUnwindSafe(|| story.as_mut().poll(context))) {
+            Ok(std::task::Poll::Pending) => std::task::Poll::Pending,
+            Ok(std::task::Poll::Ready(())) => std::task::Poll::Ready(Ok(())),
+            Err(panic) => std::task::Poll::Ready(Err(panic)),
+        }
+    })
+    .await
+}
+
+impl School {
+    async fn open(config: StackConfig) -> Result<Self, StackError> {
+        let stack = Stack::start(config).await?;
+        let teacher = join(&stack, "teacher@school.example", Role::Teacher).await?;
+        let other_teacher = join(&stack, "other-teacher@school.example", Role::Teacher).await?;
+        let student = join(&stack, "student@school.example", Role::Student).await?;
+        stack
+            .people()
+            .link_student(teacher.person.id, student.person.id)
+            .await?;
+        Ok(Self {
+            stack,
+            teacher,
+            other_teacher,
+            student,
+        })
+    }
+
+    /// Direct sight of the database, as its owner.
+    #[must_use]
+    pub fn database(&self) -> &Psql {
+        self.stack.database().owner()
+    }
+
+    fn print_logs(&self) {
+        let entries = fs::read_dir(self.stack.logs())
+            .into_iter()
+            .flatten()
+            .flatten();
+        for path in entries.map(|entry| entry.path()) {
+            let log = fs::read_to_string(&path).unwrap_or_default();
+            let tail: Vec<&str> = log.lines().rev().take(25).collect();
+            eprintln!("--- {}", path.display());
+            tail.iter().rev().for_each(|line| eprintln!("{line}"));
+        }
+    }
+}
+
+async fn join(stack: &Stack, email: &str, role: Role) -> Result<Pupil, StackError> {
+    let person = stack.people().create(email, PASSWORD, email, role).await?;
+    let browser = stack.client().signed_in(email, PASSWORD).await?;
+    Ok(Pupil { person, browser })
+}
+
+impl Pupil {
+    /// Uploads a file and waits until it is searchable or has failed.
+    ///
+    /// # Panics
+    /// Where the upload itself is refused.
+    pub async fn adds(&self, file: NewDocument) -> Document {
+        let announced = self
+            .browser
+            .upload(file)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
+        self.browser
+            .wait_for(announced.id, |_| ())
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Uploads a booklet of the sample library; it becomes searchable.
+    ///
+    /// # Panics
+    /// Where it does not.
+    pub async fn adds_booklet(&self, file_name: &str, visibility: Visibility) -> Document {
+        let document = self.adds(booklet(file_name, visibility)).await;
+        assert_eq!(
+            document.status,
+            DocumentStatus::Ready,
+            "{:?}",
+            document.failure
+        );
+        document
+    }
+}
+
+/// A booklet of the sample library.
+///
+/// # Panics
+/// Where there is none of that name.
+#[must_use]
+pub fn booklet(file_name: &str, visibility: Visibility) -> NewDocument {
+    let bytes = fs::read(booklet_path(file_name)).expect("the sample library has that booklet");
+    pdf(file_name, bytes, visibility)
+}
+
+/// Where a booklet of the sample library is.
+#[must_use]
+pub fn booklet_path(file_name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../sample-library/pdf")
+        .join(file_name)
+}
+
+/// Bytes under a PDF's name.
+#[must_use]
+pub fn pdf(file_name: &str, bytes: Vec<u8>, visibility: Visibility) -> NewDocument {
+    NewDocument {
+        title: file_name.trim_end_matches(".pdf").to_owned(),
+        file_name: file_name.to_owned(),
+        bytes,
+        visibility,
+    }
+}

@@ -1,0 +1,35 @@
+//! Measurements of Etude: `cargo xtask bench NAME`.
+//!
+//! Each prints a table, and with `--check` names every target that is missed and exits 1. Figures of
+//! a shared machine vary; compare them within one run.
+
+mod edge;
+mod report;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "bench", about = "Measurements of Etude")]
+struct Arguments {
+    #[command(subcommand)]
+    bench: Bench,
+    /// Exit with 1 and name every target that is missed.
+    #[arg(long, global = true)]
+    check: bool,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// The edge's latency and CPU time for a cached answer.
+    Edge(edge::Options),
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let report = match arguments.bench {
+        Bench::Edge(options) => edge::run(&options).await?,
+    };
+    Ok(report.conclude(arguments.check))
+}

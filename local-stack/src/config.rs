@@ -1,0 +1,437 @@
+//! What a stack is started with.
+
+use crate::{StackError, process};
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+pub use process::Lifetime;
+
+/// The encoder that local-cloud runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoder {
+    /// all-mpnet-base-v2.
+    Mpnet,
+    /// all-MiniLM-L6-v2: fast, for tests.
+    Small,
+}
+
+impl Encoder {
+    /// The name that local-cloud takes.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mpnet => "mpnet",
+            Self::Small => "small",
+        }
+    }
+
+    /// The model id that is stored beside every vector.
+    #[must_use]
+    pub fn model_id(self) -> &'static str {
+        match self {
+            Self::Mpnet => "@local/all-mpnet-base-v2",
+            Self::Small => "@local/all-minilm-l6-v2",
+        }
+    }
+
+    /// The folder of its files in the models folder.
+    #[must_use]
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::Mpnet => "mpnet",
+            Self::Small => "minilm",
+        }
+    }
+}
+
+/// What answers for the language model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LanguageModel {
+    /// Quotes sentences of the passages.
+    Extractive,
+    /// A small language model on the CPU.
+    Qwen,
+}
+
+impl LanguageModel {
+    /// The name that local-cloud takes.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Extractive => "extractive",
+            Self::Qwen => "qwen",
+        }
+    }
+}
+
+/// The algorithm of access tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenAlgorithm {
+    /// RSA, 2048 bits.
+    Rs256,
+    /// Elliptic curve P-256.
+    Es256,
+}
+
+impl TokenAlgorithm {
+    /// The name that local-cloud takes.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rs256 => "RS256",
+            Self::Es256 => "ES256",
+        }
+    }
+}
+
+/// Where the programs and their files are.
+#[derive(Clone, Debug)]
+pub struct Install {
+    /// The checkout.
+    pub repository: PathBuf,
+    /// The folder of the built binaries.
+    pub binaries: PathBuf,
+    /// Node.
+    pub node: PathBuf,
+    /// The models folder.
+    pub models: PathBuf,
+    /// `libpdfium.so`.
+    pub pdfium: PathBuf,
+    /// `PostgreSQL`'s own installation: the folder with `bin/`, `lib/` and `share/`.
+    pub postgres: PathBuf,
+    /// Vectors kept between runs; several stacks share it.
+    pub vectors: PathBuf,
+}
+
+impl Install {
+    /// The installation that `cargo xtask test` and `cargo xtask bench` announce in the environment.
+    pub fn from_env() -> Result<Self, StackError> {
+        let path = |name: &'static str| {
+            env::var_os(name).map(PathBuf::from).ok_or_else(|| {
+                StackError::Setting(format!(
+                    "{name} is not set: run this through `cargo xtask test` or `cargo xtask bench`"
+                ))
+            })
+        };
+        Ok(Self {
+            repository: path("ETUDE_REPOSITORY")?,
+            binaries: path("ETUDE_BINARIES")?,
+            node: path("ETUDE_NODE")?,
+            models: path("ETUDE_MODELS_DIR")?,
+            pdfium: path("PDFIUM_LIBRARY")?,
+            postgres: path("ETUDE_POSTGRES")?,
+            vectors: path("ETUDE_VECTORS")?,
+        })
+    }
+
+    /// What [`Install::from_env`] reads.
+    #[must_use]
+    pub fn to_env(&self) -> Vec<(&'static str, &Path)> {
+        vec![
+            ("ETUDE_REPOSITORY", &self.repository),
+            ("ETUDE_BINARIES", &self.binaries),
+            ("ETUDE_NODE", &self.node),
+            ("ETUDE_MODELS_DIR", &self.models),
+            ("PDFIUM_LIBRARY", &self.pdfium),
+            ("ETUDE_POSTGRES", &self.postgres),
+            ("ETUDE_VECTORS", &self.vectors),
+        ]
+    }
+}
+
+/// Ports of 127.0.0.1. 0 takes a free one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ports {
+    /// What browsers use.
+    pub edge: u16,
+    /// The origin.
+    pub origin: u16,
+    /// The stand-ins.
+    pub local_cloud: u16,
+    /// The S3 face of the R2 buckets.
+    pub objects: u16,
+    /// `PostgreSQL`.
+    pub postgres: u16,
+}
+
+impl Ports {
+    /// Five ports in a row.
+    #[must_use]
+    pub fn from_base(base: u16) -> Self {
+        Self {
+            edge: base,
+            origin: base + 1,
+            local_cloud: base + 2,
+            objects: base + 3,
+            postgres: base + 4,
+        }
+    }
+}
+
+/// Where the data is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DatabaseChoice {
+    /// A server of the stack's own, in its data folder.
+    Embedded,
+    /// A new database on a local server that others use too, cloned from a template that has the
+    /// migrations. The URL is the superuser's. The database is dropped when the stack stops.
+    Shared(String),
+    /// A database as it is; migrations run there. The URL is its owner's.
+    External(String),
+}
+
+/// Real services in place of stand-ins. Each is absent unless its variables are set.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `DATABASE_URL`, as the owner.
+    pub database_url: Option<String>,
+    /// Supabase.
+    pub supabase: Option<Supabase>,
+    /// Workers AI.
+    pub workers_ai: Option<WorkersAi>,
+    /// R2 or another S3 service.
+    pub objects: Option<Objects>,
+    /// Variables that choose the language model, handed to the origin as they are.
+    pub language_model: Vec<(String, String)>,
+}
+
+/// A Supabase project.
+#[derive(Clone, Debug)]
+pub struct Supabase {
+    /// `SUPABASE_URL`.
+    pub url: String,
+    /// `SUPABASE_ANON_KEY`.
+    pub anon_key: String,
+    /// `SUPABASE_SERVICE_ROLE_KEY`.
+    pub service_role_key: String,
+}
+
+/// A Cloudflare account.
+#[derive(Clone, Debug)]
+pub struct WorkersAi {
+    /// `CLOUDFLARE_ACCOUNT_ID`.
+    pub account_id: String,
+    /// `CLOUDFLARE_API_TOKEN`.
+    pub api_token: String,
+}
+
+/// An S3 endpoint.
+#[derive(Clone, Debug)]
+pub struct Objects {
+    /// `R2_ENDPOINT`.
+    pub endpoint: String,
+    /// `R2_ACCESS_KEY_ID`.
+    pub access_key_id: String,
+    /// `R2_SECRET_ACCESS_KEY`.
+    pub secret_access_key: String,
+}
+
+/// Variables that choose the language model.
+const LANGUAGE_MODEL_VARIABLES: [&str; 7] = [
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_BASE_URL",
+    "GCE_METADATA_HOST",
+    "LLM_MODEL",
+    "VERTEX_BASE_URL",
+    "VERTEX_LOCATION",
+    "VERTEX_PROJECT",
+];
+
+impl Overrides {
+    /// Reads them through `lookup`, which answers with a variable's value. A service of which only some
+    /// variables are set is an error that names the missing ones.
+    pub fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, StackError> {
+        let lookup = |name: &str| lookup(name).filter(|value| !value.is_empty());
+        let supabase = group(
+            &lookup,
+            [
+                "SUPABASE_URL",
+                "SUPABASE_ANON_KEY",
+                "SUPABASE_SERVICE_ROLE_KEY",
+            ],
+        )?;
+        let workers_ai = group(&lookup, ["CLOUDFLARE_ACCOUNT_ID", "CLOUDFLARE_API_TOKEN"])?;
+        let objects = group(
+            &lookup,
+            ["R2_ENDPOINT", "R2_ACCESS_KEY_ID", "R2_SECRET_ACCESS_KEY"],
+        )?;
+        Ok(Self {
+            database_url: lookup("DATABASE_URL"),
+            supabase: supabase.map(|[url, anon_key, service_role_key]| Supabase {
+                url,
+                anon_key,
+                service_role_key,
+            }),
+            workers_ai: workers_ai.map(|[account_id, api_token]| WorkersAi {
+                account_id,
+                api_token,
+            }),
+            objects: objects.map(|[endpoint, access_key_id, secret_access_key]| Objects {
+                endpoint,
+                access_key_id,
+                secret_access_key,
+            }),
+            language_model: LANGUAGE_MODEL_VARIABLES
+                .iter()
+                .filter_map(|&name| Some((name.to_owned(), lookup(name)?)))
+                .collect(),
+        })
+    }
+
+    /// The names of the real services in use, for a line on the terminal.
+    #[must_use]
+    pub fn names(&self) -> Vec<&'static str> {
+        let named = [
+            (self.database_url.is_some(), "PostgreSQL at DATABASE_URL"),
+            (self.supabase.is_some(), "Supabase"),
+            (self.workers_ai.is_some(), "Workers AI"),
+            (self.objects.is_some(), "R2"),
+            (self.chooses_language_model(), "the language model"),
+        ];
+        named
+            .into_iter()
+            .filter_map(|(real, name)| real.then_some(name))
+            .collect()
+    }
+
+    /// Whether the origin is to use a real language model.
+    #[must_use]
+    pub fn chooses_language_model(&self) -> bool {
+        self.language_model
+            .iter()
+            .any(|(name, _)| name == "ANTHROPIC_API_KEY" || name == "VERTEX_PROJECT")
+    }
+}
+
+fn group<const N: usize>(
+    lookup: &dyn Fn(&str) -> Option<String>,
+    names: [&str; N],
+) -> Result<Option<[String; N]>, StackError> {
+    let values = names.map(lookup);
+    let missing: Vec<&str> = names
+        .iter()
+        .zip(&values)
+        .filter_map(|(name, value)| value.is_none().then_some(*name))
+        .collect();
+    if missing.len() == N {
+        return Ok(None);
+    }
+    if !missing.is_empty() {
+        return Err(StackError::Setting(format!(
+            "{} belong together; not set: {}",
+            names.join(", "),
+            missing.join(", ")
+        )));
+    }
+    Ok(Some(values.map(Option::unwrap_or_default)))
+}
+
+/// What a stack is started with.
+#[derive(Clone, Debug)]
+pub struct StackConfig {
+    /// Programs and their files.
+    pub install: Install,
+    /// The stack's own folder: data, secrets, logs. Made if it is not there.
+    pub folder: PathBuf,
+    /// Ports.
+    pub ports: Ports,
+    /// Where the data is.
+    pub database: DatabaseChoice,
+    /// The encoder.
+    pub encoder: Encoder,
+    /// What answers for the language model.
+    pub language_model: LanguageModel,
+    /// The algorithm of access tokens.
+    pub token_algorithm: TokenAlgorithm,
+    /// Real services in place of stand-ins.
+    pub overrides: Overrides,
+    /// Whether the processes outlive this one.
+    pub lifetime: Lifetime,
+    /// More variables for single parts, by the part's name: `("origin", "LLM_IDLE_TIMEOUT_MS", "500")`.
+    pub variables: Vec<(&'static str, String, String)>,
+}
+
+impl StackConfig {
+    /// A stack for one test: small encoder, free ports, a database of its own on the server that
+    /// `cargo xtask test` has started.
+    pub fn for_test(folder: impl Into<PathBuf>) -> Result<Self, StackError> {
+        let install = Install::from_env()?;
+        let database = match env::var("ETUDE_TEST_DATABASE_URL") {
+            Ok(url) => DatabaseChoice::Shared(url),
+            Err(_) => DatabaseChoice::Embedded,
+        };
+        Ok(Self {
+            install,
+            folder: folder.into(),
+            ports: Ports::default(),
+            database,
+            encoder: Encoder::Small,
+            language_model: LanguageModel::Extractive,
+            token_algorithm: TokenAlgorithm::Rs256,
+            overrides: Overrides::default(),
+            lifetime: Lifetime::WithParent,
+            variables: Vec::new(),
+        })
+    }
+
+    /// Adds a variable for one part.
+    #[must_use]
+    pub fn with_variable(
+        mut self,
+        part: &'static str,
+        name: impl Into<String>,
+        value: impl Into<String>,
+    ) -> Self {
+        self.variables.push((part, name.into(), value.into()));
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(set: &[(&str, &str)]) -> Result<Overrides, StackError> {
+        Overrides::read(&|name| {
+            set.iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn without_variables_every_service_is_a_stand_in() {
+        assert!(read(&[]).unwrap().names().is_empty());
+        assert!(
+            read(&[("ANTHROPIC_API_KEY", "")])
+                .unwrap()
+                .names()
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn a_service_is_real_once_all_its_variables_are_set() {
+        let half = read(&[("SUPABASE_URL", "https://school.supabase.co")]).unwrap_err();
+        assert!(
+            half.to_string().contains("SUPABASE_SERVICE_ROLE_KEY"),
+            "{half}"
+        );
+
+        let whole = read(&[
+            ("CLOUDFLARE_ACCOUNT_ID", "a"),
+            ("CLOUDFLARE_API_TOKEN", "t"),
+        ])
+        .unwrap();
+        assert_eq!(whole.names(), ["Workers AI"]);
+    }
+
+    #[test]
+    fn an_anthropic_key_makes_the_language_model_real() {
+        let overrides = read(&[("ANTHROPIC_API_KEY", "k"), ("LLM_MODEL", "m")]).unwrap();
+        assert!(overrides.chooses_language_model());
+        assert_eq!(overrides.language_model.len(), 2);
+    }
+}

@@ -1,0 +1,10 @@
+//! `PostgreSQL`: the embedded server, and databases that are ready for the system.
+
+mod account;
+mod cluster;
+mod database;
+mod psql;
+
+pub use cluster::{Cluster, ClusterConfig, Durability};
+pub use database::{Database, Preparation};
+pub use psql::Psql;

@@ -1,0 +1,319 @@
+//! Settings of the origin, read once at start. A missing or unusable one ends the start with its name.
+
+use secrecy::{ExposeSecret, SecretString};
+use shared_types::documents::MAX_UPLOAD_BYTES;
+use std::{net::IpAddr, str::FromStr, time::Duration};
+use thiserror::Error;
+use url::Url;
+
+/// The shortest secret that the edge and the origin may share, in bytes.
+const MIN_EDGE_TOKEN_BYTES: usize = 16;
+
+/// Why the origin can't start with these settings.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum ConfigError {
+    /// A setting without a default is absent or empty.
+    #[error("the environment variable {0} is not set")]
+    Missing(&'static str),
+    /// A setting is there, and not usable. Its value is not repeated: it may be a secret.
+    #[error("the environment variable {name} is not usable: {reason}")]
+    Invalid {
+        /// The variable.
+        name: &'static str,
+        /// What it should be.
+        reason: String,
+    },
+}
+
+/// Where the origin listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenConfig {
+    /// `ORIGIN_BIND`, default `127.0.0.1`.
+    pub address: IpAddr,
+    /// `ORIGIN_PORT`, default 8788; 0 takes any free port.
+    pub port: u16,
+}
+
+/// The database.
+#[derive(Clone, Debug)]
+pub struct DatabaseConfig {
+    /// `DATABASE_URL`, as the login role `etude_origin`.
+    pub url: SecretString,
+    /// `DATABASE_MAX_CONNECTIONS`, default 16.
+    pub max_connections: u32,
+}
+
+/// Who issues access tokens.
+#[derive(Clone, Debug)]
+pub struct AuthConfig {
+    /// `{SUPABASE_URL}/auth/v1`: the `iss` of every token.
+    pub issuer: String,
+    /// The `aud` of every token.
+    pub audience: String,
+    /// Where the issuer's public keys are.
+    pub jwks_url: Url,
+}
+
+/// How Claude is reached.
+#[derive(Clone, Debug)]
+pub enum ModelEndpoint {
+    /// Vertex AI, authorised by the instance's service account.
+    Vertex {
+        /// `VERTEX_BASE_URL`, ends in `/v1`; default by location.
+        base_url: Url,
+        /// `VERTEX_PROJECT`.
+        project: String,
+        /// `VERTEX_LOCATION`, e.g. `us-east5` or `global`.
+        location: String,
+        /// `GCE_METADATA_HOST`, default `metadata.google.internal`.
+        metadata_host: String,
+    },
+    /// The Anthropic API, authorised by a key.
+    Anthropic {
+        /// `ANTHROPIC_BASE_URL`.
+        base_url: Url,
+        /// `ANTHROPIC_API_KEY`; its presence chooses this endpoint.
+        api_key: SecretString,
+    },
+}
+
+/// The language model.
+#[derive(Clone, Debug)]
+pub struct ModelConfig {
+    /// Where it is.
+    pub endpoint: ModelEndpoint,
+    /// `LLM_MODEL` as Vertex writes it, e.g. `claude-haiku-4-5@20251001`.
+    pub model: String,
+    /// `LLM_MAX_TOKENS`, default 1,024: the longest answer.
+    pub max_tokens: u32,
+    /// `LLM_CONCURRENCY`, default 64: answers in the making at once; the next is refused with 503.
+    pub concurrency: usize,
+    /// `LLM_FIRST_EVENT_TIMEOUT_MS`, default 10,000: from a request until the model's first event.
+    pub first_event_timeout: Duration,
+    /// `LLM_IDLE_TIMEOUT_MS`, default 15,000: between two pieces of a stream.
+    pub idle_timeout: Duration,
+    /// `LLM_TOTAL_TIMEOUT_MS`, default 90,000: for a whole stream.
+    pub total_timeout: Duration,
+}
+
+/// Object storage: the two R2 buckets behind one S3 endpoint.
+#[derive(Clone, Debug)]
+pub struct ObjectsConfig {
+    /// `R2_ENDPOINT`; presigned URLs point there too, so browsers must reach it.
+    pub endpoint: Url,
+    /// `R2_REGION`, default `auto`.
+    pub region: String,
+    /// `R2_ACCESS_KEY_ID`.
+    pub access_key_id: String,
+    /// `R2_SECRET_ACCESS_KEY`.
+    pub secret_access_key: SecretString,
+    /// `R2_UPLOAD_BUCKET`, default `piano-pdfs`.
+    pub upload_bucket: String,
+    /// `R2_LIBRARY_BUCKET`, default `piano-knowledge`.
+    pub library_bucket: String,
+}
+
+/// The shape of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object per line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Every setting of `origin-api serve`.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the origin listens.
+    pub listen: ListenConfig,
+    /// The database.
+    pub database: DatabaseConfig,
+    /// `EDGE_TOKEN`: what the edge proves itself with; at least 16 bytes.
+    pub edge_token: SecretString,
+    /// Who issues access tokens.
+    pub auth: AuthConfig,
+    /// The language model.
+    pub model: ModelConfig,
+    /// Object storage.
+    pub objects: ObjectsConfig,
+    /// `MAX_UPLOAD_BYTES`, default 50 MiB.
+    pub max_upload_bytes: u64,
+    /// `REFUSAL_THRESHOLD`, 0 to 1: the rerank score below which the library does not cover a question.
+    /// It belongs to the reranker in use; without it, `rag_core`'s default stands.
+    pub refusal_threshold: Option<f64>,
+}
+
+impl Config {
+    /// Reads every setting of `serve` through `lookup`, which answers with a variable's value.
+    pub fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let vars = Vars(lookup);
+        let edge_token = vars.secret("EDGE_TOKEN")?;
+        if edge_token.expose_secret().len() < MIN_EDGE_TOKEN_BYTES {
+            return Err(invalid(
+                "EDGE_TOKEN",
+                format!("it has fewer than {MIN_EDGE_TOKEN_BYTES} bytes"),
+            ));
+        }
+        Ok(Self {
+            listen: ListenConfig {
+                address: vars.parsed("ORIGIN_BIND", IpAddr::from([127, 0, 0, 1]))?,
+                port: vars.parsed("ORIGIN_PORT", 8788)?,
+            },
+            database: DatabaseConfig {
+                url: vars.secret("DATABASE_URL")?,
+                max_connections: vars.parsed("DATABASE_MAX_CONNECTIONS", 16)?,
+            },
+            edge_token,
+            auth: auth(&vars)?,
+            model: model(&vars)?,
+            objects: objects(&vars)?,
+            max_upload_bytes: vars.parsed("MAX_UPLOAD_BYTES", MAX_UPLOAD_BYTES)?,
+            refusal_threshold: refusal_threshold(&vars)?,
+        })
+    }
+}
+
+/// Reads `LOG_FORMAT`: `json` (default) or `text`. Apart from [`Config`], since logs start before it.
+pub fn log_format(lookup: &dyn Fn(&str) -> Option<String>) -> Result<LogFormat, ConfigError> {
+    match Vars(lookup).optional("LOG_FORMAT").as_deref() {
+        None | Some("json") => Ok(LogFormat::Json),
+        Some("text") => Ok(LogFormat::Text),
+        Some(_) => Err(invalid("LOG_FORMAT", "it is neither json nor text")),
+    }
+}
+
+/// Reads `MIGRATION_DATABASE_URL`, the one setting of `migrate`: the database as its owner.
+pub fn migration_database_url(
+    lookup: &dyn Fn(&str) -> Option<String>,
+) -> Result<SecretString, ConfigError> {
+    Vars(lookup).secret("MIGRATION_DATABASE_URL")
+}
+
+fn auth(vars: &Vars<'_>) -> Result<AuthConfig, ConfigError> {
+    let supabase = vars.url("SUPABASE_URL", None)?;
+    let issuer = format!("{}/auth/v1", supabase.as_str().trim_end_matches('/'));
+    let jwks_url = format!("{issuer}/.well-known/jwks.json")
+        .parse()
+        .map_err(|error| invalid("SUPABASE_URL", format!("{error}")))?;
+    Ok(AuthConfig {
+        issuer,
+        audience: "authenticated".to_owned(),
+        jwks_url,
+    })
+}
+
+fn model(vars: &Vars<'_>) -> Result<ModelConfig, ConfigError> {
+    let endpoint = if let Some(api_key) = vars.optional("ANTHROPIC_API_KEY") {
+        ModelEndpoint::Anthropic {
+            base_url: vars.url("ANTHROPIC_BASE_URL", Some("https://api.anthropic.com"))?,
+            api_key: api_key.into(),
+        }
+    } else {
+        let location = vars.required("VERTEX_LOCATION")?;
+        let host = match location.as_str() {
+            "global" => "aiplatform.googleapis.com".to_owned(),
+            region => format!("{region}-aiplatform.googleapis.com"),
+        };
+        ModelEndpoint::Vertex {
+            base_url: vars.url("VERTEX_BASE_URL", Some(&format!("https://{host}/v1")))?,
+            project: vars.required("VERTEX_PROJECT")?,
+            location,
+            metadata_host: vars.text("GCE_METADATA_HOST", "metadata.google.internal"),
+        }
+    };
+    Ok(ModelConfig {
+        endpoint,
+        model: vars.text("LLM_MODEL", "claude-haiku-4-5@20251001"),
+        max_tokens: vars.parsed("LLM_MAX_TOKENS", 1_024)?,
+        concurrency: vars.parsed("LLM_CONCURRENCY", 64)?,
+        first_event_timeout: vars.millis("LLM_FIRST_EVENT_TIMEOUT_MS", 10_000)?,
+        idle_timeout: vars.millis("LLM_IDLE_TIMEOUT_MS", 15_000)?,
+        total_timeout: vars.millis("LLM_TOTAL_TIMEOUT_MS", 90_000)?,
+    })
+}
+
+fn objects(vars: &Vars<'_>) -> Result<ObjectsConfig, ConfigError> {
+    Ok(ObjectsConfig {
+        endpoint: vars.url("R2_ENDPOINT", None)?,
+        region: vars.text("R2_REGION", "auto"),
+        access_key_id: vars.required("R2_ACCESS_KEY_ID")?,
+        secret_access_key: vars.secret("R2_SECRET_ACCESS_KEY")?,
+        upload_bucket: vars.text("R2_UPLOAD_BUCKET", "piano-pdfs"),
+        library_bucket: vars.text("R2_LIBRARY_BUCKET", "piano-knowledge"),
+    })
+}
+
+fn refusal_threshold(vars: &Vars<'_>) -> Result<Option<f64>, ConfigError> {
+    let name = "REFUSAL_THRESHOLD";
+    let Some(text) = vars.optional(name) else {
+        return Ok(None);
+    };
+    match text.parse::<f64>() {
+        Ok(threshold) if (0.0..=1.0).contains(&threshold) => Ok(Some(threshold)),
+        _ => Err(invalid(name, "it is not a number from 0 to 1")),
+    }
+}
+
+fn invalid(name: &'static str, reason: impl Into<String>) -> ConfigError {
+    ConfigError::Invalid {
+        name,
+        reason: reason.into(),
+    }
+}
+
+/// Variables by name. An empty one counts as absent: that is how unit files and compose files unset one.
+struct Vars<'a>(&'a dyn Fn(&str) -> Option<String>);
+
+impl Vars<'_> {
+    fn optional(&self, name: &str) -> Option<String> {
+        (self.0)(name).filter(|value| !value.is_empty())
+    }
+
+    fn required(&self, name: &'static str) -> Result<String, ConfigError> {
+        self.optional(name).ok_or(ConfigError::Missing(name))
+    }
+
+    fn text(&self, name: &str, default: &str) -> String {
+        self.optional(name).unwrap_or_else(|| default.to_owned())
+    }
+
+    fn secret(&self, name: &'static str) -> Result<SecretString, ConfigError> {
+        self.required(name).map(SecretString::from)
+    }
+
+    fn parsed<T: FromStr>(&self, name: &'static str, default: T) -> Result<T, ConfigError>
+    where
+        T::Err: std::fmt::Display,
+    {
+        match self.optional(name) {
+            None => Ok(default),
+            Some(text) => text
+                .parse()
+                .map_err(|error: T::Err| invalid(name, error.to_string())),
+        }
+    }
+
+    fn millis(&self, name: &'static str, default: u64) -> Result<Duration, ConfigError> {
+        self.parsed(name, default).map(Duration::from_millis)
+    }
+
+    fn url(&self, name: &'static str, default: Option<&str>) -> Result<Url, ConfigError> {
+        let text = match (self.optional(name), default) {
+            (Some(text), _) => text,
+            (None, Some(default)) => default.to_owned(),
+            (None, None) => return Err(ConfigError::Missing(name)),
+        };
+        let url: Url = text
+            .parse()
+            .map_err(|error: url::ParseError| invalid(name, error.to_string()))?;
+        if matches!(url.scheme(), "http" | "https") && url.has_host() {
+            Ok(url)
+        } else {
+            Err(invalid(name, "it is not an http or https URL"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! A start with the wrong settings ends with the name of the one that is wrong.
+
+use super::*;
+use std::collections::BTreeMap;
+
+fn complete() -> BTreeMap<&'static str, &'static str> {
+    BTreeMap::from([
+        ("DATABASE_URL", "postgres://etude_origin@127.0.0.1/etude"),
+        ("EDGE_TOKEN", "a secret of the two processes"),
+        ("SUPABASE_URL", "https://school.supabase.co/"),
+        ("VERTEX_PROJECT", "piano"),
+        ("VERTEX_LOCATION", "us-east5"),
+        ("R2_ENDPOINT", "https://account.r2.cloudflarestorage.com"),
+        ("R2_ACCESS_KEY_ID", "id"),
+        ("R2_SECRET_ACCESS_KEY", "key"),
+    ])
+}
+
+fn read(vars: &BTreeMap<&str, &str>) -> Result<Config, ConfigError> {
+    Config::read(&|name| vars.get(name).map(ToString::to_string))
+}
+
+#[test]
+fn each_required_variable_is_named_when_it_is_missing_or_empty() {
+    for name in complete().into_keys() {
+        let mut vars = complete();
+        vars.remove(name);
+        assert_eq!(read(&vars).unwrap_err(), ConfigError::Missing(name));
+        vars.insert(name, "");
+        assert_eq!(read(&vars).unwrap_err(), ConfigError::Missing(name));
+    }
+}
+
+#[test]
+fn an_unusable_value_is_named_and_not_repeated() {
+    for (name, value) in [
+        ("ORIGIN_PORT", "many"),
+        ("EDGE_TOKEN", "short-secret"),
+        ("R2_ENDPOINT", "ftp://files"),
+        ("REFUSAL_THRESHOLD", "NaN"),
+        ("LLM_IDLE_TIMEOUT_MS", "-1"),
+    ] {
+        let mut vars = complete();
+        vars.insert(name, value);
+        let text = read(&vars).unwrap_err().to_string();
+        assert!(text.contains(name), "{text}");
+        assert!(!text.contains(value), "{text}");
+    }
+}
+
+#[test]
+fn the_issuer_and_its_keys_follow_from_the_project_url() {
+    let auth = read(&complete()).unwrap().auth;
+    assert_eq!(auth.issuer, "https://school.supabase.co/auth/v1");
+    assert_eq!(
+        auth.jwks_url.as_str(),
+        "https://school.supabase.co/auth/v1/.well-known/jwks.json"
+    );
+}
+
+#[test]
+fn an_anthropic_key_takes_the_place_of_vertex() {
+    let mut vars = complete();
+    vars.remove("VERTEX_PROJECT");
+    vars.remove("VERTEX_LOCATION");
+    vars.insert("ANTHROPIC_API_KEY", "sk-ant");
+    let endpoint = read(&vars).unwrap().model.endpoint;
+    assert!(matches!(endpoint, ModelEndpoint::Anthropic { .. }));
+}
+
+#[test]
+fn the_location_chooses_the_vertex_host() {
+    for (location, host) in [
+        ("us-east5", "us-east5-aiplatform.googleapis.com"),
+        ("global", "aiplatform.googleapis.com"),
+    ] {
+        let mut vars = complete();
+        vars.insert("VERTEX_LOCATION", location);
+        let endpoint = read(&vars).unwrap().model.endpoint;
+        let ModelEndpoint::Vertex { base_url, .. } = endpoint else {
+            panic!("expected Vertex");
+        };
+        assert_eq!(base_url.as_str(), format!("https://{host}/v1"));
+    }
+}
+
+#[test]
+fn secrets_do_not_show_in_debug_output() {
+    let text = format!("{:?}", read(&complete()).unwrap());
+    assert!(!text.contains("a secret of the two processes"));
+}

@@ -1,0 +1,6 @@
+//! What handlers take out of a request: proof of the edge, the caller, the body.
+
+pub mod claims;
+pub mod edge_caller;
+pub mod json;
+pub mod path;

@@ -1,0 +1,27 @@
+//! What only a host may reach for: the wall clock, and random identifiers.
+//!
+//! Everything below takes the time and the identifiers from here as arguments. Durations are measured
+//! with [`tokio::time::Instant`], which tests can pause.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+/// The time of day.
+#[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the origin is a host: it is where the clock is read"
+)]
+pub fn now() -> DateTime<Utc> {
+    Utc::now()
+}
+
+/// A new random identifier.
+#[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the origin is a host: it is where identifiers are drawn"
+)]
+pub fn new_id() -> Uuid {
+    Uuid::new_v4()
+}

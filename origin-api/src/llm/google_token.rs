@@ -1,0 +1,119 @@
+//! Access tokens of the instance's service account, from the metadata server of Compute Engine.
+//!
+//! Written here because the crates that fetch them either pin the server's host name or bring a second HTTP
+//! and TLS stack; the protocol is one GET.
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::{sync::Mutex, time::Instant};
+
+/// A token is replaced this long before it ends. The metadata server hands out the same token until five
+/// minutes before its end, so a longer lead would fetch the same one again and again.
+const LEAD: Duration = Duration::from_secs(225);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
+const ATTEMPTS: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Why there is no token.
+#[derive(Debug, Error)]
+pub enum GoogleTokenError {
+    /// The metadata server did not answer as it should.
+    #[error("the metadata server gave no token")]
+    Metadata(#[from] reqwest::Error),
+}
+
+#[derive(Deserialize)]
+struct TokenReply {
+    access_token: String,
+    expires_in: u64,
+}
+
+struct Held {
+    token: SecretString,
+    expires: Instant,
+}
+
+/// The service account's token, fetched when it is needed and kept until shortly before it ends.
+pub struct GoogleToken {
+    http: reqwest::Client,
+    url: String,
+    held: Mutex<Option<Held>>,
+}
+
+impl GoogleToken {
+    /// Tokens of the metadata server at `host` (`GCE_METADATA_HOST`). Fetches nothing yet.
+    #[must_use]
+    pub fn new(http: reqwest::Client, host: &str) -> Self {
+        Self {
+            http,
+            url: format!(
+                "http://{host}/computeMetadata/v1/instance/service-accounts/default/token"
+            ),
+            held: Mutex::new(None),
+        }
+    }
+
+    /// A token that is good for a few minutes at least, or, where the metadata server is silent, for as
+    /// long as it still is.
+    pub async fn get(&self) -> Result<SecretString, GoogleTokenError> {
+        let mut held = self.held.lock().await;
+        let left = held.as_ref().map_or(Duration::ZERO, |held| {
+            held.expires.saturating_duration_since(Instant::now())
+        });
+        if let Some(held) = held.as_ref()
+            && left > LEAD
+        {
+            return Ok(held.token.clone());
+        }
+        match self.fetch().await {
+            Ok(fresh) => Ok(held.insert(fresh).token.clone()),
+            Err(error) => match held.as_ref() {
+                Some(held) if !left.is_zero() => {
+                    tracing::warn!(
+                        cause = crate::error::chain(&error),
+                        seconds_left = left.as_secs(),
+                        "metadata server gave no new token; using the old one"
+                    );
+                    Ok(held.token.clone())
+                }
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// Forgets `token`, which the model service refused.
+    pub async fn forget(&self) {
+        *self.held.lock().await = None;
+    }
+
+    async fn fetch(&self) -> Result<Held, GoogleTokenError> {
+        let mut attempt = 1;
+        loop {
+            match self.fetch_once().await {
+                Err(_) if attempt < ATTEMPTS => tokio::time::sleep(PAUSE * attempt).await,
+                outcome => return outcome,
+            }
+            attempt += 1;
+        }
+    }
+
+    async fn fetch_once(&self) -> Result<Held, GoogleTokenError> {
+        let asked = Instant::now();
+        let reply: TokenReply = self
+            .http
+            .get(&self.url)
+            .header("metadata-flavor", "Google")
+            .timeout(FETCH_TIMEOUT)
+            .send()
+            .await?
+            .error_for_status()?
+            .json()
+            .await?;
+        Ok(Held {
+            token: reply.access_token.into(),
+            expires: asked + Duration::from_secs(reply.expires_in.min(24 * 60 * 60)),
+        })
+    }
+}

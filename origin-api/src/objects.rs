@@ -1,0 +1,304 @@
+//! The two R2 buckets, over the S3 protocol: where browsers put files, and the library that workers read.
+
+use crate::config::ObjectsConfig;
+use backon::{ExponentialBuilder, Retryable};
+use base64ct::{Base64, Encoding};
+use chrono::{DateTime, Utc};
+use reqwest::{Method, Response};
+use rusty_s3::{Bucket, BucketError, Credentials, S3Action, UrlStyle};
+use secrecy::ExposeSecret;
+use shared_types::{
+    documents::PresignedUpload,
+    ids::{DocumentId, UserId},
+};
+use std::{collections::BTreeMap, time::Duration};
+use thiserror::Error;
+use url::Url;
+
+/// How long a browser may begin its upload.
+const UPLOAD_EXPIRY: Duration = Duration::from_mins(10);
+/// How long a URL of our own calls is good.
+const CALL_EXPIRY: Duration = Duration::from_mins(1);
+/// For one try: a copy moves up to 50 MiB inside the store before it answers.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const RETRIES: usize = 2;
+const MAX_REPLY_BYTES: usize = 64 * 1024;
+/// The media type of every upload.
+const PDF: &str = "application/pdf";
+const CHECKSUM: &str = "x-amz-checksum-sha256";
+const CHECKSUM_MODE: &str = "x-amz-checksum-mode";
+const COPY_SOURCE: &str = "x-amz-copy-source";
+const COPY_IF_MATCH: &str = "x-amz-copy-source-if-match";
+
+/// Why object storage did not do what it was asked.
+#[derive(Debug, Error)]
+pub enum ObjectsError {
+    /// The request failed on its way. Without its URL, which holds a signature.
+    #[error("object storage could not be reached ({call})")]
+    Connection {
+        /// What was asked.
+        call: &'static str,
+        /// Why.
+        source: reqwest::Error,
+    },
+    /// Object storage refused or failed.
+    #[error("object storage answered {status} ({call})")]
+    Status {
+        /// What was asked.
+        call: &'static str,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The reply to a copy names an error, although its status does not.
+    #[error("object storage gave up a copy")]
+    CopyFailed,
+}
+
+/// What the store says of an uploaded file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uploaded {
+    /// Its length.
+    pub size_bytes: u64,
+    /// Its SHA-256 in hex, where the store kept the checksum.
+    pub sha256: Option<String>,
+    pub(crate) etag: Option<String>,
+}
+
+/// The upload bucket and the library bucket.
+pub struct Objects {
+    http: reqwest::Client,
+    credentials: Credentials,
+    uploads: Bucket,
+    library: Bucket,
+}
+
+impl Objects {
+    /// The buckets of `config`, reached through `http`.
+    pub fn new(http: reqwest::Client, config: &ObjectsConfig) -> Result<Self, BucketError> {
+        let bucket = |name: &str| {
+            Bucket::new(
+                config.endpoint.clone(),
+                UrlStyle::Path,
+                name.to_owned(),
+                config.region.clone(),
+            )
+        };
+        Ok(Self {
+            http,
+            credentials: Credentials::new(
+                config.access_key_id.clone(),
+                config.secret_access_key.expose_secret().to_owned(),
+            ),
+            uploads: bucket(&config.upload_bucket)?,
+            library: bucket(&config.library_bucket)?,
+        })
+    }
+
+    /// Where a browser puts the file of a document. Length, media type and checksum are signed: the store
+    /// takes that file and no other. Browsers send the length by themselves, so it is not listed.
+    #[must_use]
+    pub fn presign_upload(
+        &self,
+        document_id: DocumentId,
+        size_bytes: u64,
+        sha256: &[u8; 32],
+        now: DateTime<Utc>,
+    ) -> PresignedUpload {
+        let headers = BTreeMap::from([
+            ("content-type".to_owned(), PDF.to_owned()),
+            (CHECKSUM.to_owned(), Base64::encode_string(sha256)),
+        ]);
+        let key = upload_key(document_id);
+        let mut put = self.uploads.put_object(Some(&self.credentials), &key);
+        let signed = put.headers_mut();
+        signed.insert("content-length", size_bytes.to_string());
+        for (name, value) in &headers {
+            signed.insert(name.as_str(), value.as_str());
+        }
+        PresignedUpload {
+            method: "PUT".to_owned(),
+            url: put.sign(UPLOAD_EXPIRY).into(),
+            headers,
+            expires_at: now + UPLOAD_EXPIRY,
+        }
+    }
+
+    /// The uploaded file of a document; `None` where there is none.
+    pub async fn uploaded(
+        &self,
+        document_id: DocumentId,
+    ) -> Result<Option<Uploaded>, ObjectsError> {
+        let key = upload_key(document_id);
+        let mut head = self.uploads.head_object(Some(&self.credentials), &key);
+        head.headers_mut().insert(CHECKSUM_MODE, "ENABLED");
+        let headers = [(CHECKSUM_MODE, "ENABLED".to_owned())];
+        let url = || head.sign(CALL_EXPIRY);
+        match self.call("head", Method::HEAD, url, &headers).await {
+            Ok(response) => Ok(Some(Uploaded::from(&response))),
+            Err(ObjectsError::Status { status: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Copies the uploaded file into the library, unless it is no longer the one that was looked at.
+    pub async fn copy_to_library(
+        &self,
+        owner_id: UserId,
+        document_id: DocumentId,
+        uploaded: &Uploaded,
+    ) -> Result<(), ObjectsError> {
+        let key = library_key(owner_id, document_id);
+        let source = format!("/{}/{}", self.uploads.name(), upload_key(document_id));
+        let mut headers = vec![(COPY_SOURCE, source), ("content-length", "0".to_owned())];
+        if let Some(etag) = &uploaded.etag {
+            headers.push((COPY_IF_MATCH, etag.clone()));
+        }
+        let mut copy = self.library.put_object(Some(&self.credentials), &key);
+        for (name, value) in &headers {
+            copy.headers_mut().insert(*name, value.clone());
+        }
+        let url = || copy.sign(CALL_EXPIRY);
+        let mut response = self.call("copy", Method::PUT, url, &headers).await?;
+        // A copy that fails on the way is told in the body of a 200.
+        let mut body = Vec::new();
+        while let Some(piece) = connected("copy", response.chunk().await)? {
+            body.extend_from_slice(&piece);
+            if body.len() > MAX_REPLY_BYTES {
+                break;
+            }
+        }
+        if String::from_utf8_lossy(&body).contains("<Error") {
+            return Err(ObjectsError::CopyFailed);
+        }
+        Ok(())
+    }
+
+    /// Removes the uploaded file of a document, if it is there.
+    pub async fn delete_upload(&self, document_id: DocumentId) -> Result<(), ObjectsError> {
+        let key = upload_key(document_id);
+        let delete = self.uploads.delete_object(Some(&self.credentials), &key);
+        let url = || delete.sign(CALL_EXPIRY);
+        match self.call("delete", Method::DELETE, url, &[]).await {
+            Ok(_) | Err(ObjectsError::Status { status: 404, .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// One call, with two more tries where it may pass by itself. Every call here may be repeated.
+    async fn call(
+        &self,
+        call: &'static str,
+        method: Method,
+        url: impl Fn() -> Url,
+        headers: &[(&'static str, String)],
+    ) -> Result<Response, ObjectsError> {
+        let attempt = || async {
+            let mut request = self
+                .http
+                .request(method.clone(), url())
+                .timeout(CALL_TIMEOUT);
+            for (name, value) in headers {
+                request = request.header(*name, value);
+            }
+            let response = connected(call, request.send().await)?;
+            if response.status().is_success() {
+                Ok(response)
+            } else {
+                let status = response.status().as_u16();
+                Err(ObjectsError::Status { call, status })
+            }
+        };
+        let backoff = ExponentialBuilder::default()
+            .with_min_delay(FIRST_PAUSE)
+            .with_max_times(RETRIES)
+            .with_jitter();
+        attempt.retry(backoff).when(ObjectsError::may_pass).await
+    }
+}
+
+impl ObjectsError {
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Connection { .. } => true,
+            Self::Status { status, .. } => matches!(status, 408 | 429 | 500..),
+            Self::CopyFailed => false,
+        }
+    }
+}
+
+impl From<&Response> for Uploaded {
+    fn from(response: &Response) -> Self {
+        let header = |name: &str| response.headers().get(name)?.to_str().ok();
+        let checksum = header(CHECKSUM).and_then(|text| Base64::decode_vec(text).ok());
+        Self {
+            // `Response::content_length` counts the body, and the reply to a HEAD has none.
+            size_bytes: header("content-length")
+                .and_then(|length| length.parse().ok())
+                .unwrap_or(0),
+            sha256: checksum.map(hex::encode),
+            etag: header("etag").map(ToOwned::to_owned),
+        }
+    }
+}
+
+fn connected<T>(call: &'static str, result: Result<T, reqwest::Error>) -> Result<T, ObjectsError> {
+    result.map_err(|error| ObjectsError::Connection {
+        call,
+        source: error.without_url(),
+    })
+}
+
+/// `temp-uploads/{document}/original.pdf` in the upload bucket.
+fn upload_key(document_id: DocumentId) -> String {
+    format!("temp-uploads/{document_id}/original.pdf")
+}
+
+/// `teachers/{owner}/{document}/original.pdf` in the library bucket.
+fn library_key(owner_id: UserId, document_id: DocumentId) -> String {
+    format!("teachers/{owner_id}/{document_id}/original.pdf")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::{TimeDelta, TimeZone};
+    use uuid::Uuid;
+
+    fn objects() -> Objects {
+        let config = ObjectsConfig {
+            endpoint: "https://account.r2.cloudflarestorage.com".parse().unwrap(),
+            region: "auto".into(),
+            access_key_id: "id".into(),
+            secret_access_key: "secret".into(),
+            upload_bucket: "piano-pdfs".into(),
+            library_bucket: "piano-knowledge".into(),
+        };
+        Objects::new(reqwest::Client::new(), &config).unwrap()
+    }
+
+    #[test]
+    fn an_upload_url_takes_this_file_and_no_other_for_ten_minutes() {
+        let now = Utc.timestamp_opt(1_800_000_000, 0).unwrap();
+        let id = DocumentId(Uuid::from_u128(7));
+        let upload = objects().presign_upload(id, 1_234, &[0; 32], now);
+        let url: Url = upload.url.parse().unwrap();
+        assert_eq!(
+            url.path(),
+            format!("/piano-pdfs/temp-uploads/{id}/original.pdf")
+        );
+        let query: BTreeMap<_, _> = url.query_pairs().into_owned().collect();
+        assert_eq!(query["X-Amz-Expires"], "600");
+        assert_eq!(
+            query["X-Amz-SignedHeaders"],
+            "content-length;content-type;host;x-amz-checksum-sha256"
+        );
+        assert_eq!(upload.expires_at - now, TimeDelta::minutes(10));
+        insta::assert_json_snapshot!(upload.headers, @r#"
+        {
+          "content-type": "application/pdf",
+          "x-amz-checksum-sha256": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+        }
+        "#);
+    }
+}

@@ -1,0 +1,3 @@
+//! The answer to a question.
+
+pub mod post;

@@ -1,0 +1,39 @@
+//! `POST /v1/answer`: the answer to a question from chosen passages, as server-sent events.
+
+use crate::{
+    answering,
+    error::ApiError,
+    extract::{claims::Caller, json::Json},
+    retrieval,
+    state::AppState,
+    telemetry::RequestContext,
+};
+use axum::{
+    Extension,
+    extract::State,
+    response::{
+        IntoResponse,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use futures_util::StreamExt;
+use shared_types::origin::AnswerRequest;
+use std::{convert::Infallible, time::Duration};
+
+/// Proxies on the way cut a silent connection after some tens of seconds.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Answers with `delta`, `citation`, and one `done` or `error`. The passages are read again under the
+/// caller's own rights: an id that the caller may not read is as good as none.
+pub async fn handler(
+    State(state): State<AppState>,
+    caller: Caller,
+    Extension(context): Extension<RequestContext>,
+    Json(request): Json<AnswerRequest>,
+) -> Result<impl IntoResponse, ApiError> {
+    let passages = retrieval::chosen_passages(&state.pool, &caller.0, &request).await?;
+    let events = answering::answer(&state, context.request_id, &request, passages).await?;
+    let events = events
+        .map(|event| Ok::<_, Infallible>(Event::default().event(event.name()).data(event.data())));
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text("keep-alive")))
+}

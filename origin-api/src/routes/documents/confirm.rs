@@ -1,0 +1,21 @@
+//! `POST /v1/documents/{document_id}/confirm`: says that the file has been uploaded.
+
+use crate::{
+    error::ApiError,
+    extract::{claims::Caller, json::Json, path::Path},
+    state::AppState,
+    uploads,
+};
+use axum::{extract::State, http::StatusCode};
+use shared_types::{documents::Document, ids::DocumentId};
+
+/// Answers with the document, from now on in the hands of the workers. Confirming again changes nothing
+/// and answers with where the document stands. For its owner.
+pub async fn handler(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(document_id): Path<DocumentId>,
+) -> Result<(StatusCode, Json<Document>), ApiError> {
+    let document = uploads::confirm(&state, &caller.0, document_id).await?;
+    Ok((StatusCode::ACCEPTED, Json(document)))
+}

@@ -1,0 +1,6 @@
+//! Uploads and the state of documents.
+
+pub mod confirm;
+pub mod create;
+pub mod get;
+pub mod list;

@@ -1,0 +1,3 @@
+//! Whether the origin works.
+
+pub mod get;

@@ -1,0 +1,3 @@
+//! What a caller may read.
+
+pub mod get;

@@ -1,0 +1,74 @@
+//! What every handler shares.
+
+use crate::{
+    config::Config,
+    extract::edge_caller::EdgeSecret,
+    llm::{AnswerModel, Claude},
+    objects::Objects,
+    outbound,
+    signing_keys::{COOL_DOWN, SigningKeys},
+};
+use anyhow::Context;
+use rag_core::{confidence::Calibration, token::TokenPolicy};
+use std::sync::Arc;
+use storage::PgPool;
+use tokio::sync::Semaphore;
+
+/// Tolerated difference between the issuer's clock and ours, in seconds.
+const CLOCK_LEEWAY_S: i64 = 30;
+/// A rerank score below this means "not covered" where `REFUSAL_THRESHOLD` is not set. Low on purpose: it
+/// is calibrated for no reranker, and the model still says for itself when passages hold no answer.
+const DEFAULT_REFUSAL_THRESHOLD: f64 = 0.1;
+
+/// What every handler shares; cheap to clone.
+#[derive(Clone)]
+pub struct AppState {
+    /// Connections as `etude_origin`.
+    pub pool: PgPool,
+    /// What the edge proves itself with.
+    pub edge_secret: EdgeSecret,
+    /// The token issuer's keys.
+    pub signing_keys: Arc<SigningKeys>,
+    /// The language model.
+    pub model: Arc<dyn AnswerModel>,
+    /// One permit for each answer in the making.
+    pub model_permits: Arc<Semaphore>,
+    /// When the library does not cover a question.
+    pub calibration: Calibration,
+    /// Object storage.
+    pub objects: Arc<Objects>,
+    /// The largest accepted file.
+    pub max_upload_bytes: u64,
+}
+
+impl AppState {
+    /// Builds the shared state from settings and a pool; makes no call yet.
+    pub fn new(config: &Config, pool: PgPool) -> anyhow::Result<Self> {
+        let policy = TokenPolicy {
+            issuer: config.auth.issuer.clone(),
+            audience: config.auth.audience.clone(),
+            leeway_s: CLOCK_LEEWAY_S,
+        };
+        let threshold = config.refusal_threshold;
+        Ok(Self {
+            pool,
+            edge_secret: EdgeSecret::new(&config.edge_token),
+            signing_keys: SigningKeys::new(
+                outbound::client(&config.auth.jwks_url)?,
+                config.auth.jwks_url.clone(),
+                policy,
+                COOL_DOWN,
+            ),
+            model: Arc::new(Claude::new(&config.model)?),
+            model_permits: Arc::new(Semaphore::new(config.model.concurrency)),
+            calibration: Calibration {
+                refusal_threshold: threshold.unwrap_or(DEFAULT_REFUSAL_THRESHOLD),
+            },
+            objects: Arc::new(
+                Objects::new(outbound::client(&config.objects.endpoint)?, &config.objects)
+                    .context("reading the bucket settings")?,
+            ),
+            max_upload_bytes: config.max_upload_bytes,
+        })
+    }
+}

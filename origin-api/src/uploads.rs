@@ -1,0 +1,271 @@
+//! Uploads: announced, put into object storage by the browser, confirmed, handed to the workers.
+
+use crate::{
+    error::ApiError,
+    host,
+    objects::{ObjectsError, Uploaded},
+    state::AppState,
+};
+use shared_types::{
+    claims::AccessClaims,
+    documents::{CreateDocument, CreatedDocument, Document, DocumentStatus},
+    ids::DocumentId,
+    problem::ProblemKind,
+};
+use std::time::Duration;
+use storage::{
+    PgPool,
+    documents::{self, StoredDocument},
+    reader,
+};
+
+const MAX_TITLE_CHARS: usize = 300;
+const MAX_FILE_NAME_CHARS: usize = 255;
+/// How long a caller is asked to wait where object storage fails.
+const STORAGE_RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Announces a document of the caller, and says where its file goes.
+pub async fn announce(
+    state: &AppState,
+    claims: &AccessClaims,
+    mut announced: CreateDocument,
+) -> Result<CreatedDocument, ApiError> {
+    announced.title = announced.title.trim().to_owned();
+    let sha256 = accept(&announced, state.max_upload_bytes)
+        .map_err(|detail| ApiError::refused(ProblemKind::UploadRefused, detail))?;
+    let id = DocumentId(host::new_id());
+    let mut reader = reader::begin(&state.pool, claims).await?;
+    let document = documents::create(&mut reader, id, &announced).await?;
+    reader.commit().await?;
+    let upload = state
+        .objects
+        .presign_upload(id, announced.size_bytes, &sha256, host::now());
+    Ok(CreatedDocument { document, upload })
+}
+
+/// Takes the uploaded file of the caller's document into the library and queues it for the workers.
+///
+/// The file must be the one that was announced. Each step may be repeated, so a confirmation that broke off
+/// is made good by the next one; a document that was confirmed before is returned as it stands.
+pub async fn confirm(
+    state: &AppState,
+    claims: &AccessClaims,
+    id: DocumentId,
+) -> Result<Document, ApiError> {
+    let stored = own(&state.pool, claims, id).await?;
+    if stored.document.status != DocumentStatus::Uploading {
+        return Ok(stored.document);
+    }
+    // No connection to the database is held while object storage works.
+    let taken = take_into_library(state, &stored).await;
+    match taken {
+        Ok(()) => {}
+        Err(NotTaken::Mismatch(detail)) => {
+            // The same confirmation may have been made at the same time, and have removed the upload.
+            let now = own(&state.pool, claims, id).await?.document;
+            if now.status != DocumentStatus::Uploading {
+                return Ok(now);
+            }
+            return Err(ApiError::refused(ProblemKind::UploadMismatch, detail));
+        }
+        Err(NotTaken::Failed(error)) => return Err(error.into()),
+    }
+    let document = queue(&state.pool, claims, id).await?;
+    if let Err(error) = state.objects.delete_upload(id).await {
+        // The bucket's life-cycle rule removes it within a day.
+        tracing::warn!(
+            document_id = %id,
+            cause = crate::error::chain(&error),
+            "confirmed upload stays in the upload bucket for now"
+        );
+    }
+    Ok(document)
+}
+
+/// One of the caller's own documents.
+pub async fn own_document(
+    pool: &PgPool,
+    claims: &AccessClaims,
+    id: DocumentId,
+) -> Result<Document, ApiError> {
+    Ok(own(pool, claims, id).await?.document)
+}
+
+/// The caller's own documents, newest first.
+pub async fn own_documents(
+    pool: &PgPool,
+    claims: &AccessClaims,
+) -> Result<Vec<Document>, ApiError> {
+    let mut reader = reader::begin(pool, claims).await?;
+    let documents = documents::list(&mut reader).await?;
+    reader.commit().await?;
+    Ok(documents)
+}
+
+/// What can be read of others' documents is their text; their state is their owners' business.
+async fn own(
+    pool: &PgPool,
+    claims: &AccessClaims,
+    id: DocumentId,
+) -> Result<StoredDocument, ApiError> {
+    let mut reader = reader::begin(pool, claims).await?;
+    let stored = documents::get(&mut reader, id).await?;
+    reader.commit().await?;
+    if stored.document.owner_id == claims.sub {
+        Ok(stored)
+    } else {
+        Err(ApiError::new(ProblemKind::NotFound))
+    }
+}
+
+async fn queue(pool: &PgPool, claims: &AccessClaims, id: DocumentId) -> Result<Document, ApiError> {
+    let mut reader = reader::begin(pool, claims).await?;
+    match documents::confirm(&mut reader, id).await {
+        Ok(document) => {
+            reader.commit().await?;
+            Ok(document)
+        }
+        // Somebody else's confirmation of the same upload came first.
+        Err(storage::Error::Conflict) => {
+            drop(reader);
+            own_document(pool, claims, id).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+enum NotTaken {
+    Mismatch(&'static str),
+    Failed(ObjectsError),
+}
+
+async fn take_into_library(state: &AppState, stored: &StoredDocument) -> Result<(), NotTaken> {
+    let StoredDocument { document, sha256 } = stored;
+    let uploaded = state.objects.uploaded(document.id).await;
+    let uploaded = uploaded.map_err(NotTaken::Failed)?;
+    let uploaded = uploaded.ok_or(NotTaken::Mismatch("The file has not been uploaded yet."))?;
+    is_as_announced(&uploaded, document.size_bytes, sha256).map_err(NotTaken::Mismatch)?;
+    state
+        .objects
+        .copy_to_library(document.owner_id, document.id, &uploaded)
+        .await
+        .map_err(|error| match error {
+            ObjectsError::Status {
+                status: 404 | 412, ..
+            } => NotTaken::Mismatch("The file was replaced meanwhile; confirm again."),
+            error => NotTaken::Failed(error),
+        })
+}
+
+fn is_as_announced(uploaded: &Uploaded, size_bytes: u64, sha256: &str) -> Result<(), &'static str> {
+    if uploaded.size_bytes != size_bytes {
+        return Err("The uploaded file has another size than announced.");
+    }
+    if uploaded.sha256.as_deref().is_some_and(|sum| sum != sha256) {
+        return Err("The uploaded file has another SHA-256 than announced.");
+    }
+    Ok(())
+}
+
+/// The announced SHA-256, or what is wrong with the announcement.
+fn accept(announced: &CreateDocument, max_bytes: u64) -> Result<[u8; 32], String> {
+    let CreateDocument {
+        title,
+        file_name,
+        size_bytes,
+        sha256,
+        visibility: _,
+    } = announced;
+    if !is_line(title, MAX_TITLE_CHARS) {
+        return Err(format!(
+            "A title has 1 to {MAX_TITLE_CHARS} characters on one line."
+        ));
+    }
+    if !is_line(file_name, MAX_FILE_NAME_CHARS) || !is_pdf_name(file_name) {
+        return Err(format!(
+            "A file name has at most {MAX_FILE_NAME_CHARS} characters and ends in .pdf."
+        ));
+    }
+    if *size_bytes == 0 || *size_bytes > max_bytes {
+        return Err(format!("A file has 1 to {max_bytes} bytes."));
+    }
+    let mut digest = [0; 32];
+    let is_lower = !sha256.bytes().any(|byte| byte.is_ascii_uppercase());
+    if !is_lower || hex::decode_to_slice(sha256, &mut digest).is_err() {
+        return Err("A SHA-256 is 64 lower-case hex digits.".to_owned());
+    }
+    Ok(digest)
+}
+
+fn is_line(text: &str, max_chars: usize) -> bool {
+    (1..=max_chars).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+}
+
+fn is_pdf_name(name: &str) -> bool {
+    name.len()
+        .checked_sub(4)
+        .and_then(|at| name.get(at..))
+        .is_some_and(|ending| ending.eq_ignore_ascii_case(".pdf"))
+}
+
+impl From<ObjectsError> for ApiError {
+    fn from(error: ObjectsError) -> Self {
+        Self::caused(ProblemKind::StorageUnavailable, error).retry_after(Some(STORAGE_RETRY_AFTER))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared_types::documents::Visibility;
+
+    fn announcement() -> CreateDocument {
+        CreateDocument {
+            title: "Scales and arpeggios".into(),
+            file_name: "Scales.PDF".into(),
+            size_bytes: 1_000,
+            sha256: "0a".repeat(32),
+            visibility: Visibility::Private,
+        }
+    }
+
+    #[test]
+    fn a_pdf_of_a_sensible_size_is_accepted() {
+        assert_eq!(accept(&announcement(), 1_000), Ok([0x0a; 32]));
+    }
+
+    #[test]
+    fn what_can_not_be_taken_is_refused_with_its_reason() {
+        type Spoil = fn(&mut CreateDocument);
+        let cases: [(&str, Spoil); 8] = [
+            ("title", |d| d.title.clear()),
+            ("title", |d| d.title = "x".repeat(301)),
+            ("title", |d| d.title = "two\nlines".into()),
+            ("file name", |d| d.file_name = "scales.docx".into()),
+            ("file name", |d| d.file_name = "pdf".into()),
+            ("bytes", |d| d.size_bytes = 0),
+            ("bytes", |d| d.size_bytes = 1_001),
+            ("SHA-256", |d| d.sha256 = "0A".repeat(32)),
+        ];
+        for (word, spoil) in cases {
+            let mut announced = announcement();
+            spoil(&mut announced);
+            let reason = accept(&announced, 1_000).unwrap_err();
+            assert!(reason.contains(word), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_file_must_be_the_announced_one() {
+        let mut uploaded = Uploaded {
+            size_bytes: 1_000,
+            sha256: None,
+            etag: None,
+        };
+        let sum = "0a".repeat(32);
+        assert!(is_as_announced(&uploaded, 1_000, &sum).is_ok());
+        assert!(is_as_announced(&uploaded, 999, &sum).is_err());
+        uploaded.sha256 = Some("0b".repeat(32));
+        assert!(is_as_announced(&uploaded, 1_000, &sum).is_err());
+    }
+}

@@ -1,0 +1,225 @@
+//! Stand-ins, on one port: the issuer's key set, the metadata server, Claude on Vertex AI, and an S3 store.
+
+use axum::{
+    Json, Router,
+    body::{Body, Bytes},
+    extract::State,
+    http::{HeaderMap, Method, StatusCode, Uri},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use futures_util::{Stream, StreamExt, stream};
+use rag_core::jwks::{Jwk, Jwks};
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io,
+    sync::{Arc, Mutex, MutexGuard},
+};
+use tokio::{net::TcpListener, sync::Notify};
+
+/// What the model does when it is asked.
+pub enum Reply {
+    /// Says this.
+    Stream(String),
+    /// Says the first part, waits for [`Clouds::go_on`], says the second.
+    Paused(String, String),
+    /// Says this, waits for [`Clouds::go_on`], and the connection breaks.
+    Cut(String),
+    /// Refuses, with these headers.
+    Status(u16, &'static [(&'static str, &'static str)]),
+    /// Never answers.
+    Silence,
+}
+
+/// What the services hold, and what was asked of them.
+#[derive(Default)]
+pub struct Inside {
+    pub keys: Vec<Jwk>,
+    pub key_fetches: u32,
+    pub issuer_is_down: bool,
+    pub replies: VecDeque<Reply>,
+    pub model_calls: Vec<Value>,
+    pub token_fetches: u32,
+    /// Files by `bucket/key`.
+    pub files: BTreeMap<String, Bytes>,
+    pub store_is_down: bool,
+    pub store_calls: u32,
+}
+
+/// The running stand-ins.
+#[derive(Clone)]
+pub struct Clouds {
+    pub address: String,
+    inside: Arc<Mutex<Inside>>,
+    go_on: Arc<Notify>,
+}
+
+impl Clouds {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let clouds = Self {
+            address: listener.local_addr().unwrap().to_string(),
+            inside: Arc::default(),
+            go_on: Arc::default(),
+        };
+        let app = Router::new()
+            .route("/auth/v1/.well-known/jwks.json", get(key_set))
+            .route(
+                "/computeMetadata/v1/instance/service-accounts/default/token",
+                get(access_token),
+            )
+            .route(
+                "/vertex/v1/projects/piano/locations/us-east5/publishers/anthropic/models/{call}",
+                post(stream_raw_predict),
+            )
+            .fallback(store)
+            .with_state(clouds.clone());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        clouds
+    }
+
+    pub fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap()
+    }
+
+    pub fn will(&self, reply: Reply) {
+        self.inside().replies.push_back(reply);
+    }
+
+    pub fn go_on(&self) {
+        self.go_on.notify_one();
+    }
+
+    fn event_stream_in_two(&self, before: String, after: io::Result<String>) -> Response {
+        let go_on = self.go_on.clone();
+        let after = stream::once(async move {
+            go_on.notified().await;
+            after
+        });
+        event_stream(once(before).chain(after))
+    }
+}
+
+async fn key_set(State(clouds): State<Clouds>) -> Response {
+    let mut inside = clouds.inside();
+    inside.key_fetches += 1;
+    if inside.issuer_is_down {
+        return StatusCode::BAD_GATEWAY.into_response();
+    }
+    Json(Jwks {
+        keys: inside.keys.clone(),
+    })
+    .into_response()
+}
+
+async fn access_token(State(clouds): State<Clouds>, headers: HeaderMap) -> Response {
+    if headers
+        .get("metadata-flavor")
+        .is_none_or(|flavor| flavor != "Google")
+    {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    clouds.inside().token_fetches += 1;
+    let token =
+        json!({"access_token": "ya29.instance", "expires_in": 3_599, "token_type": "Bearer"});
+    Json(token).into_response()
+}
+
+async fn stream_raw_predict(
+    State(clouds): State<Clouds>,
+    uri: Uri,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> Response {
+    assert!(
+        uri.path()
+            .ends_with("/claude-haiku-4-5@20251001:streamRawPredict")
+    );
+    assert_eq!(headers["authorization"], "Bearer ya29.instance");
+    let reply = {
+        let mut inside = clouds.inside();
+        inside.model_calls.push(body);
+        inside
+            .replies
+            .pop_front()
+            .expect("the model was asked once too often")
+    };
+    match reply {
+        Reply::Stream(text) => event_stream(once(text)),
+        Reply::Paused(before, after) => clouds.event_stream_in_two(before, Ok(after)),
+        Reply::Cut(before) => {
+            let broken = io::Error::from(io::ErrorKind::ConnectionReset);
+            clouds.event_stream_in_two(before, Err(broken))
+        }
+        Reply::Status(status, headers) => {
+            let error = json!({"error": {"type": "some_error", "message": "words"}});
+            let mut response = Json(error).into_response();
+            *response.status_mut() = StatusCode::from_u16(status).unwrap();
+            for (name, value) in headers {
+                response.headers_mut().insert(*name, value.parse().unwrap());
+            }
+            response
+        }
+        Reply::Silence => std::future::pending().await,
+    }
+}
+
+fn once(text: String) -> impl Stream<Item = io::Result<String>> + Send + 'static {
+    stream::once(async { Ok(text) })
+}
+
+fn event_stream(pieces: impl Stream<Item = io::Result<String>> + Send + 'static) -> Response {
+    let body = Body::from_stream(pieces);
+    ([("content-type", "text/event-stream")], body).into_response()
+}
+
+/// Enough of S3: PUT, copying PUT, HEAD, DELETE, each presigned.
+async fn store(
+    State(clouds): State<Clouds>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let mut inside = clouds.inside();
+    inside.store_calls += 1;
+    if inside.store_is_down {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    if !uri.query().unwrap_or_default().contains("X-Amz-Signature=") {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    let path = uri.path().trim_start_matches('/').to_owned();
+    match method {
+        Method::PUT => {
+            let file = match headers.get("x-amz-copy-source") {
+                None => Some(body),
+                Some(source) => {
+                    let source = source.to_str().unwrap().trim_start_matches('/');
+                    inside.files.get(source).cloned()
+                }
+            };
+            match file {
+                Some(file) => {
+                    inside.files.insert(path, file);
+                    "<CopyObjectResult/>".into_response()
+                }
+                None => StatusCode::NOT_FOUND.into_response(),
+            }
+        }
+        Method::HEAD => match inside.files.get(&path) {
+            Some(file) => {
+                let length = file.len().to_string();
+                let headers = [("content-length", length), ("etag", "\"1\"".to_owned())];
+                (headers, Body::empty()).into_response()
+            }
+            None => StatusCode::NOT_FOUND.into_response(),
+        },
+        Method::DELETE => {
+            inside.files.remove(&path);
+            StatusCode::NO_CONTENT.into_response()
+        }
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
+}

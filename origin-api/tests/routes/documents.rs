@@ -1,0 +1,156 @@
+//! An upload, from its announcement to the queue of the workers.
+
+use crate::{
+    database::LEASE,
+    origin::{Origin, problem},
+};
+use reqwest::Response;
+use serde_json::{Value, json};
+use shared_types::{
+    claims::{AccessClaims, Role},
+    documents::{CreatedDocument, Document, DocumentList, DocumentStatus},
+    ids::DocumentId,
+    problem::ProblemKind,
+};
+use storage::jobs;
+
+const FILE: &[u8] = b"%PDF-1.7 scales and arpeggios";
+
+fn announcement() -> Value {
+    json!({
+        "title": "Scales and arpeggios",
+        "file_name": "scales.pdf",
+        "size_bytes": FILE.len(),
+        "sha256": "0a".repeat(32),
+        "visibility": "private",
+    })
+}
+
+async fn announce(origin: &Origin, teacher: &AccessClaims) -> CreatedDocument {
+    let response = origin.post(teacher, "/v1/documents", &announcement()).await;
+    assert_eq!(response.status(), 201);
+    response.json().await.unwrap()
+}
+
+async fn put(created: &CreatedDocument, file: &'static [u8]) {
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let mut request = http.put(&created.upload.url).body(file);
+    for (name, value) in &created.upload.headers {
+        request = request.header(name, value);
+    }
+    assert_eq!(request.send().await.unwrap().status(), 200);
+}
+
+async fn confirm(origin: &Origin, person: &AccessClaims, id: DocumentId) -> Response {
+    let path = format!("/v1/documents/{id}/confirm");
+    origin.post(person, &path, &json!({})).await
+}
+
+#[tokio::test]
+async fn a_confirmed_upload_lies_in_the_library_and_in_the_queue() {
+    let origin = Origin::start().await;
+    let teacher = origin.database.person(Role::Teacher).await;
+    let created = announce(&origin, &teacher).await;
+    let id = created.document.id;
+    assert_eq!(created.document.status, DocumentStatus::Uploading);
+    put(&created, FILE).await;
+
+    let response = confirm(&origin, &teacher, id).await;
+    assert_eq!(response.status(), 202);
+    let document: Document = response.json().await.unwrap();
+    assert_eq!(document.status, DocumentStatus::Queued);
+    let files: Vec<String> = origin.clouds.inside().files.keys().cloned().collect();
+    let in_library = format!("piano-knowledge/teachers/{}/{id}/original.pdf", teacher.sub);
+    assert_eq!(files, [in_library], "the temporary object is gone");
+    let job = jobs::claim(&origin.database.ingest, "a worker", LEASE)
+        .await
+        .unwrap();
+    assert_eq!(job.unwrap().document_id, id);
+
+    // A client that lost the reply asks again.
+    let again: Document = confirm(&origin, &teacher, id).await.json().await.unwrap();
+    assert_eq!(again.status, DocumentStatus::Processing);
+    let next = jobs::claim(&origin.database.ingest, "a worker", LEASE)
+        .await
+        .unwrap();
+    assert!(next.is_none(), "it was queued once");
+
+    let path = format!("/v1/documents/{id}");
+    let own: Document = origin.get(&teacher, &path).await.json().await.unwrap();
+    assert_eq!(own.id, id);
+    let list: DocumentList = origin
+        .get(&teacher, "/v1/documents")
+        .await
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(list.documents, [own]);
+}
+
+#[tokio::test]
+async fn a_file_that_is_missing_or_another_is_not_taken() {
+    let origin = Origin::start().await;
+    let teacher = origin.database.person(Role::Teacher).await;
+    let created = announce(&origin, &teacher).await;
+    let id = created.document.id;
+    problem(
+        confirm(&origin, &teacher, id).await,
+        ProblemKind::UploadMismatch,
+    )
+    .await;
+    put(&created, b"%PDF-1.7 something else altogether").await;
+    problem(
+        confirm(&origin, &teacher, id).await,
+        ProblemKind::UploadMismatch,
+    )
+    .await;
+    put(&created, FILE).await;
+    assert_eq!(confirm(&origin, &teacher, id).await.status(), 202);
+}
+
+#[tokio::test]
+async fn an_outage_of_the_store_leaves_the_upload_to_be_confirmed_later() {
+    let origin = Origin::start().await;
+    let teacher = origin.database.person(Role::Teacher).await;
+    let created = announce(&origin, &teacher).await;
+    put(&created, FILE).await;
+    origin.clouds.inside().store_is_down = true;
+    let calls = origin.clouds.inside().store_calls;
+    let response = confirm(&origin, &teacher, created.document.id).await;
+    let told = problem(response, ProblemKind::StorageUnavailable).await;
+    assert_eq!(told.retry_after_s, Some(5));
+    assert_eq!(
+        origin.clouds.inside().store_calls - calls,
+        3,
+        "two more tries"
+    );
+    origin.clouds.inside().store_is_down = false;
+    let response = confirm(&origin, &teacher, created.document.id).await;
+    assert_eq!(response.status(), 202);
+}
+
+#[tokio::test]
+async fn documents_are_made_by_teachers_and_minded_by_their_owners() {
+    let origin = Origin::start().await;
+    let teacher = origin.database.person(Role::Teacher).await;
+    let colleague = origin.database.person(Role::Teacher).await;
+    let student = origin.database.person(Role::Student).await;
+    let refused = origin
+        .post(&student, "/v1/documents", &announcement())
+        .await;
+    problem(refused, ProblemKind::Forbidden).await;
+
+    let id = announce(&origin, &teacher).await.document.id;
+    problem(
+        confirm(&origin, &colleague, id).await,
+        ProblemKind::NotFound,
+    )
+    .await;
+    let path = format!("/v1/documents/{id}");
+    problem(origin.get(&colleague, &path).await, ProblemKind::NotFound).await;
+
+    let mut wrong = announcement();
+    wrong["file_name"] = json!("scales.exe");
+    let refused = origin.post(&teacher, "/v1/documents", &wrong).await;
+    problem(refused, ProblemKind::UploadRefused).await;
+}

@@ -1,0 +1,13 @@
+//! The origin over HTTP, against a real PostgreSQL and stand-ins for the services that it calls.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where its helpers fail")]
+
+mod access;
+mod answer;
+mod clouds;
+#[path = "../../../storage/tests/support/mod.rs"]
+mod database;
+mod documents;
+mod issuer;
+mod origin;
+mod retrieve;

@@ -1,0 +1,127 @@
+//! An answer on the terminal: the text as it streams in, numbered citations, the time of every stage.
+
+use crate::terminal;
+use anyhow::{Result, bail};
+use comfy_table::Table;
+use local_stack::{Client, client::Answer};
+use shared_types::{chat::CacheOutcome, event::AnswerEvent};
+use std::io::{Write, stdout};
+
+/// How much of a long quote is shown, in characters.
+const QUOTE_CHARS: usize = 240;
+
+/// Asks and prints.
+pub async fn print_answer(client: &Client, question: &str) -> Result<Answer> {
+    println!("\n? {question}\n");
+    let mut out = stdout();
+    let answer = client
+        .ask(question)
+        .await?
+        .to_end(|moment| {
+            if let AnswerEvent::Delta(delta) = &moment.event {
+                // A closed terminal ends the command elsewhere.
+                let _ = write!(out, "{}", delta.text).and_then(|()| out.flush());
+            }
+        })
+        .await?;
+    println!("\n");
+    for citation in &answer.citations {
+        println!(
+            "  [{}] {}, page {}: “{}”",
+            citation.marker,
+            citation.document_title,
+            citation.page,
+            excerpt(&citation.quote)
+        );
+    }
+    println!("\n{}", timing_table(&answer));
+    if let Some(problem) = &answer.error {
+        bail!("the answer broke off: {}", problem.title);
+    }
+    Ok(answer)
+}
+
+/// The time of every stage.
+fn timing_table(answer: &Answer) -> Table {
+    let mut table = terminal::table(&["stage", "milliseconds", ""]);
+    for (stage, duration, description) in &answer.stages {
+        let duration = duration.map(milliseconds).unwrap_or_default();
+        let note = description.clone().or_else(|| cache_note(answer, stage));
+        table.add_row([stage.replace('_', " "), duration, note.unwrap_or_default()]);
+    }
+    if let Some(done) = &answer.done {
+        let model = [
+            ("model, first text", done.model_first_token_ms),
+            ("model, whole answer", done.model_total_ms),
+        ];
+        for (stage, duration) in model {
+            if let Some(duration) = duration {
+                table.add_row([stage.to_owned(), milliseconds(duration), String::new()]);
+            }
+        }
+    }
+    if let Some(first) = answer.first_text {
+        let row = [
+            "here, first text".to_owned(),
+            milliseconds(first.as_secs_f64() * 1e3),
+            String::new(),
+        ];
+        table.add_row(row);
+    }
+    let confidence = answer
+        .done
+        .as_ref()
+        .map(|done| format!("confidence {:.2}", done.confidence));
+    let total = milliseconds(answer.total.as_secs_f64() * 1e3);
+    table.add_row([
+        "here, whole answer".to_owned(),
+        total,
+        confidence.unwrap_or_default(),
+    ]);
+    terminal::aligned(table, &[1])
+}
+
+fn cache_note(answer: &Answer, stage: &str) -> Option<String> {
+    let cache = answer.meta.as_ref()?.cache;
+    let outcome = match stage {
+        "scope" => cache.scope,
+        "search" => cache.search,
+        "embed" => cache.embedding,
+        "answer" => cache.answer,
+        _ => return None,
+    };
+    let note = match outcome {
+        CacheOutcome::Hit => "from the cache",
+        CacheOutcome::Miss => "made",
+        CacheOutcome::Skipped => "not needed",
+        CacheOutcome::Failed => "cache failed",
+    };
+    Some(note.to_owned())
+}
+
+fn milliseconds(duration: f64) -> String {
+    format!("{duration:.1}")
+}
+
+fn excerpt(quote: &str) -> String {
+    let folded: Vec<&str> = quote.split_whitespace().collect();
+    let folded = folded.join(" ");
+    if folded.chars().count() <= QUOTE_CHARS {
+        return folded;
+    }
+    let start: String = folded.chars().take(QUOTE_CHARS).collect();
+    format!("{} …", start.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quote_is_shown_on_one_line_and_shortened_when_long() {
+        assert_eq!(excerpt("Keep the\nwrist  level."), "Keep the wrist level.");
+        let long = "legato ".repeat(100);
+        assert!(excerpt(&long).ends_with("legato …") || excerpt(&long).ends_with('…'));
+        assert!(excerpt(&long).chars().count() <= QUOTE_CHARS + 2);
+    }
+}
