@@ -26,6 +26,19 @@ create index teacher_student_relationships_student
 
 -- The role comes from `app_metadata`, which the server alone can write; the name from
 -- `user_metadata`, which is the person's own.
+-- Another application of the same project may have roles of its own.
+create function etude_role(app_metadata jsonb) returns text
+language sql
+immutable
+set search_path = ''
+as $$
+    select case
+        when app_metadata ->> 'role' in ('student', 'teacher', 'admin') then app_metadata ->> 'role'
+        else 'student'
+    end
+$$;
+revoke all on function etude_role(jsonb) from public, anon, authenticated;
+
 create function mirror_auth_user() returns trigger
 language plpgsql
 security definer
@@ -36,7 +49,7 @@ begin
     values (
         new.id,
         new.email,
-        coalesce(new.raw_app_meta_data ->> 'role', 'student'),
+        public.etude_role(new.raw_app_meta_data),
         left(coalesce(new.raw_user_meta_data ->> 'full_name', ''), 200)
     )
     on conflict (id) do update
@@ -52,7 +65,7 @@ create trigger mirror_to_etude
 
 insert into users (id, email, role, full_name)
 select
-    id, email, coalesce(raw_app_meta_data ->> 'role', 'student'),
+    id, email, etude_role(raw_app_meta_data),
     left(coalesce(raw_user_meta_data ->> 'full_name', ''), 200)
 from auth.users;
 

@@ -11,7 +11,7 @@ create table document_chunks (
     chunk_index integer not null
         constraint document_chunks_chunk_index check (chunk_index >= 0),
     content text not null
-        constraint document_chunks_content check (content <> ''),
+        constraint document_chunks_content check (octet_length(content) between 1 and 65536),
     content_sha256 text not null
         constraint document_chunks_content_sha256 check (content_sha256 ~ '^[0-9a-f]{64}$'),
     -- Half precision: the same recall in half the space, and small enough not to be moved out of

@@ -18,12 +18,16 @@ impl TokenCounter {
         Ok(Self(tokenizer))
     }
 
-    /// Tokens of a text, without the two special ones.
+    /// Tokens of a text, without the two special ones; never fewer than one for 16 bytes of its words.
     #[must_use]
     pub fn count(&self, text: &str) -> usize {
+        // To WordPiece a word of any length that it does not know is one token: a megabyte of letters
+        // would be a tiny passage.
+        let letters: usize = text.split_whitespace().map(str::len).sum();
         // A tokenizer that can't split a text counts bytes: too many, so the passage stays small enough.
         self.0
             .encode_fast(text, false)
             .map_or(text.len(), |encoding| encoding.len())
+            .max(letters.div_ceil(16))
     }
 }

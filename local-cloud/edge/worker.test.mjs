@@ -5,7 +5,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
 import { after, before, beforeEach, test } from "node:test";
 import { start } from "./testing/edge.mjs";
-import { ANNA, BEN, DELTA, DONE, Services } from "./testing/services.mjs";
+import { FIRST_STUDENT, OTHER_STUDENT, DELTA, DONE, Services } from "./testing/services.mjs";
 
 let services, edge;
 let question = 0;
@@ -25,7 +25,7 @@ beforeEach(() => {
 
 const fresh = () => `Question ${++question}?`;
 
-function ask(query, { person = ANNA, accept = "text/event-stream", token, signal } = {}) {
+function ask(query, { person = FIRST_STUDENT, accept = "text/event-stream", token, signal } = {}) {
   return fetch(`${edge.url}/api/chat/query`, {
     method: "POST",
     headers: { accept, "content-type": "application/json", authorization: `Bearer ${token ?? services.token(person)}` },
@@ -68,19 +68,19 @@ test("a question is answered, and the second time out of KV alone", async () => 
 test("another reader gets nothing out of the caches", async () => {
   const query = fresh();
   await (await ask(query)).text();
-  const text = await (await ask(query, { person: BEN })).text();
-  assert.ok(!text.includes(`For ${ANNA}`), text);
+  const text = await (await ask(query, { person: OTHER_STUDENT })).text();
+  assert.ok(!text.includes(`For ${FIRST_STUDENT}`), text);
   assert.equal(metaOf(text).cache.search, "miss");
 });
 
 test("WebCrypto lets in both kinds of signature and no other", async () => {
   for (const algorithm of ["RS256", "ES256"]) {
     const { privateKey } = algorithm === "RS256" ? generateKeyPairSync("rsa", { modulusLength: 2048 }) : generateKeyPairSync("ec", { namedCurve: "P-256" });
-    const good = await ask(fresh(), { token: services.token(ANNA, algorithm) });
+    const good = await ask(fresh(), { token: services.token(FIRST_STUDENT, algorithm) });
     assert.equal(good.status, 200, await good.text());
-    const forged = await ask(fresh(), { token: services.token(ANNA, algorithm, {}, privateKey) });
+    const forged = await ask(fresh(), { token: services.token(FIRST_STUDENT, algorithm, {}, privateKey) });
     assert.equal((await forged.json()).type, "urn:etude:problem:token-invalid");
-    const stale = await ask(fresh(), { token: services.token(ANNA, algorithm, { exp: 1 }) });
+    const stale = await ask(fresh(), { token: services.token(FIRST_STUDENT, algorithm, { exp: 1 }) });
     assert.equal((await stale.json()).type, "urn:etude:problem:token-expired");
   }
 });
@@ -138,7 +138,7 @@ test("without its origin the edge says so, and goes on", async () => {
   try {
     const reply = await fetch(`${other.url}/api/chat/query`, {
       method: "POST",
-      headers: { authorization: `Bearer ${services.token(ANNA)}` },
+      headers: { authorization: `Bearer ${services.token(FIRST_STUDENT)}` },
       body: JSON.stringify({ query: "scales?" }),
     });
     assert.equal(reply.status, 503);
@@ -152,7 +152,7 @@ test("without its origin the edge says so, and goes on", async () => {
 test("production's allowance ends with a Retry-After", async () => {
   const production = await start(...services.options(), "--env", "production");
   try {
-    const me = () => fetch(`${production.url}/api/auth/me`, { headers: { authorization: `Bearer ${services.token(ANNA)}` } });
+    const me = () => fetch(`${production.url}/api/auth/me`, { headers: { authorization: `Bearer ${services.token(FIRST_STUDENT)}` } });
     const statuses = [];
     for (let i = 0; i < 61; i++) statuses.push((await me()).status);
     assert.equal(statuses.filter((status) => status === 429).length, 1);

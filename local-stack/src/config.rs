@@ -194,7 +194,7 @@ pub struct Overrides {
     /// R2 or another S3 service.
     pub objects: Option<Objects>,
     /// Variables that choose the language model, handed to the origin as they are.
-    pub language_model: Vec<(String, String)>,
+    pub language_model: Vec<(&'static str, String)>,
 }
 
 /// A Supabase project.
@@ -229,7 +229,7 @@ pub struct Objects {
 }
 
 /// Variables that choose the language model.
-const LANGUAGE_MODEL_VARIABLES: [&str; 7] = [
+pub(crate) const LANGUAGE_MODEL_VARIABLES: [&str; 7] = [
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_BASE_URL",
     "GCE_METADATA_HOST",
@@ -275,7 +275,7 @@ impl Overrides {
             }),
             language_model: LANGUAGE_MODEL_VARIABLES
                 .iter()
-                .filter_map(|&name| Some((name.to_owned(), lookup(name)?)))
+                .filter_map(|&name| Some((name, lookup(name)?)))
                 .collect(),
         })
     }
@@ -301,7 +301,7 @@ impl Overrides {
     pub fn chooses_language_model(&self) -> bool {
         self.language_model
             .iter()
-            .any(|(name, _)| name == "ANTHROPIC_API_KEY" || name == "VERTEX_PROJECT")
+            .any(|(name, _)| matches!(*name, "ANTHROPIC_API_KEY" | "VERTEX_PROJECT"))
     }
 }
 
@@ -414,7 +414,7 @@ mod tests {
 
     #[test]
     fn a_service_is_real_once_all_its_variables_are_set() {
-        let half = read(&[("SUPABASE_URL", "https://school.supabase.co")]).unwrap_err();
+        let half = read(&[("SUPABASE_URL", "https://auth.school.example")]).unwrap_err();
         assert!(
             half.to_string().contains("SUPABASE_SERVICE_ROLE_KEY"),
             "{half}"

@@ -7,7 +7,7 @@ use crate::{
     parts::{BoundPorts, Wiring},
     people::People,
     ports::{ReservedPort, holder},
-    postgres::{Cluster, ClusterConfig, Database, Durability, Preparation, Psql},
+    postgres::{Cluster, ClusterConfig, Database, Preparation, Psql, Purpose},
     process::{Process, leftover},
     secrets::Secrets,
 };
@@ -226,6 +226,17 @@ impl Stack {
         self.processes.get(&part).map(Process::id)
     }
 
+    /// The process ids of everything that was started.
+    #[must_use]
+    pub fn process_ids(&self) -> Vec<u32> {
+        let server = self.cluster.as_ref().map(Cluster::process);
+        self.processes
+            .values()
+            .chain(server)
+            .map(Process::id)
+            .collect()
+    }
+
     /// How long each step of the start took.
     #[must_use]
     pub fn timings(&self) -> &[(&'static str, Duration)] {
@@ -319,7 +330,7 @@ async fn start_database_server(
                 port: config.ports.postgres,
                 password: secrets.database_password.clone(),
                 max_connections: 100,
-                durability: Durability::Safe,
+                purpose: Purpose::Data,
                 lifetime: config.lifetime,
             })
             .await?;
@@ -341,12 +352,27 @@ async fn open_database(
     match (&config.database, admin) {
         (DatabaseChoice::Shared(_), Some(admin)) => Database::cloned(admin, &preparation).await,
         (DatabaseChoice::Embedded, Some(admin)) => {
-            Database::named(admin, "etude", &preparation).await
+            let opened = Database::named(admin, "etude", &preparation).await;
+            opened.map_err(|error| other_migrations(&config.folder, error))
         }
         (DatabaseChoice::External(url), _) => {
             let owner = Psql::new(&config.install.postgres, url)?;
             Database::prepare(owner, &secrets.database_password, &preparation).await
         }
         (_, None) => Err(StackError::Setting("there is no database server".into())),
+    }
+}
+
+/// Migrations that differ from those that made the data end with this sentence of the migrator.
+fn other_migrations(folder: &Path, error: StackError) -> StackError {
+    match error {
+        StackError::Command { output, .. } if output.contains("was previously applied but") => {
+            StackError::StaleData {
+                path: folder.to_owned(),
+                found: "other migrations".into(),
+                expected: "a checkout that has changed them".into(),
+            }
+        }
+        other => other,
     }
 }

@@ -5,6 +5,7 @@ use rag_core::{
     citation::CitablePassage,
     fusion::{RRF_K, reciprocal_rank_fusion},
     query::{QueryError, normalise},
+    scope::scope_version,
 };
 use shared_types::{
     claims::AccessClaims,
@@ -56,7 +57,8 @@ pub async fn retrieve(
         ));
     }
     let start = Instant::now();
-    let mut reader = storage::reader::begin(pool, claims).await?;
+    let mut reader = storage::reader::begin_snapshot(pool, claims).await?;
+    let scope = scope_version(&storage::scope::facts(&mut reader).await?);
     let search = SearchRequest {
         query: &query,
         embedding: request.embedding.as_ref(),
@@ -78,12 +80,14 @@ pub async fn retrieve(
     Ok(Found {
         response: RetrieveResponse {
             passages: passages.collect(),
+            scope,
         },
         sql,
     })
 }
 
-/// The chosen passages that the caller may read, in their order.
+/// The chosen passages, in their order. Where the caller may not read one of them any more, this is
+/// a conflict: an answer from the rest would be kept for everybody under all of them.
 pub async fn chosen_passages(
     pool: &PgPool,
     claims: &AccessClaims,
@@ -99,10 +103,21 @@ pub async fn chosen_passages(
     if request.passages.is_empty() {
         return Ok(Vec::new());
     }
-    let ids: Vec<ChunkId> = request.passages.iter().map(|p| p.chunk_id).collect();
+    let mut ids: Vec<ChunkId> = Vec::with_capacity(request.passages.len());
+    for passage in &request.passages {
+        if !ids.contains(&passage.chunk_id) {
+            ids.push(passage.chunk_id);
+        }
+    }
     let mut reader = storage::reader::begin(pool, claims).await?;
     let passages = passages::by_ids(&mut reader, &ids).await?;
     reader.commit().await?;
+    if passages.len() != ids.len() {
+        return Err(ApiError::refused(
+            ProblemKind::Conflict,
+            "A passage is gone or not yours to read any more. Search again.",
+        ));
+    }
     Ok(passages
         .into_iter()
         .map(StoredPassage::into_citable)

@@ -43,6 +43,8 @@ enum FetchError {
     TooLong,
     #[error("the key set is not valid")]
     Json(#[from] serde_json::Error),
+    #[error("the key set is empty")]
+    NoKeys,
 }
 
 #[derive(Clone)]
@@ -166,6 +168,10 @@ impl SigningKeys {
                 return Err(FetchError::TooLong);
             }
         }
-        Ok(serde_json::from_slice(&body)?)
+        let keys: Jwks = serde_json::from_slice(&body)?;
+        if keys.keys.is_empty() {
+            return Err(FetchError::NoKeys);
+        }
+        Ok(keys)
     }
 }

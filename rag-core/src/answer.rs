@@ -2,7 +2,7 @@
 
 use shared_types::{
     cache::{AnswerPiece, StoredAnswer},
-    chat::ChatAnswer,
+    chat::{ChatAnswer, FinishReason},
     event::{AnswerEvent, Delta, Done, Meta},
     problem::Problem,
 };
@@ -69,7 +69,7 @@ impl Collector {
     }
 }
 
-/// Whether an answer may be kept: it has text, and not too much of it.
+/// Whether an answer may be kept: it came to its own end, and has text, but not too much of it.
 #[must_use]
 pub fn is_storable(answer: &StoredAnswer) -> bool {
     let text: usize = answer
@@ -84,7 +84,11 @@ pub fn is_storable(answer: &StoredAnswer) -> bool {
         .pieces
         .iter()
         .any(|piece| matches!(piece, AnswerPiece::Text(text) if !text.trim().is_empty()));
-    has_text && text <= MAX_STORED_BYTES
+    let came_to_its_end = matches!(
+        answer.finish_reason,
+        FinishReason::Complete | FinishReason::NotCovered
+    );
+    came_to_its_end && has_text && text <= MAX_STORED_BYTES
 }
 
 /// The events of a stored answer, after `meta`.
@@ -138,7 +142,7 @@ pub fn chat_answer(meta: Meta, answer: &StoredAnswer) -> ChatAnswer {
 mod tests {
     use super::*;
     use shared_types::{
-        chat::{CacheOutcome, CacheReport, Citation, FinishReason, Usage},
+        chat::{CacheOutcome, CacheReport, Citation, Usage},
         ids::{ChunkId, DocumentId, RequestId},
         problem::ProblemKind,
     };

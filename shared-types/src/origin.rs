@@ -97,6 +97,9 @@ impl Passage {
 pub struct RetrieveResponse {
     /// The passages.
     pub passages: Vec<Passage>,
+    /// What the caller could read in the very snapshot that was searched. The edge files the
+    /// passages under this, never under what it remembers of the caller's rights.
+    pub scope: ScopeVersion,
 }
 
 /// A passage chosen for the answer.

@@ -22,10 +22,28 @@ pub struct ReaderTx {
 }
 
 /// Begins a transaction for the bearer of these claims, which must come from a verified token.
-#[tracing::instrument(name = "sql.reader.begin", skip_all)]
 pub async fn begin(pool: &PgPool, claims: &AccessClaims) -> Result<ReaderTx, Error> {
+    begin_with(pool, claims, "begin").await
+}
+
+/// Begins a read-only transaction whose statements all see one and the same moment.
+pub async fn begin_snapshot(pool: &PgPool, claims: &AccessClaims) -> Result<ReaderTx, Error> {
+    begin_with(
+        pool,
+        claims,
+        "begin isolation level repeatable read read only",
+    )
+    .await
+}
+
+#[tracing::instrument(name = "sql.reader.begin", skip_all)]
+async fn begin_with(
+    pool: &PgPool,
+    claims: &AccessClaims,
+    statement: &'static str,
+) -> Result<ReaderTx, Error> {
     let json = serde_json::to_string(claims).map_err(|_| Error::Corrupt("claim"))?;
-    let mut tx = pool.begin().await?;
+    let mut tx = pool.begin_with(statement).await?;
     // One round trip; `true` makes each setting end with the transaction, which a transaction
     // pooler needs. Strict order: a relaxed scan may hand rows out of order, and rank is our score.
     sqlx::query(

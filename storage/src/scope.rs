@@ -6,8 +6,8 @@ use shared_types::ids::UserId;
 use uuid::Uuid;
 
 /// The facts behind the person's scope version: every owner whose private documents the person may
-/// read (the person, too; all owners for an admin) with the version of that corpus, and the version
-/// of the public corpus. A version grows in the transaction that changes its corpus.
+/// read and who has or had any (the person, too; all such owners for an admin), with the version of
+/// that corpus, and the version of the public corpus. A version grows in the transaction that changes its corpus.
 #[tracing::instrument(name = "sql.scope.facts", skip_all)]
 pub async fn facts(reader: &mut ReaderTx) -> Result<ScopeFacts, Error> {
     let (user_id, role) = (reader.user_id(), reader.role());

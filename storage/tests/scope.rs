@@ -123,7 +123,7 @@ async fn a_deleted_teacher_takes_the_corpus_along() {
         .await
         .unwrap();
     let after = facts(&db, &student).await;
-    assert_eq!(after.owners, [(student.sub, 0)]);
+    assert_eq!(after.owners, []);
     assert_eq!(after.public_version, before.public_version + 1);
 }
 
@@ -132,6 +132,8 @@ async fn a_student_gains_and_loses_a_teachers_corpus_with_the_relationship() {
     let db = Database::new().await;
     let teacher = db.person(Role::Teacher).await;
     let student = db.person(Role::Student).await;
+    db.ready(&teacher, Visibility::Private, &["Curve the fingers."])
+        .await;
     let alone = facts(&db, &student).await;
     db.link(&teacher, &student).await;
     db.link(&teacher, &student).await;
@@ -168,4 +170,22 @@ async fn the_readers_of_an_owner_are_the_owner_the_students_and_the_admins() {
         .unwrap();
     known_to_her.sort();
     assert_eq!(known_to_her, [teacher.sub, student.sub]);
+}
+
+#[tokio::test]
+async fn two_students_of_one_teacher_share_a_scope_and_a_stranger_does_not() {
+    let db = Database::new().await;
+    let teacher = db.person(Role::Teacher).await;
+    let (student, classmate, stranger) = (
+        db.person(Role::Student).await,
+        db.person(Role::Student).await,
+        db.person(Role::Student).await,
+    );
+    db.ready(&teacher, Visibility::Private, &["Curve the fingers."])
+        .await;
+    db.link(&teacher, &student).await;
+    db.link(&teacher, &classmate).await;
+    let own = scope_version(&facts(&db, &student).await);
+    assert_eq!(own, scope_version(&facts(&db, &classmate).await));
+    assert_ne!(own, scope_version(&facts(&db, &stranger).await));
 }

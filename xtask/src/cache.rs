@@ -75,8 +75,8 @@ mod tests {
 
     #[test]
     fn the_most_specific_variable_names_the_folder() {
-        let home = ("HOME", "/home/ada");
-        assert_eq!(with(&[home]), Some("/home/ada/.cache/etude".into()));
+        let home = ("HOME", "/home/teacher");
+        assert_eq!(with(&[home]), Some("/home/teacher/.cache/etude".into()));
         assert_eq!(
             with(&[home, ("XDG_CACHE_HOME", "/c")]),
             Some("/c/etude".into())
@@ -84,7 +84,7 @@ mod tests {
         assert_eq!(with(&[home, ("ETUDE_CACHE_DIR", "/e")]), Some("/e".into()));
         assert_eq!(
             with(&[home, ("ETUDE_CACHE_DIR", "")]),
-            Some("/home/ada/.cache/etude".into())
+            Some("/home/teacher/.cache/etude".into())
         );
         assert_eq!(with(&[]), None);
     }

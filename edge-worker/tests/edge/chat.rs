@@ -2,7 +2,7 @@
 
 use crate::support::{
     Edge, Received,
-    library::{ANNA, Library, passage},
+    library::{FIRST_STUDENT, Library, passage},
 };
 use edge_worker::ports::Layer;
 use shared_types::{
@@ -24,7 +24,9 @@ fn text_of(received: &Received) -> String {
 async fn a_first_question_goes_all_the_way_and_a_second_nowhere() {
     let edge = Edge::new(Library::of_two_teachers());
 
-    let cold = edge.ask(ANNA, "How fast should I practise scales?").await;
+    let cold = edge
+        .ask(FIRST_STUDENT, "How fast should I practise scales?")
+        .await;
     assert!(cold.is_done());
     let cache = cold.meta().cache;
     assert_eq!(
@@ -38,7 +40,7 @@ async fn a_first_question_goes_all_the_way_and_a_second_nowhere() {
     }
 
     let warm = edge
-        .ask(ANNA, "  HOW fast should I   practise scales?")
+        .ask(FIRST_STUDENT, "  HOW fast should I   practise scales?")
         .await;
     assert!(warm.is_done());
     assert!(warm.is_whole, "a kept answer goes out as one body");
@@ -55,7 +57,7 @@ async fn a_first_question_goes_all_the_way_and_a_second_nowhere() {
 #[tokio::test]
 async fn the_reranker_decides_which_three_passages_answer() {
     let edge = Edge::new(Library::of_two_teachers());
-    let sources = edge.ask(ANNA, "scales?").await.meta().sources;
+    let sources = edge.ask(FIRST_STUDENT, "scales?").await.meta().sources;
     let ids: Vec<u128> = sources
         .iter()
         .map(|source| source.chunk_id.0.as_u128())
@@ -71,15 +73,15 @@ async fn the_reranker_decides_which_three_passages_answer() {
 #[tokio::test]
 async fn json_says_what_the_events_say() {
     let edge = Edge::new(Library::of_two_teachers());
-    let events = edge.ask(ANNA, "scales?").await;
+    let events = edge.ask(FIRST_STUDENT, "scales?").await;
     for (name, json) in [
         (
             "live",
             Edge::new(Library::of_two_teachers())
-                .ask_json(ANNA, "scales?")
+                .ask_json(FIRST_STUDENT, "scales?")
                 .await,
         ),
-        ("kept", edge.ask_json(ANNA, "scales?").await),
+        ("kept", edge.ask_json(FIRST_STUDENT, "scales?").await),
     ] {
         let answer = json.answer();
         let mut told = String::new();
@@ -108,7 +110,7 @@ async fn json_says_what_the_events_say() {
 #[tokio::test]
 async fn every_stage_is_timed_including_the_origins_own() {
     let edge = Edge::new(Library::of_two_teachers());
-    let cold = edge.ask(ANNA, "scales?").await;
+    let cold = edge.ask(FIRST_STUDENT, "scales?").await;
     let header = cold.headers["server-timing"].to_str().unwrap();
     for stage in [
         "auth;",
@@ -134,8 +136,8 @@ async fn every_stage_is_timed_including_the_origins_own() {
 #[tokio::test]
 async fn a_search_within_documents_is_another_search() {
     let edge = Edge::new(Library::of_two_teachers());
-    edge.ask(ANNA, "scales?").await;
-    let mut narrowed = edge.question(ANNA, "scales?");
+    edge.ask(FIRST_STUDENT, "scales?").await;
+    let mut narrowed = edge.question(FIRST_STUDENT, "scales?");
     let id = passage(101, "").document_id;
     narrowed.body = serde_json::json!({"query": "scales?", "filters": {"document_ids": [id]}})
         .to_string()
@@ -148,7 +150,7 @@ async fn a_search_within_documents_is_another_search() {
 #[tokio::test]
 async fn an_empty_library_is_an_answer_too() {
     let edge = Edge::new(Library::default());
-    let received = edge.ask(ANNA, "scales?").await;
+    let received = edge.ask(FIRST_STUDENT, "scales?").await;
     assert!(received.is_done());
     assert!(received.meta().sources.is_empty());
     assert!(!edge.calls().contains(&"rerank".to_owned()));
@@ -175,7 +177,7 @@ async fn a_question_that_can_not_be_asked_is_refused() {
         ),
     ];
     for (body, kind) in cases {
-        let mut sent = edge.question(ANNA, "");
+        let mut sent = edge.question(FIRST_STUDENT, "");
         sent.body = body.into_bytes();
         let refused = edge.send(sent).await;
         assert_eq!(refused.status, kind.status());

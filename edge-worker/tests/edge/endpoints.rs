@@ -2,7 +2,7 @@
 
 use crate::support::{
     Edge, Failure,
-    library::{ANNA, Library},
+    library::{FIRST_STUDENT, Library},
     request,
 };
 use edge_worker::ports::Allowance;
@@ -15,7 +15,7 @@ fn edge() -> Edge {
     Edge::new(Library::of_two_teachers())
 }
 
-const CREDENTIALS: &str = r#"{"email":"anna@example.org","password":"correct horse"}"#;
+const CREDENTIALS: &str = r#"{"email":"student@example.org","password":"correct horse"}"#;
 
 #[tokio::test]
 async fn signing_in_is_supabases_reply_under_our_path() {
@@ -112,7 +112,10 @@ async fn a_sign_in_service_that_is_down_is_said_to_be_down() {
             .await;
         assert!(refused.problem().is(ProblemKind::AuthUnavailable));
         let log = edge.world.logged.borrow().join("\n");
-        assert!(!log.contains("anna@") && !log.contains("horse"), "{log}");
+        assert!(
+            !log.contains("first_student@") && !log.contains("horse"),
+            "{log}"
+        );
     }
 }
 
@@ -131,15 +134,15 @@ async fn passwords_are_counted_before_they_are_tried() {
 async fn an_account_is_for_its_bearer() {
     let edge = edge();
     *edge.world.auth_reply.borrow_mut() = (204, String::new());
-    let logout = edge.signed_in(ANNA, Method::POST, "/api/auth/logout", "");
+    let logout = edge.signed_in(FIRST_STUDENT, Method::POST, "/api/auth/logout", "");
     assert_eq!(edge.send(logout).await.status, 204);
 
     *edge.world.auth_reply.borrow_mut() = (200, r#"{"id":"a"}"#.to_owned());
-    let me = edge.signed_in(ANNA, Method::GET, "/api/auth/me", "");
+    let me = edge.signed_in(FIRST_STUDENT, Method::GET, "/api/auth/me", "");
     assert_eq!(edge.send(me).await.body, r#"{"id":"a"}"#);
 
     *edge.world.auth_reply.borrow_mut() = (403, r#"{"error_code":"session_not_found"}"#.to_owned());
-    let me = edge.signed_in(ANNA, Method::GET, "/api/auth/me", "");
+    let me = edge.signed_in(FIRST_STUDENT, Method::GET, "/api/auth/me", "");
     assert!(edge.send(me).await.problem().is(ProblemKind::TokenInvalid));
 
     let nobody = request(Method::GET, "/api/auth/me", "");
@@ -158,14 +161,19 @@ async fn documents_are_the_origins_matter() {
         "title": "Scales", "file_name": "scales.pdf", "size_bytes": 9,
         "sha256": "00", "visibility": "private"
     });
-    let create = edge.signed_in(ANNA, Method::POST, "/api/documents", &announced.to_string());
+    let create = edge.signed_in(
+        FIRST_STUDENT,
+        Method::POST,
+        "/api/documents",
+        &announced.to_string(),
+    );
     let created: serde_json::Value = serde_json::from_str(&edge.send(create).await.body).unwrap();
     assert_eq!(created["echo"], announced);
 
     let id = Uuid::from_u128(7);
     let confirm = format!("/api/documents/{id}/confirm");
     let reply = edge
-        .send(edge.signed_in(ANNA, Method::POST, &confirm, ""))
+        .send(edge.signed_in(FIRST_STUDENT, Method::POST, &confirm, ""))
         .await;
     assert_eq!(
         reply.body,
@@ -185,7 +193,12 @@ async fn documents_are_the_origins_matter() {
             .problem()
             .is(ProblemKind::TokenMissing)
     );
-    let large = edge.signed_in(ANNA, Method::POST, "/api/documents", &" ".repeat(65 * 1024));
+    let large = edge.signed_in(
+        FIRST_STUDENT,
+        Method::POST,
+        "/api/documents",
+        &" ".repeat(65 * 1024),
+    );
     assert!(
         edge.send(large)
             .await
@@ -251,7 +264,7 @@ async fn browsers_may_call_from_our_own_pages_only() {
 async fn every_reply_is_private_and_inert() {
     let edge = edge();
     for reply in [
-        edge.ask(ANNA, "scales?").await,
+        edge.ask(FIRST_STUDENT, "scales?").await,
         edge.send(request(Method::GET, "/", "")).await,
     ] {
         assert_eq!(reply.headers["cache-control"], "no-store");

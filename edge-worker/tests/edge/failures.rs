@@ -2,7 +2,7 @@
 
 use crate::support::{
     Edge, Failure,
-    library::{ANNA, Library},
+    library::{FIRST_STUDENT, Library},
 };
 use edge_worker::ports::{Allowance, Layer};
 use shared_types::{
@@ -17,7 +17,7 @@ async fn without_caches_everything_is_made_anew() {
     for failure in BOTH_WAYS {
         let edge = Edge::new(Library::of_two_teachers());
         edge.break_(|faults| faults.caches = Some(failure));
-        let received = edge.ask(ANNA, "scales?").await;
+        let received = edge.ask(FIRST_STUDENT, "scales?").await;
         assert!(received.is_done(), "{failure:?}");
         let meta = received.meta();
         let cache = meta.cache;
@@ -34,7 +34,7 @@ async fn without_the_encoder_the_search_is_by_words_and_nothing_is_kept_of_it() 
     for failure in BOTH_WAYS {
         let edge = Edge::new(Library::of_two_teachers());
         edge.break_(|faults| faults.embedder = Some(failure));
-        let received = edge.ask(ANNA, "scales?").await;
+        let received = edge.ask(FIRST_STUDENT, "scales?").await;
         assert!(received.is_done());
         assert_eq!(
             received.meta().degraded,
@@ -44,7 +44,7 @@ async fn without_the_encoder_the_search_is_by_words_and_nothing_is_kept_of_it() 
         assert_eq!((edge.kept(Layer::Search), edge.kept(Layer::Answer)), (0, 0));
 
         edge.repair();
-        let later = edge.ask(ANNA, "scales?").await;
+        let later = edge.ask(FIRST_STUDENT, "scales?").await;
         assert!(later.meta().degraded.is_empty());
         assert!(
             edge.calls()
@@ -58,7 +58,7 @@ async fn without_the_reranker_the_order_of_fusion_stays_and_nothing_is_kept_of_i
     for failure in BOTH_WAYS {
         let edge = Edge::new(Library::of_two_teachers());
         edge.break_(|faults| faults.reranker = Some(failure));
-        let received = edge.ask(ANNA, "scales?").await;
+        let received = edge.ask(FIRST_STUDENT, "scales?").await;
         assert!(received.is_done());
         let meta = received.meta();
         assert_eq!(meta.degraded, [Degradation::RerankerUnavailable]);
@@ -78,20 +78,20 @@ async fn without_the_counters_nobody_is_turned_away() {
     for failure in BOTH_WAYS {
         let edge = Edge::new(Library::of_two_teachers());
         edge.break_(|faults| faults.limiter = Some(failure));
-        assert!(edge.ask(ANNA, "scales?").await.is_done());
+        assert!(edge.ask(FIRST_STUDENT, "scales?").await.is_done());
     }
 }
 
 #[tokio::test]
 async fn unreadable_values_in_the_caches_are_misses() {
     let edge = Edge::new(Library::of_two_teachers());
-    edge.ask(ANNA, "scales?").await;
+    edge.ask(FIRST_STUDENT, "scales?").await;
     for (value, _) in edge.world.cached.borrow_mut().values_mut() {
         *value = b"{\"from\":\"another version\"}".to_vec();
     }
-    assert!(edge.ask(ANNA, "scales?").await.is_done());
+    assert!(edge.ask(FIRST_STUDENT, "scales?").await.is_done());
     assert!(
-        edge.ask(ANNA, "scales?").await.is_whole,
+        edge.ask(FIRST_STUDENT, "scales?").await.is_whole,
         "the caches have healed"
     );
 }
@@ -102,7 +102,7 @@ async fn without_the_origin_there_is_a_problem_and_no_stream() {
         for failure in BOTH_WAYS {
             let edge = Edge::new(Library::of_two_teachers());
             edge.break_(|faults| faults.origin(path, failure));
-            let received = edge.ask(ANNA, "scales?").await;
+            let received = edge.ask(FIRST_STUDENT, "scales?").await;
             assert_eq!(received.status, 503, "{path} {failure:?}");
             assert!(received.problem().is(ProblemKind::OriginUnavailable));
             assert_eq!(received.headers["retry-after"], "1");
@@ -114,13 +114,13 @@ async fn without_the_origin_there_is_a_problem_and_no_stream() {
 #[tokio::test]
 async fn an_answer_in_the_cache_needs_no_origin() {
     let edge = Edge::new(Library::of_two_teachers());
-    edge.ask(ANNA, "scales?").await;
+    edge.ask(FIRST_STUDENT, "scales?").await;
     edge.break_(|faults| {
         for path in ["/v1/scope", "/v1/retrieve", "/v1/answer"] {
             faults.origin(path, Failure::Fails);
         }
     });
-    assert!(edge.ask(ANNA, "scales?").await.is_done());
+    assert!(edge.ask(FIRST_STUDENT, "scales?").await.is_done());
 }
 
 #[tokio::test]
@@ -129,8 +129,8 @@ async fn what_the_origin_says_about_the_request_reaches_the_caller() {
     let busy = Problem::new(ProblemKind::ModelUnavailable).with_detail("Try again soon.");
     edge.break_(|faults| faults.refusal("/v1/answer", busy));
     for received in [
-        edge.ask(ANNA, "scales?").await,
-        edge.ask_json(ANNA, "scales?").await,
+        edge.ask(FIRST_STUDENT, "scales?").await,
+        edge.ask_json(FIRST_STUDENT, "scales?").await,
     ] {
         assert!(received.problem().is(ProblemKind::ModelUnavailable));
         assert_eq!(
@@ -145,7 +145,7 @@ async fn what_the_origin_says_about_the_edge_does_not() {
     let edge = Edge::new(Library::of_two_teachers());
     let stranger = Problem::new(ProblemKind::NotFromEdge);
     edge.break_(|faults| faults.refusal("/v1/retrieve", stranger));
-    let received = edge.ask(ANNA, "scales?").await;
+    let received = edge.ask(FIRST_STUDENT, "scales?").await;
     assert!(received.problem().is(ProblemKind::OriginUnavailable));
 }
 
@@ -153,13 +153,13 @@ async fn what_the_origin_says_about_the_edge_does_not() {
 async fn who_asks_too_often_is_told_when_to_come_back() {
     let edge = Edge::new(Library::of_two_teachers());
     edge.break_(|faults| faults.used_up.push(Allowance::User));
-    let refused = edge.ask(ANNA, "scales?").await;
+    let refused = edge.ask(FIRST_STUDENT, "scales?").await;
     assert_eq!(refused.status, 429);
     assert_eq!(refused.headers["retry-after"], "60");
     assert!(refused.problem().is(ProblemKind::RateLimited));
     assert_eq!(edge.calls(), ["jwks"]);
     assert_eq!(
         *edge.world.counted.borrow(),
-        [(Allowance::User, ANNA.to_string())]
+        [(Allowance::User, FIRST_STUDENT.to_string())]
     );
 }

@@ -3,14 +3,14 @@
 use crate::support::{
     Edge, Failure, Received,
     issuer::{Issuer, claims},
-    library::{ANNA, Library},
+    library::{FIRST_STUDENT, Library},
 };
 use edge_worker::ports::Allowance;
 use serde_json::{Value, json};
 use shared_types::problem::ProblemKind;
 
 async fn ask_with(edge: &Edge, authorization: Option<String>) -> Received {
-    let mut sent = edge.question(ANNA, "scales?");
+    let mut sent = edge.question(FIRST_STUDENT, "scales?");
     sent.headers.authorization = authorization;
     edge.send(sent).await
 }
@@ -24,17 +24,17 @@ async fn forged_stale_and_foreign_tokens_are_refused_before_anything_is_asked() 
     let edge = Edge::new(Library::of_two_teachers());
     let now = edge.now_s();
     let lie = |name: &str, value: Value| {
-        let mut claims = claims(ANNA, now);
+        let mut claims = claims(FIRST_STUDENT, now);
         claims[name] = value;
         let issuer = edge.world.issuer.borrow();
         Some(format!("Bearer {}", issuer.sign(&issuer.header(), &claims)))
     };
-    let forged = Issuer::new("key-1").token(ANNA, now);
+    let forged = Issuer::new("key-1").token(FIRST_STUDENT, now);
     let unsigned = edge
         .world
         .issuer
         .borrow()
-        .sign(&json!({"alg": "none"}), &claims(ANNA, now));
+        .sign(&json!({"alg": "none"}), &claims(FIRST_STUDENT, now));
     let cases = [
         (None, ProblemKind::TokenMissing),
         (Some("Basic YTpi".to_owned()), ProblemKind::TokenMissing),
@@ -79,7 +79,7 @@ async fn a_guesser_is_slowed_down() {
     let refused = ask_with(&edge, Some("Bearer a.b.c".to_owned())).await;
     assert_eq!(refused.status, 429);
     assert!(
-        edge.ask(ANNA, "scales?").await.is_done(),
+        edge.ask(FIRST_STUDENT, "scales?").await.is_done(),
         "people behind the same address are not"
     );
 }
@@ -88,24 +88,24 @@ async fn a_guesser_is_slowed_down() {
 async fn keys_are_fetched_once_in_ten_minutes() {
     let edge = Edge::new(Library::of_two_teachers());
     for _ in 0..5 {
-        edge.ask(ANNA, "scales?").await;
+        edge.ask(FIRST_STUDENT, "scales?").await;
     }
     assert_eq!(jwks_calls(&edge), 1);
     edge.wait_s(600);
-    edge.ask(ANNA, "scales?").await;
+    edge.ask(FIRST_STUDENT, "scales?").await;
     assert_eq!(jwks_calls(&edge), 1);
 }
 
 #[tokio::test]
 async fn a_new_key_is_found_at_once_and_unknown_ones_are_asked_for_once_in_a_while() {
     let edge = Edge::new(Library::of_two_teachers());
-    edge.ask(ANNA, "scales?").await;
+    edge.ask(FIRST_STUDENT, "scales?").await;
     edge.wait_s(30);
     *edge.world.issuer.borrow_mut() = Issuer::new("key-2");
-    assert!(edge.ask(ANNA, "scales?").await.is_done());
+    assert!(edge.ask(FIRST_STUDENT, "scales?").await.is_done());
     assert_eq!(jwks_calls(&edge), 2);
 
-    let unknown = Issuer::new("key-9").token(ANNA, edge.now_s());
+    let unknown = Issuer::new("key-9").token(FIRST_STUDENT, edge.now_s());
     for _ in 0..5 {
         let refused = ask_with(&edge, Some(format!("Bearer {unknown}"))).await;
         assert!(refused.problem().is(ProblemKind::TokenInvalid));
@@ -126,10 +126,10 @@ async fn a_new_key_is_found_at_once_and_unknown_ones_are_asked_for_once_in_a_whi
 async fn known_keys_outlive_an_outage_of_the_sign_in_service() {
     for failure in [Failure::Fails, Failure::Stalls] {
         let edge = Edge::new(Library::of_two_teachers());
-        edge.ask(ANNA, "scales?").await;
+        edge.ask(FIRST_STUDENT, "scales?").await;
         edge.break_(|faults| faults.auth = Some(failure));
         edge.wait_s(3_000);
-        assert!(edge.ask(ANNA, "scales?").await.is_done());
+        assert!(edge.ask(FIRST_STUDENT, "scales?").await.is_done());
     }
 }
 
@@ -138,10 +138,10 @@ async fn an_edge_that_never_saw_a_key_says_that_sign_in_is_down() {
     for failure in [Failure::Fails, Failure::Stalls] {
         let edge = Edge::new(Library::of_two_teachers());
         edge.break_(|faults| faults.auth = Some(failure));
-        let refused = edge.ask(ANNA, "scales?").await;
+        let refused = edge.ask(FIRST_STUDENT, "scales?").await;
         assert_eq!(refused.status, 503);
         assert!(refused.problem().is(ProblemKind::AuthUnavailable));
         edge.repair();
-        assert!(edge.ask(ANNA, "scales?").await.is_done());
+        assert!(edge.ask(FIRST_STUDENT, "scales?").await.is_done());
     }
 }

@@ -8,8 +8,8 @@ const KEYS = {
   RS256: generateKeyPairSync("rsa", { modulusLength: 2048 }),
   ES256: generateKeyPairSync("ec", { namedCurve: "P-256" }),
 };
-export const ANNA = "00000000-0000-0000-0000-00000000000a";
-export const BEN = "00000000-0000-0000-0000-00000000000b";
+export const FIRST_STUDENT = "00000000-0000-0000-0000-00000000000a";
+export const OTHER_STUDENT = "00000000-0000-0000-0000-00000000000b";
 
 const event = (name, data) => `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
 export const DELTA = event("delta", { text: "Keep the wrist level — always." });
@@ -96,7 +96,7 @@ export class Services {
       case "/v1/scope":
         return json({ scope_version: person });
       case "/v1/retrieve":
-        return json({ passages: [1, 2, 3, 4].map((n) => passage(person, n)) });
+        return json({ passages: [1, 2, 3, 4].map((n) => passage(person, n)), scope: { scope_version: person } });
       case "/v1/answer":
         response.setHeader("content-type", "text/event-stream");
         response.flushHeaders();

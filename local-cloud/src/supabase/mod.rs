@@ -218,15 +218,15 @@ mod tests {
     #[test]
     fn an_address_is_folded_and_a_typing_error_is_noticed() {
         assert_eq!(
-            normalised_email(" Clara@Example.COM "),
-            Some("clara@example.com".into())
+            normalised_email(" Student@Example.COM "),
+            Some("student@example.com".into())
         );
         for wrong in [
             "",
-            "clara",
+            "student",
             "@example.com",
-            "clara@",
-            "clara@com",
+            "student@",
+            "student@com",
             "a b@example.com",
             "a@b@c.d",
         ] {

@@ -100,8 +100,7 @@ impl SignIn {
     }
 
     async fn sign_up(&self, email: &str) -> Value {
-        let body =
-            json!({ "email": email, "password": PASSWORD, "data": { "full_name": "Clara" } });
+        let body = json!({ "email": email, "password": PASSWORD, "data": { "full_name": "Sample Student" } });
         let (status, session) = self.post("signup", None, &body).await;
         assert_eq!(status, 200, "{session}");
         session
@@ -162,7 +161,7 @@ impl SignIn {
 async fn a_new_person_is_a_student_whatever_she_claims_and_signs_in_with_her_password() {
     let sign_in = SignIn::start(SigningChoice::Rs256).await;
     let greedy = json!({
-        "email": "Clara@Example.com", "password": PASSWORD,
+        "email": "Student@Example.com", "password": PASSWORD,
         "data": { "role": "admin" }, "app_metadata": { "role": "admin" },
     });
     let (status, session) = sign_in.post("signup", None, &greedy).await;
@@ -178,7 +177,7 @@ async fn a_new_person_is_a_student_whatever_she_claims_and_signs_in_with_her_pas
         claims.iss,
         format!("{}/supabase/auth/v1", sign_in.running.base)
     );
-    assert_eq!(claims.email.as_deref(), Some("clara@example.com"));
+    assert_eq!(claims.email.as_deref(), Some("student@example.com"));
 
     let (status, again) = sign_in.post("signup", None, &greedy).await;
     assert_eq!(
@@ -186,14 +185,14 @@ async fn a_new_person_is_a_student_whatever_she_claims_and_signs_in_with_her_pas
         (422, &json!("user_already_exists"))
     );
 
-    let good = json!({ "email": "clara@example.com", "password": PASSWORD });
+    let good = json!({ "email": "student@example.com", "password": PASSWORD });
     let (status, session) = sign_in.post("token?grant_type=password", None, &good).await;
     assert_eq!(status, 200);
     let token = session["access_token"].as_str().unwrap();
     let (_, user) = sign_in.get("user", token).await;
-    assert_eq!(user["email"], "clara@example.com");
+    assert_eq!(user["email"], "student@example.com");
 
-    for wrong in ["clara@example.com", "nobody@example.com"] {
+    for wrong in ["student@example.com", "nobody@example.com"] {
         let wrong = json!({ "email": wrong, "password": "presto" });
         let (status, error) = sign_in
             .post("token?grant_type=password", None, &wrong)
@@ -249,7 +248,7 @@ async fn of_two_uses_of_a_refresh_token_at_once_one_is_a_reuse() {
 #[tokio::test]
 async fn signing_out_ends_the_session() {
     let sign_in = SignIn::start(SigningChoice::Rs256).await;
-    let session = sign_in.sign_up("clara@example.com").await;
+    let session = sign_in.sign_up("student@example.com").await;
     let token = session["access_token"].as_str().unwrap();
     assert_eq!(sign_in.post("logout", Some(token), &json!({})).await.0, 204);
     assert_eq!(sign_in.get("user", token).await.0, 403);
@@ -264,7 +263,7 @@ async fn only_the_service_role_makes_teachers() {
         "email": "teacher@example.com", "password": PASSWORD,
         "app_metadata": { "role": "teacher" },
     });
-    let session = sign_in.sign_up("clara@example.com").await;
+    let session = sign_in.sign_up("student@example.com").await;
     let student = session["access_token"].as_str();
     assert_eq!(sign_in.post("admin/users", student, &teacher).await.0, 403);
 

@@ -27,7 +27,11 @@ impl Accommodation {
     /// An ordinary user runs it in `folder`. Root runs it in a user namespace, in which root is called
     /// 1000; where those are forbidden, as another account, whose files then stand in `/var/tmp`: it may
     /// not look into root's home.
-    pub(super) fn choose(installation: &Path, folder: &Path) -> Result<Self, StackError> {
+    pub(super) fn choose(
+        installation: &Path,
+        folder: &Path,
+        password: &str,
+    ) -> Result<Self, StackError> {
         fs::create_dir_all(folder).map_err(StackError::file(folder))?;
         let at_home = |prefix: &[&str]| Self {
             installation: installation.to_owned(),
@@ -42,10 +46,14 @@ impl Accommodation {
         if succeeds(&[&namespace[..], &["true"]].concat()) {
             return Ok(at_home(&namespace));
         }
-        Self::with_account(installation, folder)
+        Self::with_account(installation, folder, password)
     }
 
-    fn with_account(installation: &Path, folder: &Path) -> Result<Self, StackError> {
+    fn with_account(
+        installation: &Path,
+        folder: &Path,
+        password: &str,
+    ) -> Result<Self, StackError> {
         let user = ["postgres", "nobody"]
             .iter()
             .find_map(|name| User::from_name(name).ok().flatten())
@@ -56,21 +64,18 @@ impl Accommodation {
                         .into(),
                 )
             })?;
-        let digest = hex::encode(Sha256::digest(folder.as_os_str().as_bytes()));
-        let home = PathBuf::from("/var/tmp").join(format!("etude-{}", &digest[..12]));
-        let copy = home.join("postgresql");
+        let root = installation_root(installation);
+        let copy = Path::new("/var/tmp").join(format!("etude-postgresql-{}", digest(root, "")));
         if !copy.join("complete").exists() {
-            copy_tree(installation_root(installation), &copy)?;
+            copy_tree(root, &copy)?;
             fs::write(copy.join("complete"), "").map_err(StackError::file(&copy))?;
         }
-        let data = home.join("server");
+        // A folder whose secrets were drawn anew is a new one.
+        let data = Path::new("/var/tmp").join(format!("etude-data-{}", digest(folder, password)));
         fs::create_dir_all(&data).map_err(StackError::file(&data))?;
         own(&data, user.uid, user.gid)?;
-        let within = installation
-            .strip_prefix(installation_root(installation))
-            .unwrap_or(Path::new(""));
         Ok(Self {
-            installation: copy.join(within),
+            installation: copy.join(installation.strip_prefix(root).unwrap_or(Path::new(""))),
             folder: data,
             run_as: RunAs::Account {
                 uid: user.uid.as_raw(),
@@ -106,6 +111,14 @@ impl Accommodation {
 /// The wheel's libraries stand in a folder beside the installation and must stay there.
 fn installation_root(installation: &Path) -> &Path {
     installation.ancestors().nth(2).unwrap_or(installation)
+}
+
+fn digest(path: &Path, salt: &str) -> String {
+    let mut digest = Sha256::new();
+    digest.update(path.as_os_str().as_bytes());
+    digest.update([0]);
+    digest.update(salt);
+    hex::encode(digest.finalize())[..12].to_owned()
 }
 
 fn own(path: &Path, uid: Uid, gid: Gid) -> Result<(), StackError> {

@@ -18,13 +18,13 @@ const SUPERUSER: &str = "postgres";
 /// The only version whose data folders this reads.
 const MAJOR_VERSION: &str = "18";
 
-/// How much a crash of the machine may cost.
+/// What a server is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// Nothing.
-    Safe,
-    /// Everything; for tests.
-    None,
+pub enum Purpose {
+    /// Data that is kept: a crash of the machine costs nothing, and every role needs its password.
+    Data,
+    /// Tests: a crash may cost everything, and whoever is on this machine may come in.
+    Tests,
 }
 
 /// What a server is started with.
@@ -45,7 +45,7 @@ pub struct ClusterConfig {
     /// Connections at once.
     pub max_connections: u32,
     /// How much a crash of the machine may cost.
-    pub durability: Durability,
+    pub purpose: Purpose,
     /// Whether the server outlives this process.
     pub lifetime: Lifetime,
 }
@@ -61,10 +61,10 @@ pub struct Cluster {
 impl Cluster {
     /// Starts the server and waits until it answers; makes its data folder first where there is none.
     pub async fn start(config: &ClusterConfig) -> Result<Self, StackError> {
-        let place = Accommodation::choose(&config.installation, &config.folder)?;
+        let place = Accommodation::choose(&config.installation, &config.folder, &config.password)?;
         let data = place.folder.join("data");
         if !data.exists() {
-            make_data(&place, &data, &config.password).await?;
+            make_data(&place, &data, config).await?;
         }
         check_version(&data)?;
         remove_stale_pid_file(&data)?;
@@ -112,6 +112,12 @@ impl Cluster {
     }
 
     /// The server's process.
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// The server's process, to stop it.
     pub fn process_mut(&mut self) -> &mut Process {
         &mut self.process
     }
@@ -136,7 +142,7 @@ fn arguments(config: &ClusterConfig, data: &Path, port: u16) -> Vec<OsString> {
         "jit=off".into(),
         "log_line_prefix=%m [%p] %u@%d ".into(),
     ];
-    if config.durability == Durability::None {
+    if config.purpose == Purpose::Tests {
         settings.extend(
             [
                 "fsync=off",
@@ -155,7 +161,11 @@ fn arguments(config: &ClusterConfig, data: &Path, port: u16) -> Vec<OsString> {
 }
 
 /// Makes the data folder beside its final place, so that a killed run leaves no half of one.
-async fn make_data(place: &Accommodation, data: &Path, password: &str) -> Result<(), StackError> {
+async fn make_data(
+    place: &Accommodation,
+    data: &Path,
+    config: &ClusterConfig,
+) -> Result<(), StackError> {
     let unfinished = place.folder.join("data.unfinished");
     let password_file = place.folder.join("password");
     match fs::remove_dir_all(&unfinished) {
@@ -164,7 +174,7 @@ async fn make_data(place: &Accommodation, data: &Path, password: &str) -> Result
         }
         _ => {}
     }
-    crate::secrets::write_private(&password_file, password.as_bytes())?;
+    crate::secrets::write_private(&password_file, config.password.as_bytes())?;
     place.hand_over(&password_file)?;
 
     let mut words: Vec<OsString> = vec!["-D".into(), unfinished.clone().into()];
@@ -172,7 +182,10 @@ async fn make_data(place: &Accommodation, data: &Path, password: &str) -> Result
     words.extend(
         [
             "--username=postgres",
-            "--auth=scram-sha-256",
+            match config.purpose {
+                Purpose::Data => "--auth=scram-sha-256",
+                Purpose::Tests => "--auth=trust",
+            },
             "--encoding=UTF8",
             "--locale-provider=builtin",
             "--builtin-locale=C.UTF-8",

@@ -46,7 +46,8 @@ impl Database {
         let has_auth = owner
             .run("select count(*) from pg_namespace where nspname = 'auth'")
             .await?;
-        if has_auth == "0" {
+        let is_bare = has_auth == "0";
+        if is_bare {
             let path = preparation.bootstrap();
             let sql = fs::read_to_string(&path).map_err(StackError::file(&path))?;
             owner.run(&sql).await?;
@@ -57,7 +58,7 @@ impl Database {
             role_secret: role_secret.to_owned(),
             drop_with: None,
         };
-        database.set_passwords().await?;
+        database.set_passwords(is_bare).await?;
         Ok(database)
     }
 
@@ -165,9 +166,13 @@ impl Database {
         hex::encode(Sha256::digest(format!("{role}:{}", self.role_secret)))
     }
 
-    async fn set_passwords(&self) -> Result<(), StackError> {
-        let statements: Vec<String> = LOGIN_ROLES
+    /// `with_auth` on a server where the sign-in service's role is ours: the password of a real
+    /// Supabase's own role is never touched.
+    async fn set_passwords(&self, with_auth: bool) -> Result<(), StackError> {
+        let roles = LOGIN_ROLES
             .iter()
+            .filter(|role| with_auth || role.starts_with("etude_"));
+        let statements: Vec<String> = roles
             .map(|role| {
                 let password = self.password_of(role);
                 format!(

@@ -7,7 +7,7 @@ fn complete() -> BTreeMap<&'static str, &'static str> {
     BTreeMap::from([
         ("DATABASE_URL", "postgres://etude_origin@127.0.0.1/etude"),
         ("EDGE_TOKEN", "a secret of the two processes"),
-        ("SUPABASE_URL", "https://school.supabase.co/"),
+        ("SUPABASE_URL", "https://auth.school.example/"),
         ("VERTEX_PROJECT", "piano"),
         ("VERTEX_LOCATION", "us-east5"),
         ("R2_ENDPOINT", "https://account.r2.cloudflarestorage.com"),
@@ -51,10 +51,10 @@ fn an_unusable_value_is_named_and_not_repeated() {
 #[test]
 fn the_issuer_and_its_keys_follow_from_the_project_url() {
     let auth = read(&complete()).unwrap().auth;
-    assert_eq!(auth.issuer, "https://school.supabase.co/auth/v1");
+    assert_eq!(auth.issuer, "https://auth.school.example/auth/v1");
     assert_eq!(
         auth.jwks_url.as_str(),
-        "https://school.supabase.co/auth/v1/.well-known/jwks.json"
+        "https://auth.school.example/auth/v1/.well-known/jwks.json"
     );
 }
 

@@ -247,7 +247,7 @@ pub fn fresh_id() -> Uuid {
 pub fn claims(id: UserId, role: Role) -> AccessClaims {
     AccessClaims {
         sub: id,
-        iss: "https://example.supabase.co/auth/v1".into(),
+        iss: "https://auth.school.example/auth/v1".into(),
         aud: "authenticated".into(),
         role: "authenticated".into(),
         app_metadata: AppMetadata { role },

@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn a_file_name_makes_a_title() {
         assert_eq!(
-            title_of(Path::new("/tmp/notation-reference_2.pdf")),
+            title_of(Path::new("scores/notation-reference_2.pdf")),
             "notation reference 2"
         );
     }

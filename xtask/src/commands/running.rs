@@ -8,6 +8,7 @@ use local_stack::{
     secrets::{Secrets, write_private},
 };
 use serde::{Deserialize, Serialize};
+use shared_types::origin::Health;
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek, Write},
@@ -31,6 +32,8 @@ pub struct Running {
     pub edge_url: String,
     /// The stack's folder.
     pub folder: PathBuf,
+    /// Its processes.
+    pub processes: Vec<u32>,
 }
 
 /// Held by the `up` that is starting or serving. Its file names the process.
@@ -112,23 +115,31 @@ impl Home {
             bail!("nothing runs any more: start it with `cargo xtask up`");
         }
         bail!(
-            "the system at {} does not answer: `cargo xtask down`, then `cargo xtask up`",
+            "the system at {} is not whole any more: `cargo xtask up` starts it anew",
             running.edge_url
         )
     }
 }
 
 impl Running {
-    /// Whether the edge and all behind it answer.
+    /// Whether every process is there, and the edge answers.
     pub async fn is_healthy(&self) -> bool {
+        let there: Vec<u32> = leftover::find(&self.folder)
+            .iter()
+            .map(|process| process.pid.cast_unsigned())
+            .collect();
+        if !self.processes.iter().all(|process| there.contains(process)) {
+            return false;
+        }
         let client = Client::new(&self.edge_url);
         let request = client
             .request(reqwest::Method::GET, "/api/health")
             .timeout(HEALTH_PATIENCE);
-        request
-            .send()
-            .await
-            .is_ok_and(|response| response.status().is_success())
+        let Ok(response) = request.send().await else {
+            return false;
+        };
+        let health = response.json::<Health>().await;
+        health.is_ok_and(|health| health.status == "ok")
     }
 
     /// A client signed in as one of the people of this system.
@@ -176,6 +187,7 @@ mod tests {
         let running = Running {
             edge_url: "http://127.0.0.1:8787".into(),
             folder: "/stack".into(),
+            processes: Vec::new(),
         };
         home.note(&running).unwrap();
         assert_eq!(home.noted().unwrap().edge_url, running.edge_url);

@@ -10,7 +10,7 @@ use crate::{
 use anyhow::{Context, Result};
 use local_stack::{
     Encoder, LanguageModel, Lifetime,
-    postgres::{Cluster, ClusterConfig, Durability},
+    postgres::{Cluster, ClusterConfig, Purpose},
 };
 use std::{
     fs,
@@ -123,7 +123,7 @@ fn server(ready: &Ready, folder: &Path) -> ClusterConfig {
         // The server holds nothing, and listens on this machine for as long as the tests run.
         password: "tests".into(),
         max_connections: MAX_CONNECTIONS,
-        durability: Durability::None,
+        purpose: Purpose::Tests,
         lifetime: Lifetime::WithParent,
     }
 }

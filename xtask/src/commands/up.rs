@@ -162,6 +162,7 @@ async fn start(
         let running = Running {
             edge_url: stack.edge_url(),
             folder: stack.folder().to_owned(),
+            processes: stack.process_ids(),
         };
         home.note(&running)?;
         let client = running.sign_in(&library.student()?.email).await?;

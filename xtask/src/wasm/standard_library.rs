@@ -161,8 +161,8 @@ mod tests {
 
     #[test]
     fn only_archives_with_debians_own_pool_are_asked() {
-        let listing = "http://deb.debian.org/debian/\nhttp://deb.debian.org/debian/\n\
-                       http://deb.debian.org/debian-security/\nhttps://deb.nodesource.com/node_20.x/\n";
-        assert_eq!(debian_archives(listing), ["http://deb.debian.org/debian/"]);
+        let listing = "http://one.example/debian/\nhttp://one.example/debian/\n\
+                       http://one.example/debian-security/\nhttps://two.example/node_20.x/\n";
+        assert_eq!(debian_archives(listing), ["http://one.example/debian/"]);
     }
 }

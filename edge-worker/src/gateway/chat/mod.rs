@@ -36,6 +36,8 @@ struct Question {
     normalised: String,
     /// Where to search.
     filters: SearchFilters,
+    /// Whether the remembered scope has turned out to be out of date.
+    distrusts_scope: bool,
 }
 
 /// How the answer is wanted.
@@ -73,15 +75,24 @@ pub async fn query<H: Host>(
         return Err(Problem::new(ProblemKind::QueryInvalid)
             .with_detail(format!("At most {MAX_FILTER_DOCUMENTS} documents.")));
     }
-    let question = Question {
+    let mut question = Question {
         user_id: claims.sub,
         authorization: authorization.unwrap_or_default(),
         asked: body.query,
         normalised,
         filters: body.filters,
+        distrusts_scope: false,
     };
     let found = search::find(exchange, &question).await?;
-    answer::answer(exchange, &question, found, form).await
+    match answer::answer(exchange, &question, found, form).await {
+        // The caller lost the right to a remembered passage within the last minute: search anew, once.
+        Err(problem) if problem.is(ProblemKind::Conflict) => {
+            question.distrusts_scope = true;
+            let found = search::find(exchange, &question).await?;
+            answer::answer(exchange, &question, found, form).await
+        }
+        answered => answered,
+    }
 }
 
 #[cfg(test)]

@@ -36,7 +36,6 @@ pub struct Found {
 
 /// The search cache's word on a question.
 struct Remembered {
-    scope: ScopeVersion,
     scope_outcome: CacheOutcome,
     results: Lookup<SearchResults>,
 }
@@ -83,8 +82,8 @@ pub async fn find<H: Host>(exchange: &Exchange<H>, question: &Question) -> Resul
     if embedded.embedding.is_none() {
         degraded.push(Degradation::EmbeddingUnavailable);
     }
-    let candidates = retrieve(exchange, question, embedded.embedding).await?;
-    let ranking = rerank::best(exchange, &question.normalised, candidates).await;
+    let retrieved = retrieve(exchange, question, embedded.embedding).await?;
+    let ranking = rerank::best(exchange, &question.normalised, retrieved.passages).await;
     if !ranking.is_judged {
         degraded.push(Degradation::RerankerUnavailable);
     }
@@ -94,7 +93,9 @@ pub async fn find<H: Host>(exchange: &Exchange<H>, question: &Question) -> Resul
     // What a failure made worse must not stay for an hour.
     if degraded.is_empty() {
         let key = SearchKey {
-            scope: &remembered.scope,
+            // Not the remembered one: rights that changed in between would file text under a
+            // scope that can come back when they change back.
+            scope: &retrieved.scope,
             models: &models,
             query: &question.normalised,
             filters: &question.filters,
@@ -124,7 +125,6 @@ async fn recall<H: Host>(
     };
     let results = look_up(exchange, &key).await;
     Ok(Remembered {
-        scope,
         scope_outcome,
         results,
     })
@@ -138,7 +138,11 @@ async fn scope_of<H: Host>(
     let key = ScopeKey {
         user_id: question.user_id,
     };
-    let looked_up = look_up(exchange, &key).await;
+    let looked_up = if question.distrusts_scope {
+        Lookup::Miss
+    } else {
+        look_up(exchange, &key).await
+    };
     let outcome = match looked_up {
         Lookup::Hit(reading) if reading.is_fresh(exchange.host.now().timestamp()) => {
             return Ok((reading.scope, CacheOutcome::Hit));
@@ -206,7 +210,7 @@ async fn retrieve<H: Host>(
     exchange: &Exchange<H>,
     question: &Question,
     embedding: Option<Embedding>,
-) -> Result<Vec<Passage>, Problem> {
+) -> Result<RetrieveResponse, Problem> {
     const PATH: &str = "/v1/retrieve";
     let request = RetrieveRequest {
         query: question.normalised.clone(),
@@ -234,5 +238,5 @@ async fn retrieve<H: Host>(
         })
         .await?;
     response.passages.truncate(RETRIEVE_LIMIT);
-    Ok(response.passages)
+    Ok(response)
 }

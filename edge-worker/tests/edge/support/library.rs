@@ -11,11 +11,11 @@ use std::{cell::RefCell, collections::BTreeMap};
 use uuid::Uuid;
 
 /// A student of the first teacher.
-pub const ANNA: Uuid = Uuid::from_u128(0xA);
+pub const FIRST_STUDENT: Uuid = Uuid::from_u128(0xA);
 /// A student of the second teacher.
-pub const BEN: Uuid = Uuid::from_u128(0xB);
+pub const OTHER_STUDENT: Uuid = Uuid::from_u128(0xB);
 /// Another student of the first teacher.
-pub const CARA: Uuid = Uuid::from_u128(0xC);
+pub const CLASSMATE: Uuid = Uuid::from_u128(0xC);
 
 /// Passages by reader, in the order of fusion.
 #[derive(Default)]
@@ -24,8 +24,8 @@ pub struct Library {
 }
 
 impl Library {
-    /// Two teachers' private handbooks and a public method: Anna and Cara read the first teacher's
-    /// handbook, Ben the second's.
+    /// Two teachers' private handbooks and a public method: two students read the first teacher's
+    /// handbook, another the second's.
     pub fn of_two_teachers() -> Self {
         let public: Vec<Passage> = (1..=4)
             .map(|n| passage(n, "Keep the wrist level."))
@@ -33,7 +33,11 @@ impl Library {
         let first = passage(101, "First teacher: practise scales at 60.");
         let second = passage(201, "Second teacher: practise scales at 90.");
         let library = Self::default();
-        for (person, private) in [(ANNA, &first), (CARA, &first), (BEN, &second)] {
+        for (person, private) in [
+            (FIRST_STUDENT, &first),
+            (CLASSMATE, &first),
+            (OTHER_STUDENT, &second),
+        ] {
             let mut shelf = public.clone();
             shelf.push(private.clone());
             library.shelves.borrow_mut().insert(person, shelf);
@@ -44,6 +48,12 @@ impl Library {
     /// Clears somebody's shelf.
     pub fn clear(&self, person: Uuid) {
         self.shelves.borrow_mut().remove(&person);
+    }
+
+    /// Puts on somebody's shelf what another has on theirs.
+    pub fn lend(&self, from: Uuid, to: Uuid) {
+        let lent = self.readable(from);
+        self.shelves.borrow_mut().insert(to, lent);
     }
 
     /// What somebody may read.

@@ -137,8 +137,12 @@ impl Origin for World {
                 } else {
                     "searched by words"
                 });
-                let passages = self.library.readable(bearer(call.authorization));
-                serde_json::to_string(&RetrieveResponse { passages }).unwrap()
+                let reader = bearer(call.authorization);
+                let response = RetrieveResponse {
+                    passages: self.library.readable(reader),
+                    scope: self.library.scope(reader),
+                };
+                serde_json::to_string(&response).unwrap()
             }
             "/v1/answer" => {
                 let request: AnswerRequest = serde_json::from_slice(&body).unwrap();
