@@ -67,11 +67,7 @@ const LOADS: [Load; 4] = [
 /// Starts a stack of its own, fills its caches, and measures.
 pub async fn run(options: &Options) -> anyhow::Result<Report> {
     let folder = tempfile::Builder::new().prefix("etude-bench-").tempdir()?;
-    let mut config = StackConfig::for_test(folder.path())?;
-    // A question a second is a busy person; the benchmark asks thousands.
-    for limit in ["USER_RATE_LIMIT", "IP_RATE_LIMIT"] {
-        config = config.with_variable("edge", limit, "unlimited");
-    }
+    let config = StackConfig::for_test(folder.path())?;
     let stack = Stack::start(config).await?;
     let measured = measure(&stack, options).await;
     stack.stop().await;

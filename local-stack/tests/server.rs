@@ -2,7 +2,7 @@
 
 use local_stack::{
     Lifetime,
-    postgres::{Cluster, ClusterConfig, Durability},
+    postgres::{Cluster, ClusterConfig, Purpose},
     process::leftover,
 };
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ fn config(folder: &Path) -> ClusterConfig {
         port: 0,
         password: "a password".replace(' ', "-"),
         max_connections: 20,
-        durability: Durability::None,
+        purpose: Purpose::Tests,
         lifetime: Lifetime::WithParent,
     }
 }

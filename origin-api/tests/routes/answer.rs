@@ -135,9 +135,8 @@ async fn words_reach_the_reader_while_the_model_still_thinks() {
 async fn what_the_library_does_not_cover_costs_no_model() {
     let origin = Origin::start().await;
     let (student, chunk) = library(&origin).await;
-    let hidden = hidden_passage(&origin).await;
     let nothing = json!({"query": "How do I hold my wrist?", "passages": []});
-    for request in [asking(chunk, 0.29), asking(hidden, 0.99), nothing] {
+    for request in [asking(chunk, 0.29), nothing] {
         let told = events(origin.post(&student, ANSWER, &request).await).await;
         assert_eq!(names(&told), ["delta", "done"]);
         assert!(matches!(&told[0], AnswerEvent::Delta(delta) if delta.text == NOT_COVERED_TEXT));
@@ -149,19 +148,16 @@ async fn what_the_library_does_not_cover_costs_no_model() {
 }
 
 #[tokio::test]
-async fn a_hidden_passage_is_left_out_of_what_the_model_reads() {
+async fn a_passage_that_the_caller_may_not_read_makes_no_answer_from_the_others() {
     let origin = Origin::start().await;
     let (student, chunk) = library(&origin).await;
     let hidden = hidden_passage(&origin).await;
-    origin.clouds.will(whole());
     let mut request = asking(hidden, 0.9);
     let readable = json!({"chunk_id": chunk, "rerank_score": 0.8});
     request["passages"].as_array_mut().unwrap().push(readable);
-    let told = events(origin.post(&student, ANSWER, &request).await).await;
-    assert_eq!(names(&told), ["delta", "citation", "done"]);
-    let calls = &origin.clouds.inside().model_calls;
-    assert!(calls[0].to_string().contains(WRIST));
-    assert!(!calls[0].to_string().contains(SECRET));
+    let refused = origin.post(&student, ANSWER, &request).await;
+    problem(refused, ProblemKind::Conflict).await;
+    assert!(origin.clouds.inside().model_calls.is_empty());
 }
 
 #[tokio::test]
