@@ -80,13 +80,9 @@ impl Wiring {
     fn answer_model(&self) -> String {
         let overrides = &self.config.overrides;
         let model = if overrides.chooses_language_model() {
-            let chosen = overrides.language_model.iter();
-            let named = chosen
-                .filter(|(name, _)| *name == "LLM_MODEL")
-                .map(|(_, value)| value);
-            named
-                .last()
-                .map_or("claude-haiku-4-5@20251001", String::as_str)
+            let mut chosen = overrides.language_model.iter();
+            let named = chosen.find(|(name, _)| *name == "LLM_MODEL");
+            named.map_or("claude-haiku-4-5@20251001", |(_, model)| model)
         } else {
             self.config.language_model.name()
         };

@@ -7,12 +7,15 @@ use sha2::{Digest, Sha256};
 use shared_types::{
     documents::{CreateDocument, CreatedDocument, Document, DocumentList, Visibility},
     ids::DocumentId,
+    problem::ProblemKind,
 };
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// How often a document in the making is looked at.
-const POLL: Duration = Duration::from_millis(250);
+/// A document in the making is looked at this soon, and then less and less often: the edge lets a person
+/// ask once a second on average.
+const FIRST_POLL: Duration = Duration::from_millis(150);
+const LAST_POLL: Duration = Duration::from_secs(2);
 
 /// A file to upload.
 #[derive(Clone, Debug)]
@@ -105,13 +108,24 @@ impl Client {
         id: DocumentId,
         mut watch: impl FnMut(&Document),
     ) -> Result<Document, StackError> {
+        let mut pause = FIRST_POLL;
         loop {
-            let document = self.document(id).await?;
-            watch(&document);
-            if document.status.is_final() {
-                return Ok(document);
+            match self.document(id).await {
+                Ok(document) => {
+                    watch(&document);
+                    if document.status.is_final() {
+                        return Ok(document);
+                    }
+                }
+                Err(StackError::Refused { problem, .. })
+                    if problem.is(ProblemKind::RateLimited) =>
+                {
+                    pause = LAST_POLL;
+                }
+                Err(error) => return Err(error),
             }
-            sleep(POLL).await;
+            sleep(pause).await;
+            pause = (pause * 3 / 2).min(LAST_POLL);
         }
     }
 }

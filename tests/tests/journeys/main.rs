@@ -1,5 +1,10 @@
 //! What people live through with Etude, from the browser to the database and back.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a step that can not be taken fails the journey"
+)]
+
 mod asking;
 mod failing;
 mod privacy;

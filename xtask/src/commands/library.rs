@@ -3,11 +3,12 @@
 use crate::{checkout::Checkout, steps};
 use anyhow::{Context, Result, bail};
 use indicatif::{MultiProgress, ProgressBar};
-use local_stack::{Client, Role, Stack, client::NewDocument, secrets::Secrets};
+use local_stack::{Client, Role, Stack, StackError, client::NewDocument, secrets::Secrets};
 use serde::Deserialize;
 use shared_types::{
     documents::{Document, DocumentStatus, IngestStage, Visibility},
     ids::{DocumentId, UserId},
+    problem::ProblemKind,
 };
 use std::{
     collections::BTreeMap,
@@ -213,7 +214,15 @@ impl Shelving {
         let mut finished = Vec::new();
         while !self.waiting.is_empty() {
             sleep(POLL).await;
-            let documents = client.documents().await?;
+            let documents = match client.documents().await {
+                Ok(documents) => documents,
+                Err(StackError::Refused { problem, .. })
+                    if problem.is(ProblemKind::RateLimited) =>
+                {
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
             let mut still = Vec::new();
             for (id, bar) in self.waiting {
                 let Some(document) = documents.iter().find(|document| document.id == id) else {
