@@ -1,5 +1,5 @@
-//! What the gateway needs from its host. In production the host is workerd ([`crate::cloudflare`]);
-//! in tests it is memory. Futures are not `Send`: an isolate has one thread.
+//! What the gateway needs from its host. In production the host is workerd (`cloudflare`, a module
+//! of WebAssembly alone); in tests it is memory. Futures are not `Send`: an isolate has one thread.
 
 #![expect(
     async_fn_in_trait,
