@@ -60,7 +60,7 @@ pub async fn run_all(
         .await?;
 
     let mut failures = Vec::new();
-    let mut rust = runner().await;
+    let mut rust = runner(arguments).await;
     rust.args(arguments)
         .current_dir(&checkout.root)
         .env("ETUDE_TEST_DATABASE_URL", server.url())
@@ -85,7 +85,7 @@ pub async fn run_all(
     Ok(failures)
 }
 
-async fn runner() -> Command {
+async fn runner(arguments: &[String]) -> Command {
     let mut nextest = Command::new(cargo());
     nextest.args(["nextest", "--version"]);
     let mut command = Command::new(cargo());
@@ -93,11 +93,21 @@ async fn runner() -> Command {
         .await
         .is_ok()
     {
-        command.args(["nextest", "run", "--workspace", "--no-fail-fast"]);
+        command.args(["nextest", "run"]);
     } else {
-        command.args(["test", "--workspace", "--no-fail-fast"]);
+        command.arg("test");
+    }
+    command.arg("--no-fail-fast");
+    if !names_packages(arguments) {
+        command.arg("--workspace");
     }
     command
+}
+
+fn names_packages(arguments: &[String]) -> bool {
+    arguments
+        .iter()
+        .any(|argument| argument.starts_with("-p") || argument.starts_with("--package"))
 }
 
 /// Node takes a folder in some versions and only files in others.
