@@ -83,7 +83,7 @@ mod tests {
     #[tokio::test]
     async fn a_program_that_hangs_is_given_up() {
         let limit = Duration::from_millis(50);
-        let error = quietly_within(limit, "asking", &mut shell("sleep 1000"))
+        let error = quietly_within(limit, "asking", &mut shell("exec sleep 1000"))
             .await
             .unwrap_err();
         assert!(error.to_string().contains("took longer"), "{error}");

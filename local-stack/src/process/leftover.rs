@@ -53,30 +53,37 @@ pub fn find(folder: &Path) -> Vec<Leftover> {
 
 /// Ends the processes of the stack in `folder`; returns those that there were.
 pub async fn end(folder: &Path) -> Vec<Leftover> {
-    let found = find(folder);
     let waiting = Stopwatch::start();
-    signal(&found, |name| match name {
-        // Its SIGTERM waits for clients to leave; its SIGINT sends them away and writes a checkpoint.
-        "postgres" => Signal::SIGINT,
-        _ => Signal::SIGTERM,
-    });
-    while waiting.elapsed() < PATIENCE {
-        if find(folder).is_empty() {
-            return found;
+    let mut asked: Vec<Leftover> = Vec::new();
+    loop {
+        let found = find(folder);
+        if found.is_empty() || waiting.elapsed() > 2 * PATIENCE {
+            return asked;
+        }
+        for leftover in found {
+            if waiting.elapsed() > PATIENCE {
+                leftover.signal(Signal::SIGKILL);
+            } else if !asked.contains(&leftover) {
+                leftover.signal(leftover.stop_signal());
+                asked.push(leftover);
+            }
         }
         sleep(Duration::from_millis(50)).await;
     }
-    signal(&find(folder), |_| Signal::SIGKILL);
-    while !find(folder).is_empty() && waiting.elapsed() < 2 * PATIENCE {
-        sleep(Duration::from_millis(50)).await;
-    }
-    found
 }
 
-fn signal(leftovers: &[Leftover], choose: impl Fn(&str) -> Signal) {
-    for leftover in leftovers {
+impl Leftover {
+    fn stop_signal(&self) -> Signal {
+        match self.name.as_str() {
+            // Its SIGTERM waits for clients to leave; its SIGINT sends them away and writes a checkpoint.
+            "postgres" => Signal::SIGINT,
+            _ => Signal::SIGTERM,
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
         // It may have ended in between, which is what is wanted.
-        let _ = kill(Pid::from_raw(leftover.pid), choose(&leftover.name));
+        let _ = kill(Pid::from_raw(self.pid), signal);
     }
 }
 
@@ -117,6 +124,11 @@ mod tests {
         };
         let mut ours = start(folder.path());
         let mut theirs = start(other.path());
+
+        // The kernel shows a new program's environment a moment after it has started.
+        while find(folder.path()).is_empty() || find(other.path()).is_empty() {
+            sleep(Duration::from_millis(1)).await;
+        }
 
         let ended = end(folder.path()).await;
 
