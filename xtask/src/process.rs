@@ -1,17 +1,24 @@
 //! Running other programs to their end.
 
 use anyhow::{Context, Result, bail};
-use std::{process::Stdio, time::Duration};
+use std::{env, process::Stdio, time::Duration};
 use tokio::{process::Command, time::timeout};
 
 /// How much output of a failed program is repeated.
 const TAIL_LINES: usize = 40;
+/// What `cargo run` says to this program about this package. A cargo below it would hand it on, and build
+/// scripts that watch these variables would run anew whenever the way of starting cargo changes.
+const OF_THIS_PACKAGE: [&str; 5] = [
+    "CARGO_BIN_",
+    "CARGO_CRATE_NAME",
+    "CARGO_MANIFEST_",
+    "CARGO_PKG_",
+    "OUT_DIR",
+];
 
 /// Runs a program whose output matters only if it fails; returns its standard output.
 pub async fn quietly(what: &str, command: &mut Command) -> Result<String> {
-    let output = command
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
+    let output = apart(command)
         .output()
         .await
         .with_context(|| format!("{what}: {} can't be started", program(command)))?;
@@ -33,9 +40,7 @@ pub async fn quietly_within(limit: Duration, what: &str, command: &mut Command) 
 
 /// Runs a program that shows its own progress.
 pub async fn visibly(what: &str, command: &mut Command) -> Result<()> {
-    let status = command
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
+    let status = apart(command)
         .status()
         .await
         .with_context(|| format!("{what}: {} can't be started", program(command)))?;
@@ -44,6 +49,20 @@ pub async fn visibly(what: &str, command: &mut Command) -> Result<()> {
     } else {
         bail!("{what} failed ({status})")
     }
+}
+
+/// Ends with this program, reads nothing from the terminal, and is told nothing about this package.
+fn apart(command: &mut Command) -> &mut Command {
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if OF_THIS_PACKAGE
+            .iter()
+            .any(|prefix| text.starts_with(prefix))
+        {
+            command.env_remove(&name);
+        }
+    }
+    command.stdin(Stdio::null()).kill_on_drop(true)
 }
 
 fn program(command: &Command) -> String {
@@ -78,6 +97,17 @@ mod tests {
             .to_string();
         assert!(error.contains("unpacking failed"), "{error}");
         assert!(error.contains("half done\nno space left"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_program_is_not_told_about_this_package() {
+        assert!(
+            env::var_os("CARGO_PKG_NAME").is_some(),
+            "cargo runs tests with it"
+        );
+        let told = quietly("asking", &mut shell("env")).await.unwrap();
+        assert!(!told.contains("CARGO_PKG_NAME="), "{told}");
+        assert!(told.contains("PATH="), "{told}");
     }
 
     #[tokio::test]

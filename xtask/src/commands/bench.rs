@@ -3,12 +3,12 @@
 use crate::{
     cache::Cache,
     checkout::{Checkout, cargo},
+    process,
     setup::{self, Wanted},
     steps::Steps,
 };
-use anyhow::{Context, Result};
+use anyhow::Result;
 use local_stack::{Encoder, LanguageModel};
-use std::process::{ExitCode, Stdio};
 use tokio::process::Command;
 
 const WANTED: Wanted = Wanted {
@@ -16,7 +16,7 @@ const WANTED: Wanted = Wanted {
     language_model: LanguageModel::Extractive,
 };
 
-pub async fn run(checkout: &Checkout, name: &str, check: bool) -> Result<ExitCode> {
+pub async fn run(checkout: &Checkout, name: &str, check: bool) -> Result<()> {
     let mut steps = Steps::start();
     let cache = Cache::open()?;
     let ready = setup::run(&cache, checkout, WANTED, &mut steps).await?;
@@ -25,17 +25,8 @@ pub async fn run(checkout: &Checkout, name: &str, check: bool) -> Result<ExitCod
     if check {
         command.arg("--check");
     }
-    let status = command
+    command
         .current_dir(&checkout.root)
-        .envs(ready.install.to_env())
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .status()
-        .await
-        .context("the benchmark can't be started")?;
-    Ok(if status.success() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+        .envs(ready.install.to_env());
+    process::visibly("the benchmark", &mut command).await
 }

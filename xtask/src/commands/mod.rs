@@ -42,7 +42,9 @@ async fn dispatch(checkout: &Checkout, command: Command) -> Result<ExitCode> {
         Command::Add(options) => add::run(checkout, &options).await,
         Command::Token { email } => ask::token(checkout, &email).await,
         Command::Test { arguments } => test::run(checkout, &arguments).await,
-        Command::Bench { name, check } => bench::run(checkout, &name, check).await,
+        Command::Bench { name, check } => bench::run(checkout, &name, check)
+            .await
+            .map(|()| ExitCode::SUCCESS),
         Command::Ci => ci::run(checkout).await,
     }
 }
