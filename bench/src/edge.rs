@@ -1,5 +1,7 @@
 //! The cached path of the edge, in real `workerd`: one question that every cache knows.
 //!
+//! At a steady rate latency counts from the moment that a request was due, so that a stall is seen by all that
+//! wait behind it. On a number of busy connections the edge is saturated: those rows tell what it can take.
 //! Latency is what a client on this machine sees; CPU time is the whole process tree of the edge
 //! (Node, which only hosts `workerd`, included) from `/proc`. Miniflare's simulation of KV costs
 //! more than the real one, so the figures err on the high side.
@@ -9,11 +11,18 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use local_stack::{Client, Part, Role, Stack, StackConfig, Stopwatch, client::NewDocument};
+use reqwest::Method;
 use shared_types::{
     chat::{CacheOutcome, ChatAnswer},
     documents::{DocumentStatus, Visibility},
 };
-use std::{fs, path::Path};
+use std::{
+    fmt::{self, Display, Formatter},
+    fs,
+    path::Path,
+    time::Duration,
+};
+use tokio::{task::JoinSet, time::interval};
 
 const QUESTION: &str = "On which beat do I release the pedal in a light waltz?";
 const PASSWORD: &str = "correct-horse-battery";
@@ -25,42 +34,82 @@ pub struct Options {
     requests: usize,
 }
 
-struct Load {
+/// What is asked for.
+struct Endpoint {
     name: &'static str,
     path: &'static str,
     accept: &'static str,
-    connections: usize,
+    body: Option<&'static str>,
+}
+
+const HEALTH: Endpoint = Endpoint {
+    name: "health",
+    path: "/api/health",
+    accept: "*/*",
+    body: None,
+};
+const SSE: Endpoint = Endpoint {
+    name: "cached answer, SSE",
+    path: "/api/chat/query",
+    accept: "text/event-stream",
+    body: Some(QUESTION),
+};
+const JSON: Endpoint = Endpoint {
+    name: "cached answer, JSON",
+    accept: "application/json",
+    ..SSE
+};
+
+struct Load {
+    endpoint: &'static Endpoint,
+    pace: Pace,
     target_p95_ms: Option<f64>,
 }
 
-const LOADS: [Load; 4] = [
+/// When the next request is sent.
+#[derive(Clone, Copy, Debug)]
+enum Pace {
+    /// Each of so many connections sends one as soon as its last was answered.
+    Connections(usize),
+    /// When it is due, however the others fare.
+    PerSecond(u32),
+}
+
+impl Display for Pace {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connections(1) => f.write_str("1 connection"),
+            Self::Connections(count) => write!(f, "{count} connections"),
+            Self::PerSecond(rate) => write!(f, "{rate} a second"),
+        }
+    }
+}
+
+const LOADS: [Load; 5] = [
     Load {
-        name: "health",
-        path: "/api/health",
-        accept: "*/*",
-        connections: 1,
+        endpoint: &HEALTH,
+        pace: Pace::Connections(1),
         target_p95_ms: None,
     },
     Load {
-        name: "cached answer, SSE",
-        path: "/api/chat/query",
-        accept: "text/event-stream",
-        connections: 1,
+        endpoint: &SSE,
+        pace: Pace::Connections(1),
         target_p95_ms: Some(10.0),
     },
     Load {
-        name: "cached answer, SSE",
-        path: "/api/chat/query",
-        accept: "text/event-stream",
-        connections: 4,
+        endpoint: &SSE,
+        pace: Pace::PerSecond(100),
         target_p95_ms: Some(10.0),
     },
     Load {
-        name: "cached answer, JSON",
-        path: "/api/chat/query",
-        accept: "application/json",
-        connections: 4,
+        endpoint: &JSON,
+        pace: Pace::PerSecond(100),
         target_p95_ms: Some(10.0),
+    },
+    Load {
+        endpoint: &SSE,
+        pace: Pace::Connections(16),
+        target_p95_ms: None,
     },
 ];
 
@@ -79,7 +128,7 @@ async fn measure(stack: &Stack, options: &Options) -> anyhow::Result<Report> {
     let edge = stack.process_id(Part::Edge).context("the edge runs")?;
     let mut report = Report::new(&[
         "what",
-        "connections",
+        "load",
         "p50 ms",
         "p95 ms",
         "p99 ms",
@@ -95,8 +144,8 @@ async fn measure(stack: &Stack, options: &Options) -> anyhow::Result<Report> {
         let cpu_ms = (cpu_ms_of_tree(edge) - cpu_before) / latencies.len() as f64;
         let p95 = quantile(&latencies, 0.95);
         report.row(vec![
-            load.name.to_owned(),
-            load.connections.to_string(),
+            load.endpoint.name.to_owned(),
+            load.pace.to_string(),
             format!("{:.2}", quantile(&latencies, 0.5)),
             format!("{p95:.2}"),
             format!("{:.2}", quantile(&latencies, 0.99)),
@@ -104,7 +153,7 @@ async fn measure(stack: &Stack, options: &Options) -> anyhow::Result<Report> {
             format!("{cpu_ms:.2}"),
         ]);
         if let Some(target) = load.target_p95_ms {
-            let what = format!("p95 of {}, {} connection(s)", load.name, load.connections);
+            let what = format!("p95 of {}, {}", load.endpoint.name, load.pace);
             report.at_most(&what, p95, target, "ms");
         }
     }
@@ -145,52 +194,71 @@ async fn prepare(stack: &Stack) -> anyhow::Result<Client> {
     Ok(browser)
 }
 
-/// Sends `requests` over `load.connections` and returns the sorted latencies in milliseconds.
-async fn run_load(browser: &Client, load: &Load, requests: usize) -> anyhow::Result<Vec<f64>> {
+/// Sends that many requests at the load's pace and returns the sorted latencies in milliseconds.
+async fn run_load(
+    browser: &Client,
+    load: &'static Load,
+    requests: usize,
+) -> anyhow::Result<Vec<f64>> {
     let style = ProgressStyle::with_template("{msg:24} {bar:30} {pos}/{len}")?;
     let bar = ProgressBar::new(requests as u64)
         .with_style(style)
-        .with_message(load.name);
-    let workers = (0..load.connections).map(|_| {
-        let (browser, bar) = (browser.clone(), bar.clone());
-        let (path, accept) = (load.path, load.accept);
-        let share = requests.div_ceil(load.connections);
-        tokio::spawn(async move {
-            let mut latencies = Vec::with_capacity(share);
-            for _ in 0..share {
-                latencies.push(one_request(&browser, path, accept).await?);
-                bar.inc(1);
+        .with_message(load.endpoint.name);
+    let mut senders = JoinSet::new();
+    match load.pace {
+        Pace::Connections(count) => {
+            let share = requests.div_ceil(count);
+            for _ in 0..count {
+                let (browser, bar) = (browser.clone(), bar.clone());
+                senders.spawn(async move {
+                    let mut latencies = Vec::with_capacity(share);
+                    for _ in 0..share {
+                        let clock = Stopwatch::start();
+                        send(&browser, load.endpoint).await?;
+                        latencies.push(clock.elapsed());
+                        bar.inc(1);
+                    }
+                    anyhow::Ok(latencies)
+                });
             }
-            anyhow::Ok(latencies)
-        })
-    });
+        }
+        Pace::PerSecond(rate) => {
+            let mut ticks = interval(Duration::from_secs(1) / rate);
+            for _ in 0..requests {
+                let due = ticks.tick().await;
+                let (browser, bar) = (browser.clone(), bar.clone());
+                senders.spawn(async move {
+                    send(&browser, load.endpoint).await?;
+                    bar.inc(1);
+                    Ok(vec![due.elapsed()])
+                });
+            }
+        }
+    }
     let mut latencies = Vec::with_capacity(requests);
-    for worker in workers.collect::<Vec<_>>() {
-        latencies.extend(worker.await??);
+    while let Some(sender) = senders.join_next().await {
+        latencies.extend(sender??.iter().map(|latency| latency.as_secs_f64() * 1e3));
     }
     bar.finish_and_clear();
     latencies.sort_by(f64::total_cmp);
     Ok(latencies)
 }
 
-async fn one_request(browser: &Client, path: &str, accept: &str) -> anyhow::Result<f64> {
-    let request = if path == "/api/health" {
-        browser.request(reqwest::Method::GET, path)
-    } else {
-        browser
-            .request(reqwest::Method::POST, path)
-            .json(&serde_json::json!({ "query": QUESTION }))
+async fn send(browser: &Client, endpoint: &Endpoint) -> anyhow::Result<()> {
+    let request = match endpoint.body {
+        None => browser.request(Method::GET, endpoint.path),
+        Some(question) => browser
+            .request(Method::POST, endpoint.path)
+            .json(&serde_json::json!({ "query": question })),
     };
-    let clock = Stopwatch::start();
     let response = request
-        .header("accept", accept)
+        .header("accept", endpoint.accept)
         .send()
         .await?
         .error_for_status()?;
     let body = response.bytes().await?;
-    let latency_ms = clock.elapsed().as_secs_f64() * 1e3;
-    ensure!(!body.is_empty(), "{path} answered nothing");
-    Ok(latency_ms)
+    ensure!(!body.is_empty(), "{} answered nothing", endpoint.path);
+    Ok(())
 }
 
 /// CPU time of a process and its descendants so far, in milliseconds (`/proc`, 100 ticks a second).
