@@ -17,6 +17,7 @@ mod app;
 mod config;
 mod faults;
 mod host;
+mod http;
 mod metadata;
 mod supabase;
 mod vertex;

@@ -12,6 +12,7 @@ mod clock;
 pub mod config;
 pub mod error;
 pub mod faults;
+pub mod overrides;
 mod parts;
 pub mod people;
 pub mod ports;
@@ -23,7 +24,8 @@ pub mod stack;
 
 pub use client::Client;
 pub use clock::Stopwatch;
-pub use config::{Encoder, Install, LanguageModel, Lifetime, Overrides, Ports, StackConfig};
+pub use config::{Encoder, Install, LanguageModel, Lifetime, Ports, StackConfig};
 pub use error::StackError;
+pub use overrides::Overrides;
 pub use people::{Person, Role};
 pub use stack::{Part, Stack};

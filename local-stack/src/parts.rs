@@ -2,7 +2,8 @@
 
 use crate::{
     StackError,
-    config::{LANGUAGE_MODEL_VARIABLES, StackConfig},
+    config::StackConfig,
+    overrides::LANGUAGE_MODEL_VARIABLES,
     postgres::Database,
     process::{Program, Readiness, RunAs, leftover},
     secrets::Secrets,

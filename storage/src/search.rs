@@ -112,19 +112,13 @@ pub async fn by_words(
     document_ids: &[DocumentId],
 ) -> Result<Vec<Ranked>, Error> {
     let (user_id, role) = (reader.user_id(), reader.role());
-    let statement = if document_ids.is_empty() {
-        sqlx::query_as(include_str!("search/words_in_library.sql"))
-    } else {
-        sqlx::query_as(include_str!("search/words_in_documents.sql"))
-    };
-    let mut statement = statement
+    let documents = (!document_ids.is_empty()).then(|| uuids(document_ids));
+    let statement = sqlx::query_as(include_str!("search/words.sql"))
         .bind(query)
         .bind(user_id.0)
         .bind(role.as_str())
-        .bind(LIST_DEPTH);
-    if !document_ids.is_empty() {
-        statement = statement.bind(uuids(document_ids));
-    }
+        .bind(LIST_DEPTH)
+        .bind(documents);
     Ok(ranked(statement.fetch_all(reader.connection()).await?))
 }
 

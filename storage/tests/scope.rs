@@ -16,19 +16,21 @@ async fn facts(db: &Database, person: &AccessClaims) -> ScopeFacts {
     scope::facts(&mut db.reader(person).await).await.unwrap()
 }
 
+/// A teacher with her student, a colleague, a student of nobody, and an admin.
+async fn school(db: &Database) -> [AccessClaims; 5] {
+    let teacher = db.person(Role::Teacher).await;
+    let student = db.person(Role::Student).await;
+    db.link(&teacher, &student).await;
+    let colleague = db.person(Role::Teacher).await;
+    let stranger = db.person(Role::Student).await;
+    let admin = db.person(Role::Admin).await;
+    [teacher, student, colleague, stranger, admin]
+}
+
 #[tokio::test]
 async fn a_private_upload_changes_the_scope_of_its_readers_alone() {
     let db = Database::new().await;
-    let (teacher, colleague) = (
-        db.person(Role::Teacher).await,
-        db.person(Role::Teacher).await,
-    );
-    let (student, stranger) = (
-        db.person(Role::Student).await,
-        db.person(Role::Student).await,
-    );
-    let admin = db.person(Role::Admin).await;
-    db.link(&teacher, &student).await;
+    let [teacher, student, colleague, stranger, admin] = school(&db).await;
     let people = [&teacher, &student, &admin, &colleague, &stranger];
     let mut before = Vec::new();
     for person in people {
@@ -149,16 +151,7 @@ async fn a_student_gains_and_loses_a_teachers_corpus_with_the_relationship() {
 #[tokio::test]
 async fn the_readers_of_an_owner_are_the_owner_the_students_and_the_admins() {
     let db = Database::new().await;
-    let (teacher, colleague) = (
-        db.person(Role::Teacher).await,
-        db.person(Role::Teacher).await,
-    );
-    let (student, stranger) = (
-        db.person(Role::Student).await,
-        db.person(Role::Student).await,
-    );
-    let admin = db.person(Role::Admin).await;
-    db.link(&teacher, &student).await;
+    let [teacher, student, colleague, stranger, admin] = school(&db).await;
     db.link(&colleague, &stranger).await;
     let mut readers = people::readers_of(&db.ingest, teacher.sub).await.unwrap();
     readers.sort();

@@ -39,7 +39,18 @@ pub struct Pupil {
 ///
 /// # Panics
 /// With the journey's own panic, or where the school can't be opened.
-pub fn journey<F>(change: impl FnOnce(StackConfig) -> StackConfig, story: F)
+pub fn journey<F>(story: F)
+where
+    F: AsyncFnOnce(&mut School),
+{
+    journey_with(|config| config, story);
+}
+
+/// The same through a school that is set up otherwise.
+///
+/// # Panics
+/// As [`journey`] does.
+pub fn journey_with<F>(change: impl FnOnce(StackConfig) -> StackConfig, story: F)
 where
     F: AsyncFnOnce(&mut School),
 {

@@ -1,9 +1,10 @@
 //! Refusals in the shape of Supabase Auth: `{"code", "error_code", "msg"}`.
 
 use super::{keys::KeyError, password::PasswordError};
+use crate::http::retry_after;
 use axum::{
     Json,
-    http::{HeaderValue, StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use serde_json::json;
@@ -113,12 +114,7 @@ impl IntoResponse for AuthError {
         if error_code == "weak_password" {
             body["weak_password"] = json!({ "reasons": ["length"] });
         }
-        let mut response = (status, Json(body)).into_response();
-        let headers = response.headers_mut();
-        headers.insert("x-sb-error-code", HeaderValue::from_static(error_code));
-        if let Some(seconds) = retry_after_s {
-            headers.insert(header::RETRY_AFTER, seconds.into());
-        }
-        response
+        let code = [("x-sb-error-code", error_code)];
+        (status, code, retry_after(retry_after_s), Json(body)).into_response()
     }
 }

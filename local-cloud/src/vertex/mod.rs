@@ -13,12 +13,15 @@ mod qwen;
 pub(crate) use answer::Answerer;
 pub use qwen::QwenError;
 
-use crate::faults::{Faults, Target, Verdict};
+use crate::{
+    faults::{Faults, Target, Verdict},
+    http::{has_bearer, retry_after},
+};
 use axum::{
     Json, Router,
     body::Bytes,
     extract::{DefaultBodyLimit, Path, RawQuery, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -110,7 +113,11 @@ fn refuse(publisher: &str, status: StatusCode, retry_after_s: Option<u32>) -> Re
                 400..=499 => ("invalid_request_error", "The request is refused"),
                 _ => ("api_error", "Internal server error"),
             };
-            with_retry_after(claude::error(status, kind, message), retry_after_s)
+            (
+                retry_after(retry_after_s),
+                claude::error(status, kind, message),
+            )
+                .into_response()
         }
         _ => google_error(
             status,
@@ -134,22 +141,5 @@ fn google_error(
     retry_after_s: Option<u32>,
 ) -> Response {
     let body = json!({ "error": { "code": status.as_u16(), "message": message, "status": name } });
-    with_retry_after((status, Json(body)).into_response(), retry_after_s)
-}
-
-fn with_retry_after(mut response: Response, retry_after_s: Option<u32>) -> Response {
-    if let Some(seconds) = retry_after_s {
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, seconds.into());
-    }
-    response
-}
-
-fn has_bearer(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .is_some_and(|token| !token.trim().is_empty())
+    (status, retry_after(retry_after_s), Json(body)).into_response()
 }

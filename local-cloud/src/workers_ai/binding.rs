@@ -7,12 +7,12 @@ use super::{
     WorkersAi,
     run::{self, RunError},
 };
-use crate::{faults::broken_reply, host};
+use crate::{faults::broken_reply, host, http::retry_after};
 use axum::{
     Json,
     body::Bytes,
     extract::State,
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderMap, HeaderValue},
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
@@ -72,11 +72,6 @@ fn failure(error: &RunError) -> Response {
         message: error.to_string(),
         description: error.to_string(),
     };
-    let mut response = (error.status(), Json(body)).into_response();
-    if let Some(seconds) = error.retry_after_s() {
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, seconds.into());
-    }
-    response
+    let patience = retry_after(error.retry_after_s());
+    (error.status(), patience, Json(body)).into_response()
 }

@@ -4,12 +4,15 @@ use super::{
     WorkersAi,
     run::{self, Output, RunError},
 };
-use crate::faults::broken_reply;
+use crate::{
+    faults::broken_reply,
+    http::{has_bearer, retry_after},
+};
 use axum::{
     Json,
     body::Bytes,
     extract::{Path, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use shared_types::workers_ai::{RestEnvelope, RestError};
@@ -62,19 +65,5 @@ fn failure(status: StatusCode, code: u32, message: String, retry_after_s: Option
         errors: vec![RestError { code, message }],
         messages: Vec::new(),
     };
-    let mut response = (status, Json(envelope)).into_response();
-    if let Some(seconds) = retry_after_s {
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, seconds.into());
-    }
-    response
-}
-
-fn has_bearer(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .is_some_and(|token| !token.trim().is_empty())
+    (status, retry_after(retry_after_s), Json(envelope)).into_response()
 }

@@ -1,6 +1,6 @@
 //! A student asks and gets an answer that she can look up.
 
-use journeys::{booklet_path, journey};
+use journeys::{School, booklet_path, journey};
 use shared_types::{
     chat::{CacheOutcome, Citation, FinishReason},
     documents::Visibility,
@@ -31,122 +31,105 @@ fn assert_stands_on_its_page(citation: &Citation, pages: &[String]) {
     );
 }
 
+async fn fill(school: &School) {
+    school
+        .teacher
+        .adds_booklet(BOOKLET, Visibility::Public)
+        .await;
+}
+
 #[test]
 fn every_quoted_word_stands_on_the_cited_page() {
-    journey(
-        |config| config,
-        async |school| {
-            school
-                .teacher
-                .adds_booklet(BOOKLET, Visibility::Public)
-                .await;
+    journey(async |school| {
+        fill(school).await;
 
-            let answer = school.student.browser.ask_to_end(QUESTION).await.unwrap();
+        let answer = school.student.browser.ask_to_end(QUESTION).await.unwrap();
 
-            assert!(answer.error.is_none(), "{:?}", answer.error);
-            assert_eq!(answer.done.unwrap().finish_reason, FinishReason::Complete);
-            assert!(answer.text.contains("beat 2"), "{}", answer.text);
-            assert!(!answer.citations.is_empty());
-            let pages = pages_of(BOOKLET);
-            for citation in &answer.citations {
-                assert_eq!(citation.document_title, "04-pedalling");
-                assert_stands_on_its_page(citation, &pages);
-            }
-            assert!(answer.citations.iter().any(|citation| citation.page == 5));
-            for stage in ["auth", "scope", "search", "embed", "retrieve", "rerank"] {
-                let timed = answer
-                    .stages
-                    .iter()
-                    .any(|(name, ms, _)| name == stage && ms.is_some());
-                assert!(timed, "no time of {stage} in {:?}", answer.stages);
-            }
-        },
-    );
+        assert!(answer.error.is_none(), "{:?}", answer.error);
+        assert_eq!(answer.done.unwrap().finish_reason, FinishReason::Complete);
+        assert!(answer.text.contains("beat 2"), "{}", answer.text);
+        assert!(!answer.citations.is_empty());
+        let pages = pages_of(BOOKLET);
+        for citation in &answer.citations {
+            assert_eq!(citation.document_title, "04-pedalling");
+            assert_stands_on_its_page(citation, &pages);
+        }
+        assert!(answer.citations.iter().any(|citation| citation.page == 5));
+        for stage in ["auth", "scope", "search", "embed", "retrieve", "rerank"] {
+            let timed = answer
+                .stages
+                .iter()
+                .any(|(name, ms, _)| name == stage && ms.is_some());
+            assert!(timed, "no time of {stage} in {:?}", answer.stages);
+        }
+    });
 }
 
 #[test]
 fn asking_again_is_answered_from_the_cache_and_says_so() {
-    journey(
-        |config| config,
-        async |school| {
-            school
-                .teacher
-                .adds_booklet(BOOKLET, Visibility::Public)
-                .await;
-            let browser = &school.student.browser;
-            let first = browser.ask_to_end(QUESTION).await.unwrap();
-            assert_eq!(first.meta.unwrap().cache.answer, CacheOutcome::Miss);
-            let calls = school.stack.faults().calls().await.unwrap();
+    journey(async |school| {
+        fill(school).await;
+        let browser = &school.student.browser;
+        let first = browser.ask_to_end(QUESTION).await.unwrap();
+        assert_eq!(first.meta.unwrap().cache.answer, CacheOutcome::Miss);
+        let calls = school.stack.faults().calls().await.unwrap();
 
-            let again = browser.ask_to_end(&QUESTION.to_uppercase()).await.unwrap();
+        let again = browser.ask_to_end(&QUESTION.to_uppercase()).await.unwrap();
 
-            let cache = again.meta.unwrap().cache;
-            assert_eq!(
-                (cache.search, cache.answer),
-                (CacheOutcome::Hit, CacheOutcome::Hit)
-            );
-            assert_eq!(again.text, first.text);
-            assert_eq!(again.citations, first.citations);
-            assert_eq!(
-                school.stack.faults().calls().await.unwrap(),
-                calls,
-                "a model was called"
-            );
-        },
-    );
+        let cache = again.meta.unwrap().cache;
+        assert_eq!(
+            (cache.search, cache.answer),
+            (CacheOutcome::Hit, CacheOutcome::Hit)
+        );
+        assert_eq!(again.text, first.text);
+        assert_eq!(again.citations, first.citations);
+        assert_eq!(
+            school.stack.faults().calls().await.unwrap(),
+            calls,
+            "a model was called"
+        );
+    });
 }
 
 #[test]
 fn json_says_the_same_as_the_stream() {
-    journey(
-        |config| config,
-        async |school| {
-            school
-                .teacher
-                .adds_booklet(BOOKLET, Visibility::Public)
-                .await;
-            let browser = &school.student.browser;
+    journey(async |school| {
+        fill(school).await;
+        let browser = &school.student.browser;
 
-            let json = browser.ask_json(QUESTION).await.unwrap();
-            let stream = browser.ask_to_end(QUESTION).await.unwrap();
+        let json = browser.ask_json(QUESTION).await.unwrap();
+        let stream = browser.ask_to_end(QUESTION).await.unwrap();
 
-            assert_eq!(json.citations.len(), {
-                let mut markers: Vec<_> = stream.citations.iter().map(|c| c.marker).collect();
-                markers.dedup();
-                markers.len()
-            });
-            for citation in &json.citations {
-                assert!(stream.citations.contains(citation));
-                assert!(json.answer.contains(&format!("[{}]", citation.marker)));
-            }
-            let mut without_markers = json.answer.clone();
-            for citation in &json.citations {
-                without_markers = without_markers.replace(&format!(" [{}]", citation.marker), "");
-            }
-            assert_eq!(without_markers, stream.text);
-            let done = stream.done.unwrap();
-            assert!((json.confidence - done.confidence).abs() < 1e-9);
-            assert_eq!(json.finish_reason, done.finish_reason);
-            assert_eq!(json.sources, stream.meta.unwrap().sources);
-        },
-    );
+        assert_eq!(json.citations.len(), {
+            let mut markers: Vec<_> = stream.citations.iter().map(|c| c.marker).collect();
+            markers.dedup();
+            markers.len()
+        });
+        for citation in &json.citations {
+            assert!(stream.citations.contains(citation));
+            assert!(json.answer.contains(&format!("[{}]", citation.marker)));
+        }
+        let mut without_markers = json.answer.clone();
+        for citation in &json.citations {
+            without_markers = without_markers.replace(&format!(" [{}]", citation.marker), "");
+        }
+        assert_eq!(without_markers, stream.text);
+        let done = stream.done.unwrap();
+        assert!((json.confidence - done.confidence).abs() < 1e-9);
+        assert_eq!(json.finish_reason, done.finish_reason);
+        assert_eq!(json.sources, stream.meta.unwrap().sources);
+    });
 }
 
 #[test]
 fn what_the_library_does_not_cover_is_not_made_up() {
-    journey(
-        |config| config,
-        async |school| {
-            school
-                .teacher
-                .adds_booklet(BOOKLET, Visibility::Public)
-                .await;
+    journey(async |school| {
+        fill(school).await;
 
-            let question = "Which wine goes with grilled mackerel?";
-            let answer = school.student.browser.ask_to_end(question).await.unwrap();
+        let question = "Which wine goes with grilled mackerel?";
+        let answer = school.student.browser.ask_to_end(question).await.unwrap();
 
-            assert_eq!(answer.done.unwrap().finish_reason, FinishReason::NotCovered);
-            assert!(answer.citations.is_empty());
-        },
-    );
+        assert_eq!(answer.done.unwrap().finish_reason, FinishReason::NotCovered);
+        assert!(answer.citations.is_empty());
+    });
 }

@@ -1,8 +1,9 @@
 //! A service that Etude leans on gives way: the browser is told clearly, and nothing wrong is kept.
 
-use journeys::{School, journey};
+use journeys::{School, journey, journey_with};
 use local_stack::{
     StackConfig, StackError,
+    client::Answer,
     faults::{Fault, Target},
 };
 use shared_types::{
@@ -27,6 +28,15 @@ async fn fill(school: &School) {
         .await;
 }
 
+async fn arm(school: &School, target: Target, fault: Fault, times: Option<u32>) {
+    let faults = school.stack.faults();
+    faults.arm(target, fault, times).await.unwrap();
+}
+
+async fn answer(school: &School) -> Answer {
+    school.student.browser.ask_to_end(QUESTION).await.unwrap()
+}
+
 async fn refusal(school: &School) -> Problem {
     match school.student.browser.ask_to_end(QUESTION).await {
         Err(StackError::Refused { problem, .. }) => *problem,
@@ -36,65 +46,54 @@ async fn refusal(school: &School) -> Problem {
 
 #[test]
 fn a_model_that_fails_or_stalls_is_a_clear_problem() {
-    journey(impatient, async |school| {
+    journey_with(impatient, async |school| {
         fill(school).await;
-        let faults = school.stack.faults();
         for fault in [
             Fault::Status { status: 500 },
             Fault::Status { status: 429 },
             Fault::Stall { ms: 60_000 },
         ] {
-            faults
-                .arm(Target::Vertex, fault.clone(), None)
-                .await
-                .unwrap();
+            arm(school, Target::Vertex, fault.clone(), None).await;
             let problem = refusal(school).await;
             assert!(
                 problem.is(ProblemKind::ModelUnavailable),
                 "{fault:?}: {problem:?}"
             );
             assert!(problem.retry_after_s.is_some());
-            faults.clear().await.unwrap();
+            school.stack.faults().clear().await.unwrap();
         }
-        let answer = school.student.browser.ask_to_end(QUESTION).await.unwrap();
+        let answer = answer(school).await;
         assert!(answer.done.is_some());
     });
 }
 
 #[test]
 fn one_failure_of_the_model_is_not_noticed() {
-    journey(
-        |config| config,
-        async |school| {
-            fill(school).await;
-            let fault = Fault::Status { status: 529 };
-            school
-                .stack
-                .faults()
-                .arm(Target::Vertex, fault, Some(1))
-                .await
-                .unwrap();
-            let answer = school.student.browser.ask_to_end(QUESTION).await.unwrap();
-            assert!(answer.done.is_some());
-        },
-    );
+    journey(async |school| {
+        fill(school).await;
+        arm(
+            school,
+            Target::Vertex,
+            Fault::Status { status: 529 },
+            Some(1),
+        )
+        .await;
+        let answer = answer(school).await;
+        assert!(answer.done.is_some());
+    });
 }
 
 #[test]
 fn an_answer_that_breaks_off_ends_with_an_error_event_and_is_not_kept() {
-    journey(impatient, async |school| {
+    journey_with(impatient, async |school| {
         fill(school).await;
-        let faults = school.stack.faults();
         let overloaded = Fault::ErrorEventAfter {
             events: 4,
             error_type: "overloaded_error".into(),
         };
         for fault in [Fault::CutAfterEvents { events: 4 }, overloaded] {
-            faults
-                .arm(Target::Vertex, fault.clone(), None)
-                .await
-                .unwrap();
-            let answer = school.student.browser.ask_to_end(QUESTION).await.unwrap();
+            arm(school, Target::Vertex, fault.clone(), None).await;
+            let answer = answer(school).await;
             assert!(answer.done.is_none(), "{fault:?}");
             let problem = answer
                 .error
@@ -102,9 +101,9 @@ fn an_answer_that_breaks_off_ends_with_an_error_event_and_is_not_kept() {
             let named = problem.is(ProblemKind::AnswerInterrupted)
                 || problem.is(ProblemKind::ModelUnavailable);
             assert!(named, "{fault:?}: {problem:?}");
-            faults.clear().await.unwrap();
+            school.stack.faults().clear().await.unwrap();
         }
-        let answer = school.student.browser.ask_to_end(QUESTION).await.unwrap();
+        let answer = answer(school).await;
         assert_eq!(answer.meta.unwrap().cache.answer, CacheOutcome::Miss);
         assert!(answer.done.is_some());
     });
@@ -112,84 +111,59 @@ fn an_answer_that_breaks_off_ends_with_an_error_event_and_is_not_kept() {
 
 #[test]
 fn without_the_reranker_the_question_is_answered_in_the_order_of_fusion() {
-    journey(
-        |config| config,
-        async |school| {
-            fill(school).await;
-            let fault = Fault::Status { status: 500 };
-            school
-                .stack
-                .faults()
-                .arm(Target::Rerank, fault, None)
-                .await
-                .unwrap();
-            let answer = school.student.browser.ask_to_end(QUESTION).await.unwrap();
-            let meta = answer.meta.unwrap();
-            assert_eq!(meta.degraded, [Degradation::RerankerUnavailable]);
-            assert!(meta.sources.iter().all(|source| source.score.is_none()));
-            assert!(answer.done.is_some());
-        },
-    );
+    journey(async |school| {
+        fill(school).await;
+        arm(school, Target::Rerank, Fault::Status { status: 500 }, None).await;
+        let answer = answer(school).await;
+        let meta = answer.meta.unwrap();
+        assert_eq!(meta.degraded, [Degradation::RerankerUnavailable]);
+        assert!(meta.sources.iter().all(|source| source.score.is_none()));
+        assert!(answer.done.is_some());
+    });
 }
 
 #[test]
 fn without_the_encoder_the_question_is_answered_by_words() {
-    journey(
-        |config| config,
-        async |school| {
-            fill(school).await;
-            let fault = Fault::Status { status: 500 };
-            school
-                .stack
-                .faults()
-                .arm(Target::Embedding, fault, None)
-                .await
-                .unwrap();
-            let answer = school.student.browser.ask_to_end(QUESTION).await.unwrap();
-            assert!(
-                answer
-                    .meta
-                    .unwrap()
-                    .degraded
-                    .contains(&Degradation::EmbeddingUnavailable)
-            );
-            assert!(answer.text.contains("beat 2"), "{}", answer.text);
-        },
-    );
+    journey(async |school| {
+        fill(school).await;
+        arm(
+            school,
+            Target::Embedding,
+            Fault::Status { status: 500 },
+            None,
+        )
+        .await;
+        let answer = answer(school).await;
+        assert!(
+            answer
+                .meta
+                .unwrap()
+                .degraded
+                .contains(&Degradation::EmbeddingUnavailable)
+        );
+        assert!(answer.text.contains("beat 2"), "{}", answer.text);
+    });
 }
 
 #[test]
 fn without_the_sign_in_service_those_signed_in_go_on_and_others_are_told() {
-    journey(
-        |config| config,
-        async |school| {
-            fill(school).await;
-            let fault = Fault::Status { status: 500 };
-            school
-                .stack
-                .faults()
-                .arm(Target::Auth, fault.clone(), None)
-                .await
-                .unwrap();
-            school
-                .stack
-                .faults()
-                .arm(Target::Jwks, fault, None)
-                .await
-                .unwrap();
-            let answer = school.student.browser.ask_to_end(QUESTION).await.unwrap();
-            assert!(answer.done.is_some());
-            match school
-                .stack
-                .client()
-                .sign_in("student@school.example", "whatever")
-                .await
-            {
-                Err(StackError::Refused { problem, .. }) => {
-                    assert!(problem.is(ProblemKind::AuthUnavailable), "{problem:?}");
-                }
-                other => panic!("{other:?}"),
+    journey(async |school| {
+        fill(school).await;
+        let fault = Fault::Status { status: 500 };
+        arm(school, Target::Auth, fault.clone(), None).await;
+        arm(school, Target::Jwks, fault, None).await;
+        let answer = answer(school).await;
+        assert!(answer.done.is_some());
+        match school
+            .stack
+            .client()
+            .sign_in("student@school.example", "whatever")
+            .await
+        {
+            Err(StackError::Refused { problem, .. }) => {
+                assert!(problem.is(ProblemKind::AuthUnavailable), "{problem:?}");
             }
-        },
-    );
+            other => panic!("{other:?}"),
+        }
+    });
 }

@@ -1,6 +1,6 @@
 //! What was confirmed ends as searchable or as failed with a reason.
 
-use journeys::{booklet, booklet_path, journey, pdf};
+use journeys::{booklet, booklet_path, journey, journey_with, pdf};
 use local_stack::{
     Part,
     client::NewDocument,
@@ -16,87 +16,78 @@ fn fixture(name: &str) -> Vec<u8> {
 
 #[test]
 fn a_file_that_can_not_be_read_fails_with_a_reason_for_its_owner() {
-    journey(
-        |config| config,
-        async |school| {
-            let whole = fs::read(booklet_path("04-pedalling.pdf")).unwrap();
-            let truncated = whole[..whole.len() / 2].to_vec();
-            let cases: [(NewDocument, &str); 5] = [
-                (
-                    pdf(
-                        "letter.pdf",
-                        b"Dear teacher, this is no PDF.".to_vec(),
-                        Visibility::Private,
-                    ),
-                    "not a PDF",
+    journey(async |school| {
+        let whole = fs::read(booklet_path("04-pedalling.pdf")).unwrap();
+        let truncated = whole[..whole.len() / 2].to_vec();
+        let cases: [(NewDocument, &str); 5] = [
+            (
+                pdf(
+                    "letter.pdf",
+                    b"Dear teacher, this is no PDF.".to_vec(),
+                    Visibility::Private,
                 ),
-                (
-                    pdf("blank.pdf", fixture("no-pages.pdf"), Visibility::Private),
-                    "no pages",
-                ),
-                (
-                    pdf("scan.pdf", fixture("scan.pdf"), Visibility::Private),
-                    "no text",
-                ),
-                (
-                    pdf("locked.pdf", fixture("encrypted.pdf"), Visibility::Private),
-                    "password",
-                ),
-                (pdf("half.pdf", truncated, Visibility::Private), "damaged"),
-            ];
-            for (file, expected) in cases {
-                let name = file.file_name.clone();
-                let document = school.teacher.adds(file).await;
-                assert_eq!(document.status, DocumentStatus::Failed, "{name}");
-                let reason = document.failure.unwrap_or_default();
-                assert!(reason.contains(expected), "{name}: {reason}");
-            }
-            let chunks = school
-                .database()
-                .run("select count(*) from document_chunks")
-                .await
-                .unwrap();
-            assert_eq!(chunks.trim(), "0");
-        },
-    );
+                "not a PDF",
+            ),
+            (
+                pdf("blank.pdf", fixture("no-pages.pdf"), Visibility::Private),
+                "no pages",
+            ),
+            (
+                pdf("scan.pdf", fixture("scan.pdf"), Visibility::Private),
+                "no text",
+            ),
+            (
+                pdf("locked.pdf", fixture("encrypted.pdf"), Visibility::Private),
+                "password",
+            ),
+            (pdf("half.pdf", truncated, Visibility::Private), "damaged"),
+        ];
+        for (file, expected) in cases {
+            let name = file.file_name.clone();
+            let document = school.teacher.adds(file).await;
+            assert_eq!(document.status, DocumentStatus::Failed, "{name}");
+            let reason = document.failure.unwrap_or_default();
+            assert!(reason.contains(expected), "{name}: {reason}");
+        }
+        let chunks = school
+            .database()
+            .run("select count(*) from document_chunks")
+            .await
+            .unwrap();
+        assert_eq!(chunks.trim(), "0");
+    });
 }
 
 #[test]
 fn a_file_that_was_announced_and_not_sent_is_not_confirmed() {
-    journey(
-        |config| config,
-        async |school| {
-            let browser = &school.teacher.browser;
-            let file = booklet("04-pedalling.pdf", Visibility::Private);
-            let announced = browser.announce(&file).await.unwrap();
+    journey(async |school| {
+        let browser = &school.teacher.browser;
+        let file = booklet("04-pedalling.pdf", Visibility::Private);
+        let announced = browser.announce(&file).await.unwrap();
 
-            let refusal = browser.confirm(announced.document.id).await.unwrap_err();
-            assert!(
-                refusal.to_string().contains("not what was announced"),
-                "{refusal}"
-            );
+        let refusal = browser.confirm(announced.document.id).await.unwrap_err();
+        assert!(
+            refusal.to_string().contains("not what was announced"),
+            "{refusal}"
+        );
 
-            browser.send_file(&announced, file.bytes).await.unwrap();
-            browser.confirm(announced.document.id).await.unwrap();
-            let document = browser
-                .wait_for(announced.document.id, |_| ())
-                .await
-                .unwrap();
-            assert_eq!(document.status, DocumentStatus::Ready);
-        },
-    );
+        browser.send_file(&announced, file.bytes).await.unwrap();
+        browser.confirm(announced.document.id).await.unwrap();
+        let document = browser
+            .wait_for(announced.document.id, |_| ())
+            .await
+            .unwrap();
+        assert_eq!(document.status, DocumentStatus::Ready);
+    });
 }
 
 #[test]
 fn an_empty_file_is_refused_before_it_is_sent() {
-    journey(
-        |config| config,
-        async |school| {
-            let file = pdf("empty.pdf", Vec::new(), Visibility::Private);
-            let refusal = school.teacher.browser.upload(file).await.unwrap_err();
-            assert!(refusal.to_string().contains("not accepted"), "{refusal}");
-        },
-    );
+    journey(async |school| {
+        let file = pdf("empty.pdf", Vec::new(), Visibility::Private);
+        let refusal = school.teacher.browser.upload(file).await.unwrap_err();
+        assert!(refusal.to_string().contains("not accepted"), "{refusal}");
+    });
 }
 
 #[test]
@@ -105,7 +96,7 @@ fn killing_the_worker_in_the_middle_loses_nothing_and_duplicates_nothing() {
     let impatient = |config: local_stack::StackConfig| {
         config.with_variable("ingest-worker", "INGEST_LEASE_S", "2")
     };
-    journey(impatient, async |school| {
+    journey_with(impatient, async |school| {
         let browser = school.teacher.browser.clone();
         let faults = school.stack.faults();
         let slow = Fault::Stall { ms: 60_000 };

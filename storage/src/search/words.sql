@@ -1,4 +1,4 @@
--- $1 query, $2 reader, $3 the reader's role, $4 depth, $5 documents
+-- $1 query, $2 reader, $3 the reader's role, $4 depth, $5 documents, null for all
 -- BM25 with k1 = 1.2 and b = 0.75; what does not depend on the passage is worked out once a stem.
 with reader as materialized (
     select array(
@@ -17,7 +17,7 @@ with reader as materialized (
     from knowledge_base_docs
     where status = 'ready'
       and (is_public or owner_id = any((select owners from reader)::uuid[]))
-      and id = any($5)
+      and ($5::uuid[] is null or id = any($5))
 ), found as materialized (
     select
         doc_id, chunk_indexes, frequencies, lengths,
@@ -25,7 +25,7 @@ with reader as materialized (
     from document_terms
     where stem = any(tsvector_to_array(to_tsvector('pg_catalog.english', $1)))
       and (is_public or owner_id = any((select owners from reader)::uuid[]))
-      and doc_id = any($5)
+      and ($5::uuid[] is null or doc_id = any($5))
 ), weighted as materialized (
     select
         doc_id, chunk_indexes, frequencies, lengths,
