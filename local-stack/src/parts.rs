@@ -2,7 +2,7 @@
 
 use crate::{
     StackError,
-    config::StackConfig,
+    config::{LanguageModel, StackConfig},
     overrides::LANGUAGE_MODEL_VARIABLES,
     postgres::Database,
     process::{Program, Readiness, RunAs, leftover},
@@ -214,6 +214,13 @@ impl Wiring {
                     format!("127.0.0.1:{}", self.ports.local_cloud),
                 ),
             ]);
+            if self.config.language_model == LanguageModel::Qwen {
+                // On two cores it reads a prompt in half a minute, and then writes ten tokens a second.
+                variables.extend([
+                    ("LLM_IDLE_TIMEOUT_MS", "120000".into()),
+                    ("LLM_TOTAL_TIMEOUT_MS", "300000".into()),
+                ]);
+            }
         }
         variables
     }

@@ -14,6 +14,9 @@ const WORTH_A_ROW: Duration = Duration::from_millis(50);
 /// A run shorter than this needs no table.
 const WORTH_A_TABLE: Duration = Duration::from_secs(10);
 
+/// How often a spinner turns.
+const TICK: Duration = Duration::from_millis(120);
+
 /// The steps of one command.
 #[derive(Debug)]
 pub struct Steps {
@@ -115,13 +118,12 @@ pub fn byte_bar(name: &str, total: u64) -> ProgressBar {
     bar(name, total, template)
 }
 
-/// A bar that counts units.
+/// A bar that counts units of work that may take long each: a spinner says that it lives.
 pub fn unit_bar(name: &str, total: u64) -> ProgressBar {
-    bar(
-        name,
-        total,
-        "  {prefix:42!} {bar:24} {pos:>4}/{len:<4} {msg}",
-    )
+    let template = "  {spinner} {prefix:42!} {bar:24} {pos:>4}/{len:<4} {elapsed:>4} {msg}";
+    let bar = bar(name, total, template);
+    bar.enable_steady_tick(TICK);
+    bar
 }
 
 fn bar(name: &str, total: u64, template: &str) -> ProgressBar {
@@ -138,7 +140,7 @@ fn spinner(name: &str) -> ProgressBar {
     let spinner = ProgressBar::new_spinner()
         .with_style(style)
         .with_prefix(name.to_owned());
-    spinner.enable_steady_tick(Duration::from_millis(120));
+    spinner.enable_steady_tick(TICK);
     spinner
 }
 
