@@ -31,9 +31,11 @@ const ENDS: [&str; 2] = ["<|im_end|>", "<|endoftext|>"];
 
 const INSTRUCTIONS: &str = "\
 You answer a piano student's question from numbered sentences, and from nothing else. Answer in two or \
-three short sentences. After each of your sentences put the number of the sentence that it rests on in \
-square brackets, like [3]. If the numbered sentences do not answer the question, write only: The library \
-does not cover this question.";
+three short sentences. End each of your sentences with the number of the sentence that it rests on, in \
+square brackets, like this: Lift the foot before the change of harmony [3]. If the numbered sentences do \
+not answer the question, write only: The library does not cover this question.";
+/// A small model keeps to what it read last.
+const REMINDER: &str = "End each sentence with its [number].";
 
 /// Why the model can't be loaded or broke.
 #[derive(Debug, Error)]
@@ -160,7 +162,7 @@ impl Qwen {
         let asked = plain(&question.text);
         let prompt = format!(
             "<|im_start|>system\n{INSTRUCTIONS}<|im_end|>\n<|im_start|>user\n{listing}\n\
-             Question: {asked}<|im_end|>\n<|im_start|>assistant\n"
+             Question: {asked}\n{REMINDER}<|im_end|>\n<|im_start|>assistant\n"
         );
         Ok((prompt, sentences))
     }
