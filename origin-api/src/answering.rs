@@ -1,75 +1,196 @@
 //! `POST /v1/answer` behind its handler: from passages and a question to the events of an answer.
 
+mod telling;
+
 use crate::{
-    error::{ApiError, chain},
-    llm::{ModelError, ModelEvent, ModelStream, Prompt, PromptPassage, Quote},
-    state::AppState,
+    config::ModelConfig,
+    error::ApiError,
+    flight::{Flights, Reader, Writer},
+    llm::{AnswerModel, ModelError, Prompt, PromptPassage},
+    telemetry::RequestContext,
 };
 use async_stream::stream;
 use futures_util::{Stream, StreamExt, stream::BoxStream};
 use rag_core::{
-    citation::{CitablePassage, Citations},
-    confidence::{self, NOT_COVERED_TEXT},
+    citation::CitablePassage,
+    confidence::{self, Calibration, NOT_COVERED_TEXT},
     prompt::{SYSTEM_PROMPT, sentence_blocks},
 };
 use shared_types::{
-    chat::{Citation, FinishReason, Usage},
+    chat::{FinishReason, Usage},
     event::{AnswerEvent, Delta, Done},
     ids::RequestId,
     origin::AnswerRequest,
     problem::{Problem, ProblemKind},
 };
-use std::time::Duration;
-use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use std::{sync::Arc, time::Duration};
+use telling::Telling;
+use thiserror::Error;
+use tokio::sync::Semaphore;
 
 /// What stands in for a blank block: the model service refuses blank text, and a block that was left out
 /// would renumber the ones behind it.
 const BLANK_BLOCK: &str = "…";
 /// How long a caller is asked to wait where no permit is free: about the length of an answer.
 const BUSY_RETRY_AFTER: Duration = Duration::from_secs(3);
+/// Answers that callers can join, those ended and not yet read to their end among them.
+const MAX_SHARED: usize = 256;
+/// The memory that one answer may take while it is told; 1,024 tokens take some 200 KiB.
+const MAX_LOG_BYTES: usize = 2 * 1024 * 1024;
 
 /// The events of one answer: any number of `delta` and `citation`, then one `done` or `error`.
 pub type AnswerEvents = BoxStream<'static, AnswerEvent>;
 
-/// Answers `request` from `passages`, which are those of its passages that the caller may read, in order.
-///
-/// Where they do not cover the question, the answer says so and no model is asked. A model that can't be
-/// had is an [`ApiError`]; one that fails later ends the stream with `error`.
-pub async fn answer(
-    state: &AppState,
-    request_id: RequestId,
-    request: &AnswerRequest,
+/// Makes answers. Callers who ask for the same answer at the same time are told one and the same.
+pub struct Answers {
+    model: Arc<dyn AnswerModel>,
+    /// One permit for each call of the model.
+    permits: Arc<Semaphore>,
+    calibration: Calibration,
+    flights: Flights<Matter, Told>,
+}
+
+/// Everything that decides what an answer says, as it goes into it. The model, its settings and the prompt
+/// are those of the process, and a flight is never longer than that.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Matter {
+    /// As the person wrote it, and as the model reads it.
+    question: String,
     passages: Vec<CitablePassage>,
-) -> Result<AnswerEvents, ApiError> {
-    let best_score = best_score(request, &passages);
-    if passages.is_empty() || !confidence::covers(best_score, &state.calibration) {
-        return Ok(not_covered(best_score).boxed());
+    /// The bits of [`best_score`]: confidence rests on it.
+    best_score: Option<u64>,
+}
+
+impl Matter {
+    fn best_score(&self) -> Option<f64> {
+        self.best_score.map(f64::from_bits)
     }
-    let permit = state
-        .model_permits
-        .clone()
-        .try_acquire_owned()
-        .map_err(|busy| {
-            ApiError::caused(ProblemKind::ModelUnavailable, busy)
-                .retry_after(Some(BUSY_RETRY_AFTER))
-        })?;
-    let asked = Instant::now();
-    let prompt = prompt(&request.query, &passages);
-    let model = state.model.answer(prompt).await?;
-    let telling = Telling {
-        request_id,
-        passages,
-        best_score,
-        asked,
-        _permit: permit,
-        citations: Citations::new(),
-        of_no_passage: 0,
-        chars: 0,
-        cited_chars: 0,
-        claim_chars: 0,
-        first_token: None,
+}
+
+/// What everybody who waits for an answer is told: first whether there is one.
+#[derive(Clone, Debug)]
+enum Told {
+    /// The model has begun to speak.
+    Begun,
+    /// There is no answer; nothing follows.
+    Refused(Arc<Refusal>),
+    /// A piece of the answer; the last is `done` or `error`, which names no request.
+    Event(AnswerEvent),
+}
+
+#[derive(Debug, Error)]
+enum Refusal {
+    #[error("as many answers are in the making as may be")]
+    Busy,
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}
+
+impl Answers {
+    /// Answers by `model`, at most as many at once as `config` says.
+    #[must_use]
+    pub fn new(
+        model: Arc<dyn AnswerModel>,
+        config: &ModelConfig,
+        calibration: Calibration,
+    ) -> Self {
+        Self::with_limits(model, config.concurrency, MAX_SHARED, calibration)
+    }
+
+    fn with_limits(
+        model: Arc<dyn AnswerModel>,
+        concurrency: usize,
+        max_shared: usize,
+        calibration: Calibration,
+    ) -> Self {
+        Self {
+            model,
+            permits: Arc::new(Semaphore::new(concurrency)),
+            calibration,
+            flights: Flights::new(max_shared, MAX_LOG_BYTES),
+        }
+    }
+
+    /// Answers `request` from `passages`, which are all its passages, in order, read under the caller's own
+    /// rights: from here on nobody asks who the caller is.
+    ///
+    /// Where they do not cover the question, the answer says so and no model is asked. A model that can't be
+    /// had is an [`ApiError`]; one that fails later ends the stream with `error`.
+    pub async fn answer(
+        &self,
+        context: &RequestContext,
+        request: &AnswerRequest,
+        passages: Vec<CitablePassage>,
+    ) -> Result<AnswerEvents, ApiError> {
+        let best_score = best_score(request, &passages);
+        if passages.is_empty() || !confidence::covers(best_score, &self.calibration) {
+            return Ok(not_covered(best_score).boxed());
+        }
+        let matter = Arc::new(Matter {
+            question: request.query.clone(),
+            passages,
+            best_score: best_score.map(f64::to_bits),
+        });
+        let (mut told, part) = self.flights.board(matter.clone(), |log| {
+            let (model, permits) = (self.model.clone(), self.permits.clone());
+            tell(model, permits, context.request_id, matter, log)
+        });
+        context.boarded(part);
+        match told.next().await {
+            Some(Told::Begun) => Ok(events(told, context.request_id).boxed()),
+            Some(Told::Refused(refusal)) => Err(refusal.into()),
+            Some(Told::Event(_)) | None => Err(ApiError::caused(
+                ProblemKind::Internal,
+                "the answer died before it began",
+            )),
+        }
+    }
+}
+
+/// Has the model answer, and tells everybody who waits. Dropped, it ends the call of the model.
+async fn tell(
+    model: Arc<dyn AnswerModel>,
+    permits: Arc<Semaphore>,
+    request_id: RequestId,
+    matter: Arc<Matter>,
+    log: Writer<Told>,
+) {
+    let last = match permits.try_acquire() {
+        Err(_) => Told::Refused(Arc::new(Refusal::Busy)),
+        Ok(_permit) => {
+            let telling = Telling::new(request_id, matter.clone());
+            match model.answer(prompt(&matter)).await {
+                Ok(model) => Told::Event(telling.tell(model, &log).await),
+                Err(error) => Told::Refused(Arc::new(error.into())),
+            }
+        }
     };
-    Ok(telling.events(model).boxed())
+    log.end(last);
+}
+
+/// What is told, to one of those who wait.
+fn events(
+    mut told: Reader<Told>,
+    request_id: RequestId,
+) -> impl Stream<Item = AnswerEvent> + Send + 'static {
+    stream! {
+        while let Some(Told::Event(event)) = told.next().await {
+            match event {
+                AnswerEvent::Error(problem) => {
+                    yield AnswerEvent::Error(problem.with_instance(request_id));
+                    return;
+                }
+                AnswerEvent::Done(done) => {
+                    yield AnswerEvent::Done(done);
+                    return;
+                }
+                piece => yield piece,
+            }
+        }
+        tracing::error!(%request_id, "answer died before its end");
+        let problem = Problem::new(ProblemKind::AnswerInterrupted);
+        yield AnswerEvent::Error(problem.with_instance(request_id));
+    }
 }
 
 /// The best score among the passages that are readable: what the caller may not read is no evidence.
@@ -96,8 +217,8 @@ fn not_covered(best_score: Option<f64>) -> impl Stream<Item = AnswerEvent> + Sen
     futures_util::stream::iter([delta, done])
 }
 
-fn prompt(question: &str, passages: &[CitablePassage]) -> Prompt {
-    let passages = passages.iter().map(|passage| {
+fn prompt(matter: &Matter) -> Prompt {
+    let passages = matter.passages.iter().map(|passage| {
         let mut blocks: Vec<String> = sentence_blocks(&passage.content, &passage.units)
             .into_iter()
             .map(|block| match block.trim() {
@@ -116,143 +237,17 @@ fn prompt(question: &str, passages: &[CitablePassage]) -> Prompt {
     Prompt {
         system: SYSTEM_PROMPT,
         passages: passages.collect(),
-        question: question.to_owned(),
+        question: matter.question.clone(),
     }
 }
 
-/// An answer that is being told.
-struct Telling {
-    request_id: RequestId,
-    passages: Vec<CitablePassage>,
-    best_score: Option<f64>,
-    asked: Instant,
-    _permit: OwnedSemaphorePermit,
-    citations: Citations,
-    /// Quotes of passages that the model was never given.
-    of_no_passage: u32,
-    /// Characters of the answer, and those of them in claims with a real citation.
-    chars: usize,
-    cited_chars: usize,
-    /// Characters since the last claim ended.
-    claim_chars: usize,
-    first_token: Option<Duration>,
-}
-
-impl Telling {
-    fn events(
-        mut self,
-        mut model: ModelStream,
-    ) -> impl Stream<Item = AnswerEvent> + Send + 'static {
-        stream! {
-            while let Some(event) = model.next().await {
-                match event {
-                    Ok(ModelEvent::Text(text)) => {
-                        self.told(&text);
-                        yield AnswerEvent::Delta(Delta { text });
-                    }
-                    Ok(ModelEvent::Cited(quotes)) => {
-                        for citation in self.claim_ended(&quotes) {
-                            yield AnswerEvent::Citation(citation);
-                        }
-                    }
-                    Ok(ModelEvent::End { finish_reason, usage }) => {
-                        yield AnswerEvent::Done(self.done(finish_reason, usage));
-                        return;
-                    }
-                    Err(error) => {
-                        yield AnswerEvent::Error(self.broke_off(&error));
-                        return;
-                    }
-                }
-            }
-            // A model's stream ends with an end or an error; this keeps the promise for one that does not.
-            yield AnswerEvent::Error(self.broke_off(&ModelError::Truncated));
-        }
-    }
-
-    fn told(&mut self, text: &str) {
-        self.first_token.get_or_insert_with(|| self.asked.elapsed());
-        let chars = text.chars().count();
-        self.chars += chars;
-        self.claim_chars += chars;
-    }
-
-    fn claim_ended(&mut self, quotes: &[Quote]) -> Vec<Citation> {
-        let mut found: Vec<Citation> = Vec::new();
-        for quote in quotes {
-            let Some(passage) = self.passages.get(quote.passage) else {
-                self.of_no_passage += 1;
-                continue;
-            };
-            let resolved =
-                self.citations
-                    .resolve(passage, quote.start_block, quote.end_block, &quote.text);
-            for citation in resolved {
-                // One claim shows a marker once, also where passages overlap.
-                if found.iter().all(|known| known.marker != citation.marker) {
-                    found.push(citation);
-                }
-            }
-        }
-        let chars = std::mem::take(&mut self.claim_chars);
-        if !found.is_empty() {
-            self.cited_chars += chars;
-        }
-        found
-    }
-
-    fn done(&self, finish_reason: FinishReason, usage: Usage) -> Done {
-        let cited_share = self.cited_chars as f64 / self.chars.max(1) as f64;
-        // The model is told to cite every statement: an answer without one real citation is its way of
-        // saying that the passages hold none, and must not be taken for more.
-        let finish_reason = match finish_reason {
-            FinishReason::Complete if self.cited_chars == 0 => FinishReason::NotCovered,
-            other => other,
+impl From<Arc<Refusal>> for ApiError {
+    fn from(refusal: Arc<Refusal>) -> Self {
+        let wait = match &*refusal {
+            Refusal::Busy => Some(BUSY_RETRY_AFTER),
+            Refusal::Model(error) => error.retry_after(),
         };
-        let done = Done {
-            finish_reason,
-            confidence: confidence::confidence(self.best_score, cited_share),
-            usage,
-            model_first_token_ms: self.first_token.map(millis),
-            model_total_ms: Some(millis(self.asked.elapsed())),
-        };
-        tracing::info!(
-            request_id = %self.request_id,
-            ?finish_reason,
-            confidence = done.confidence,
-            rejected_citations = self.rejected(),
-            input_tokens = usage.input_tokens,
-            output_tokens = usage.output_tokens,
-            model_first_token_ms = done.model_first_token_ms,
-            model_total_ms = done.model_total_ms,
-            "answer told"
-        );
-        done
-    }
-
-    fn rejected(&self) -> u32 {
-        self.citations.rejected() + self.of_no_passage
-    }
-
-    fn broke_off(&self, error: &ModelError) -> Problem {
-        tracing::error!(
-            request_id = %self.request_id,
-            cause = chain(error),
-            rejected_citations = self.rejected(),
-            "answer broke off"
-        );
-        Problem::new(ProblemKind::AnswerInterrupted).with_instance(self.request_id)
-    }
-}
-
-fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
-}
-
-impl From<ModelError> for ApiError {
-    fn from(error: ModelError) -> Self {
-        let wait = error.retry_after();
-        Self::caused(ProblemKind::ModelUnavailable, error).retry_after(wait)
+        Self::caused(ProblemKind::ModelUnavailable, refusal).retry_after(wait)
     }
 }
 

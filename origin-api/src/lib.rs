@@ -6,6 +6,7 @@ mod answering;
 pub mod config;
 pub mod error;
 pub mod extract;
+mod flight;
 pub mod host;
 pub mod llm;
 pub mod objects;

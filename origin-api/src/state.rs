@@ -1,9 +1,10 @@
 //! What every handler shares.
 
 use crate::{
+    answering::Answers,
     config::Config,
     extract::edge_caller::EdgeSecret,
-    llm::{AnswerModel, Claude},
+    llm::Claude,
     objects::Objects,
     outbound,
     signing_keys::{COOL_DOWN, SigningKeys},
@@ -12,7 +13,6 @@ use anyhow::Context;
 use rag_core::{confidence::Calibration, token::TokenPolicy};
 use std::sync::Arc;
 use storage::PgPool;
-use tokio::sync::Semaphore;
 
 /// Tolerated difference between the issuer's clock and ours, in seconds.
 const CLOCK_LEEWAY_S: i64 = 30;
@@ -29,12 +29,8 @@ pub struct AppState {
     pub edge_secret: EdgeSecret,
     /// The token issuer's keys.
     pub signing_keys: Arc<SigningKeys>,
-    /// The language model.
-    pub model: Arc<dyn AnswerModel>,
-    /// One permit for each answer in the making.
-    pub model_permits: Arc<Semaphore>,
-    /// When the library does not cover a question.
-    pub calibration: Calibration,
+    /// The language model, and the answers that it is giving.
+    pub(crate) answers: Arc<Answers>,
     /// Object storage.
     pub objects: Arc<Objects>,
     /// The largest accepted file.
@@ -49,7 +45,11 @@ impl AppState {
             audience: config.auth.audience.clone(),
             leeway_s: CLOCK_LEEWAY_S,
         };
-        let threshold = config.refusal_threshold;
+        let calibration = Calibration {
+            refusal_threshold: config
+                .refusal_threshold
+                .unwrap_or(DEFAULT_REFUSAL_THRESHOLD),
+        };
         Ok(Self {
             pool,
             edge_secret: EdgeSecret::new(&config.edge_token),
@@ -59,11 +59,11 @@ impl AppState {
                 policy,
                 COOL_DOWN,
             ),
-            model: Arc::new(Claude::new(&config.model)?),
-            model_permits: Arc::new(Semaphore::new(config.model.concurrency)),
-            calibration: Calibration {
-                refusal_threshold: threshold.unwrap_or(DEFAULT_REFUSAL_THRESHOLD),
-            },
+            answers: Arc::new(Answers::new(
+                Arc::new(Claude::new(&config.model)?),
+                &config.model,
+                calibration,
+            )),
             objects: Arc::new(
                 Objects::new(outbound::client(&config.objects.endpoint)?, &config.objects)
                     .context("reading the bucket settings")?,

@@ -5,6 +5,7 @@
 use crate::{
     config::LogFormat,
     error::{Failure, problem_response},
+    flight::Part,
     host,
 };
 use axum::{
@@ -49,23 +50,37 @@ pub struct RequestContext {
     /// From the edge's `x-request-id`, or drawn here.
     pub request_id: RequestId,
     user_id: Arc<OnceLock<UserId>>,
+    flight: Arc<OnceLock<Part>>,
 }
 
 impl RequestContext {
+    /// A request of which nothing but its name is known.
+    #[must_use]
+    pub fn new(request_id: RequestId) -> Self {
+        Self {
+            request_id,
+            user_id: Arc::default(),
+            flight: Arc::default(),
+        }
+    }
+
     /// Remembers who asks, once the token has been verified.
     pub fn identify(&self, user_id: UserId) {
         // A second identification of one request is the same person's.
         let _ = self.user_id.set(user_id);
+    }
+
+    /// Remembers whether the request led or joined the work that it was answered from.
+    pub(crate) fn boarded(&self, part: Part) {
+        // A request boards once.
+        let _ = self.flight.set(part);
     }
 }
 
 /// Middleware around every route: names the request, answers with its name, and writes its completion line
 /// when the last byte of the reply has gone out or the caller has gone away.
 pub async fn complete(mut request: Request, next: Next) -> Response {
-    let context = RequestContext {
-        request_id: request_id(&request),
-        user_id: Arc::default(),
-    };
+    let context = RequestContext::new(request_id(&request));
     let mut line = CompletionLine {
         context: context.clone(),
         method: request.method().clone(),
@@ -150,6 +165,7 @@ impl Drop for CompletionLine {
     fn drop(&mut self) {
         let request_id = self.context.request_id.to_string();
         let user_id = self.context.user_id.get().map(ToString::to_string);
+        let flight = self.context.flight.get().map(|part| part.label());
         let problem = self.failure.as_ref().map(|f| f.problem.type_uri.as_str());
         let cause = self.failure.as_ref().and_then(|f| f.cause.as_deref());
         let duration_ms = self.start.elapsed().as_secs_f64() * 1e3;
@@ -162,6 +178,7 @@ impl Drop for CompletionLine {
                     status = self.status.as_u16(),
                     duration_ms,
                     user_id,
+                    flight,
                     problem,
                     cause,
                     whole = self.whole,
@@ -173,6 +190,66 @@ impl Drop for CompletionLine {
             line!(error);
         } else {
             line!(info);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        io::{self, Write},
+        sync::Mutex,
+    };
+    use uuid::Uuid;
+
+    /// What has been logged.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn completion_line(context: RequestContext) -> serde_json::Value {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .flatten_event(true)
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            drop(CompletionLine {
+                context,
+                method: Method::POST,
+                route: "/v1/answer".into(),
+                start: Instant::now(),
+                status: StatusCode::OK,
+                failure: None,
+                whole: true,
+            });
+        });
+        serde_json::from_slice(&lines.0.lock().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_line_of_a_request_says_what_part_it_had_in_a_flight_if_any() {
+        let context = || RequestContext::new(RequestId(Uuid::nil()));
+        assert_eq!(completion_line(context()).get("flight"), None);
+        for (part, label) in [
+            (Part::Led, "led"),
+            (Part::Joined, "joined"),
+            (Part::Alone, "alone"),
+        ] {
+            let context = context();
+            context.boarded(part);
+            assert_eq!(completion_line(context)["flight"], label);
         }
     }
 }

@@ -23,7 +23,7 @@ pub struct PageText {
 }
 
 /// A sentence, or part of one, that stands wholly on one page. Stored as an array of five numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "[u32; 5]", into = "[u32; 5]")]
 pub struct Unit {
     /// From 1.

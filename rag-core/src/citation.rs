@@ -7,7 +7,7 @@ use shared_types::{
 };
 
 /// A passage as it was shown to the model.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CitablePassage {
     /// The passage.
     pub chunk_id: ChunkId,

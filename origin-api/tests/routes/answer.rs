@@ -19,14 +19,14 @@ use shared_types::{
 
 const WRIST: &str = "Keep the wrist level when you play scales.";
 const SECRET: &str = "The wrist trick that only this studio knows.";
-const ANSWER: &str = "/v1/answer";
+pub const ANSWER: &str = "/v1/answer";
 
-const BEGINNING: &str = concat!(
+pub const BEGINNING: &str = concat!(
     "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":99,\"output_tokens\":1}}}\n\n",
     "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n",
     "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"Hold it level.\"}}\n\n",
 );
-const ENDING: &str = concat!(
+pub const ENDING: &str = concat!(
     "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"citations_delta\",\"citation\":",
     "{\"type\":\"search_result_location\",\"cited_text\":\"Keep the wrist level when you play scales.\",\"source\":\"passage-1\",",
     "\"title\":\"Hand position\",\"search_result_index\":0,\"start_block_index\":0,\"end_block_index\":1}}}\n\n",
@@ -40,7 +40,7 @@ fn whole() -> Reply {
     Reply::Stream(format!("{BEGINNING}{ENDING}"))
 }
 
-fn asking(chunk: ChunkId, score: f64) -> Value {
+pub fn asking(chunk: ChunkId, score: f64) -> Value {
     json!({
         "query": "How do I hold my wrist?",
         "passages": [{"chunk_id": chunk, "rerank_score": score}],
@@ -48,7 +48,7 @@ fn asking(chunk: ChunkId, score: f64) -> Value {
 }
 
 /// A public passage, and a student who may read it.
-async fn library(origin: &Origin) -> (AccessClaims, ChunkId) {
+pub async fn library(origin: &Origin) -> (AccessClaims, ChunkId) {
     let teacher = origin.database.person(Role::Teacher).await;
     let student = origin.database.person(Role::Student).await;
     let passage = passage_of(origin, &teacher, Visibility::Public, WRIST).await;
@@ -75,7 +75,7 @@ async fn passage_of(
     found.passages[0].chunk_id
 }
 
-fn names(events: &[AnswerEvent]) -> Vec<&'static str> {
+pub fn names(events: &[AnswerEvent]) -> Vec<&'static str> {
     events.iter().map(AnswerEvent::name).collect()
 }
 
@@ -238,7 +238,9 @@ async fn more_answers_than_there_is_room_for_are_put_off() {
         .clouds
         .will(Reply::Paused(BEGINNING.into(), ENDING.into()));
     let first = origin.post(&student, ANSWER, &asking(chunk, 0.8)).await;
-    let second = origin.post(&student, ANSWER, &asking(chunk, 0.8)).await;
+    let mut other = asking(chunk, 0.8);
+    other["query"] = json!("What is my wrist for?");
+    let second = origin.post(&student, ANSWER, &other).await;
     problem(second, ProblemKind::ModelUnavailable).await;
     origin.clouds.go_on();
     assert_eq!(names(&events(first).await), ["delta", "citation", "done"]);

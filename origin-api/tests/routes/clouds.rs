@@ -40,6 +40,8 @@ pub struct Inside {
     pub issuer_is_down: bool,
     pub replies: VecDeque<Reply>,
     pub model_calls: Vec<Value>,
+    /// Paused replies whose reader went away before [`Clouds::go_on`].
+    pub abandoned_calls: u32,
     pub token_fetches: u32,
     /// Files by `bucket/key`.
     pub files: BTreeMap<String, Bytes>,
@@ -92,12 +94,32 @@ impl Clouds {
     }
 
     fn event_stream_in_two(&self, before: String, after: io::Result<String>) -> Response {
-        let go_on = self.go_on.clone();
+        let paused = Paused(Some(self.clone()));
         let after = stream::once(async move {
-            go_on.notified().await;
+            paused.until_told().await;
             after
         });
         event_stream(once(before).chain(after))
+    }
+}
+
+/// A reply that waits to be told to go on, and counts itself where nobody waits for it any more.
+struct Paused(Option<Clouds>);
+
+impl Paused {
+    async fn until_told(mut self) {
+        if let Some(clouds) = &self.0 {
+            clouds.go_on.notified().await;
+        }
+        self.0 = None;
+    }
+}
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        if let Some(clouds) = &self.0 {
+            clouds.inside().abandoned_calls += 1;
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! `POST /v1/answer`: the answer to a question from chosen passages, as server-sent events.
 
 use crate::{
-    answering,
     error::ApiError,
     extract::{claims::Caller, json::Json},
     retrieval,
@@ -24,7 +23,7 @@ use std::{convert::Infallible, time::Duration};
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Answers with `delta`, `citation`, and one `done` or `error`. The passages are read again under the
-/// caller's own rights: an id that the caller may not read is as good as none.
+/// caller's own rights, also where the answer is being told to somebody else already.
 pub async fn handler(
     State(state): State<AppState>,
     caller: Caller,
@@ -32,7 +31,7 @@ pub async fn handler(
     Json(request): Json<AnswerRequest>,
 ) -> Result<impl IntoResponse, ApiError> {
     let passages = retrieval::chosen_passages(&state.pool, &caller.0, &request).await?;
-    let events = answering::answer(&state, context.request_id, &request, passages).await?;
+    let events = state.answers.answer(&context, &request, passages).await?;
     let events = events
         .map(|event| Ok::<_, Infallible>(Event::default().event(event.name()).data(event.data())));
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text("keep-alive")))

@@ -1,0 +1,200 @@
+//! Flights: work that callers with the very same question share while it is under way.
+//!
+//! A flight belongs to none of its callers. Its work runs in a task of its own and writes a log; each
+//! caller reads that log from its beginning at a pace of its own. The first caller may leave and the others
+//! read on; when the last one leaves, the work is dropped. Nothing is kept: a flight that has ended, well or
+//! badly, is joined by nobody.
+//!
+//! `moka` and `async-singleflight` do not fit: there the work belongs to the caller who came first, begins
+//! anew when that caller leaves, and has one result at its end.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+use thiserror::Error;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::AbortHandle,
+};
+use tracing::Instrument;
+
+/// The flights of one kind of work. `K` holds everything that decides what the work says.
+pub struct Flights<K, E> {
+    /// A flight lives by its readers. Dead ones are swept when the next one starts.
+    under_way: Mutex<HashMap<Arc<K>, Weak<Flight<E>>>>,
+    room: Arc<Semaphore>,
+    max_log_bytes: usize,
+}
+
+/// How a caller came by what it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The caller was the first; others may join.
+    Led,
+    /// The work was under way.
+    Joined,
+    /// There was no room for one more flight; nobody can join.
+    Alone,
+}
+
+impl Part {
+    /// The part in a log line.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Led => "led",
+            Self::Joined => "joined",
+            Self::Alone => "alone",
+        }
+    }
+}
+
+/// The log of a flight holds as much as it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the log of a flight is full")]
+pub struct Full;
+
+struct Flight<E> {
+    log: watch::Receiver<Log<E>>,
+    work: AbortHandle,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl<E> Drop for Flight<E> {
+    fn drop(&mut self) {
+        self.work.abort();
+    }
+}
+
+impl<E> Flight<E> {
+    /// Whether the work has not ended, nor died before its end.
+    fn is_under_way(&self) -> bool {
+        self.log.has_changed().is_ok() && !self.log.borrow().ended
+    }
+}
+
+struct Log<E> {
+    entries: Vec<E>,
+    bytes: usize,
+    ended: bool,
+}
+
+impl<K: Eq + Hash, E: Clone + Send + Sync + 'static> Flights<K, E> {
+    /// At most `max_shared` flights that can be joined, each with a log of at most `max_log_bytes`.
+    #[must_use]
+    pub fn new(max_shared: usize, max_log_bytes: usize) -> Self {
+        Self {
+            under_way: Mutex::default(),
+            room: Arc::new(Semaphore::new(max_shared)),
+            max_log_bytes,
+        }
+    }
+
+    /// Joins the flight of `key`, or starts it with `work`, which must do the same for equal keys.
+    ///
+    /// Whether the caller may know the outcome is to be settled before.
+    pub fn board<W>(&self, key: Arc<K>, work: impl FnOnce(Writer<E>) -> W) -> (Reader<E>, Part)
+    where
+        W: Future<Output = ()> + Send + 'static,
+    {
+        let mut under_way = self
+            .under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let known = under_way.get(&key).and_then(Weak::upgrade);
+        if let Some(flight) = known.filter(|flight| flight.is_under_way()) {
+            return (Reader::new(flight), Part::Joined);
+        }
+        let Ok(room) = self.room.clone().try_acquire_owned() else {
+            return (Reader::new(self.start(None, work)), Part::Alone);
+        };
+        let flight = self.start(Some(room), work);
+        under_way.retain(|_, flight| flight.strong_count() > 0);
+        under_way.insert(key, Arc::downgrade(&flight));
+        (Reader::new(flight), Part::Led)
+    }
+
+    fn start<W>(
+        &self,
+        room: Option<OwnedSemaphorePermit>,
+        work: impl FnOnce(Writer<E>) -> W,
+    ) -> Arc<Flight<E>>
+    where
+        W: Future<Output = ()> + Send + 'static,
+    {
+        let (sender, log) = watch::channel(Log {
+            entries: Vec::new(),
+            bytes: 0,
+            ended: false,
+        });
+        let writer = Writer {
+            log: sender,
+            max_bytes: self.max_log_bytes,
+        };
+        let work = tokio::spawn(work(writer).in_current_span()).abort_handle();
+        Arc::new(Flight {
+            log,
+            work,
+            _room: room,
+        })
+    }
+}
+
+/// The work's end of a log.
+pub struct Writer<E> {
+    log: watch::Sender<Log<E>>,
+    max_bytes: usize,
+}
+
+impl<E> Writer<E> {
+    /// Adds an entry that takes about `bytes` of memory.
+    pub fn append(&self, entry: E, bytes: usize) -> Result<(), Full> {
+        if self.log.borrow().bytes + bytes > self.max_bytes {
+            return Err(Full);
+        }
+        self.log.send_modify(|log| {
+            log.entries.push(entry);
+            log.bytes += bytes;
+        });
+        Ok(())
+    }
+
+    /// Adds the last entry, for which there is always room. Nobody joins any more.
+    pub fn end(self, last: E) {
+        self.log.send_modify(|log| {
+            log.entries.push(last);
+            log.ended = true;
+        });
+    }
+}
+
+/// A caller's end of a log. Dropped, the caller has left.
+pub struct Reader<E> {
+    log: watch::Receiver<Log<E>>,
+    read: usize,
+    _flight: Arc<Flight<E>>,
+}
+
+impl<E: Clone> Reader<E> {
+    fn new(flight: Arc<Flight<E>>) -> Self {
+        Self {
+            log: flight.log.clone(),
+            read: 0,
+            _flight: flight,
+        }
+    }
+
+    /// The next entry, each of them once and in order; `None` after the last, and where the work has died.
+    pub async fn next(&mut self) -> Option<E> {
+        let at = self.read;
+        let log = self.log.wait_for(|log| log.entries.len() > at || log.ended);
+        let entry = log.await.ok()?.entries.get(at).cloned()?;
+        self.read += 1;
+        Some(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests;
