@@ -1,6 +1,6 @@
 //! Searching, and reading chosen passages again: always under the caller's own rights.
 
-use crate::error::ApiError;
+use crate::{error::ApiError, flight::Flights, state::AppState, telemetry::RequestContext};
 use rag_core::{
     citation::CitablePassage,
     fusion::{RRF_K, reciprocal_rank_fusion},
@@ -9,15 +9,17 @@ use rag_core::{
 };
 use shared_types::{
     claims::AccessClaims,
-    ids::ChunkId,
+    embedding::Embedding,
+    ids::{ChunkId, DocumentId},
     origin::{
-        ANSWER_PASSAGES, AnswerRequest, RETRIEVE_LIMIT, RetrieveRequest, RetrieveResponse, Scoring,
+        ANSWER_PASSAGES, AnswerRequest, Passage, RETRIEVE_LIMIT, RetrieveRequest, RetrieveResponse,
+        ScopeVersion, Scoring,
     },
     problem::ProblemKind,
 };
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use storage::{
-    PgPool,
+    PgPool, ReaderTx,
     passages::{self, StoredPassage},
     search::{self, Ranked, RankedLists, SearchRequest},
 };
@@ -28,6 +30,40 @@ const MAX_FILTERED_DOCUMENTS: usize = 50;
 /// The longest name of an embedding model, in bytes.
 const MAX_MODEL_NAME_BYTES: usize = 200;
 
+/// Searches that can be joined.
+const MAX_SHARED: usize = 256;
+
+/// The searches under way.
+///
+/// A caller joins a search of the caller's own scope version alone, computed from the facts of the caller's
+/// own snapshot. Nobody is shown a word too many by that: equal scope versions mean equal roles, the same
+/// owners and the same version of each corpus, and a corpus gets its version in the transaction that changes
+/// it. So the snapshot that is being searched shows its reader exactly what the caller's own would show the
+/// caller, and the same question finds the same there.
+pub struct Searches(Flights<Search, Outcome>);
+
+/// What a search ended with.
+type Outcome = Result<Arc<Vec<Passage>>, Arc<storage::Error>>;
+
+impl Default for Searches {
+    fn default() -> Self {
+        // The outcome is the only entry of a log, and there is always room for it.
+        Self(Flights::new(MAX_SHARED, 0))
+    }
+}
+
+/// Everything that decides what a search finds.
+#[derive(PartialEq, Eq, Hash)]
+struct Search {
+    scope: ScopeVersion,
+    query: String,
+    /// Sorted, each once.
+    document_ids: Vec<DocumentId>,
+    /// The bytes of the embedding.
+    embedding: Option<Vec<u8>>,
+    embedding_model: String,
+}
+
 /// The outcome of a search.
 pub struct Found {
     /// The passages.
@@ -37,53 +73,92 @@ pub struct Found {
 }
 
 /// The passages nearest to a question, by meaning and by words, fused; at most [`RETRIEVE_LIMIT`].
+///
+/// The scope is read and searched in one snapshot. Between the two, a search for the very same thing is
+/// joined where one is under way, and the snapshot is let go.
 pub async fn retrieve(
-    pool: &PgPool,
+    state: &AppState,
+    context: &RequestContext,
     claims: &AccessClaims,
-    request: &RetrieveRequest,
+    request: RetrieveRequest,
 ) -> Result<Found, ApiError> {
     let query = normalise(&request.query)?;
-    let document_ids = &request.filters.document_ids;
-    if document_ids.len() > MAX_FILTERED_DOCUMENTS {
-        return Err(ApiError::refused(
-            ProblemKind::BodyInvalid,
-            format!("A search takes at most {MAX_FILTERED_DOCUMENTS} documents."),
+    accept(&request).map_err(|detail| ApiError::refused(ProblemKind::BodyInvalid, detail))?;
+    let start = Instant::now();
+    let mut reader = storage::reader::begin_snapshot(&state.pool, claims).await?;
+    let scope = scope_version(&storage::scope::facts(&mut reader).await?);
+    let search = Arc::new(Search::new(scope.clone(), query, &request));
+    let (mut outcome, part) = state.searches.0.board(search.clone(), |log| async move {
+        let found = passages_of(reader, &search, request.embedding.as_ref()).await;
+        log.end(found.map(Arc::new).map_err(Arc::new));
+    });
+    context.boarded(part);
+    let passages = outcome.next().await.ok_or_else(|| {
+        ApiError::caused(ProblemKind::Internal, "the search died before its end")
+    })??;
+    Ok(Found {
+        response: RetrieveResponse {
+            passages: Arc::unwrap_or_clone(passages),
+            scope,
+        },
+        sql: start.elapsed(),
+    })
+}
+
+/// What is wrong with the request, the query apart.
+fn accept(request: &RetrieveRequest) -> Result<(), String> {
+    if request.filters.document_ids.len() > MAX_FILTERED_DOCUMENTS {
+        return Err(format!(
+            "A search takes at most {MAX_FILTERED_DOCUMENTS} documents."
         ));
     }
     if request.embedding_model.len() > MAX_MODEL_NAME_BYTES {
-        return Err(ApiError::refused(
-            ProblemKind::BodyInvalid,
-            format!("The name of an embedding model has at most {MAX_MODEL_NAME_BYTES} bytes."),
+        return Err(format!(
+            "The name of an embedding model has at most {MAX_MODEL_NAME_BYTES} bytes."
         ));
     }
-    let start = Instant::now();
-    let mut reader = storage::reader::begin_snapshot(pool, claims).await?;
-    let scope = scope_version(&storage::scope::facts(&mut reader).await?);
-    let search = SearchRequest {
-        query: &query,
-        embedding: request.embedding.as_ref(),
-        embedding_model: &request.embedding_model,
-        document_ids,
+    Ok(())
+}
+
+impl Search {
+    fn new(scope: ScopeVersion, query: String, request: &RetrieveRequest) -> Self {
+        let mut document_ids = request.filters.document_ids.clone();
+        document_ids.sort_unstable();
+        document_ids.dedup();
+        Self {
+            scope,
+            query,
+            document_ids,
+            embedding: request.embedding.as_ref().map(Embedding::to_bytes),
+            embedding_model: request.embedding_model.clone(),
+        }
+    }
+}
+
+/// Searches in the reader's snapshot, which must be the one that `search.scope` was read in.
+async fn passages_of(
+    mut reader: ReaderTx,
+    search: &Search,
+    embedding: Option<&Embedding>,
+) -> Result<Vec<Passage>, storage::Error> {
+    let request = SearchRequest {
+        query: &search.query,
+        embedding,
+        embedding_model: &search.embedding_model,
+        document_ids: &search.document_ids,
     };
-    let lists = search::hybrid(&mut reader, &search).await?;
+    let lists = search::hybrid(&mut reader, &request).await?;
     let best = fuse(&lists);
     let ids: Vec<ChunkId> = best.iter().map(|(id, _)| *id).collect();
     let passages = passages::by_ids(&mut reader, &ids).await?;
     reader.commit().await?;
-    let sql = start.elapsed();
 
     let scoring: HashMap<ChunkId, Scoring> = best.into_iter().collect();
     let passages = passages.into_iter().map(|passage| {
         let scoring = scoring.get(&passage.chunk_id).copied().unwrap_or_default();
         passage.into_passage(scoring)
     });
-    Ok(Found {
-        response: RetrieveResponse {
-            passages: passages.collect(),
-            scope,
-        },
-        sql,
-    })
+    Ok(passages.collect())
 }
 
 /// The chosen passages, in their order. Where the caller may not read one of them any more, this is
@@ -146,6 +221,12 @@ fn fuse(lists: &RankedLists) -> Vec<(ChunkId, Scoring)> {
             (fused.chunk_id, scoring)
         })
         .collect()
+}
+
+impl From<Arc<storage::Error>> for ApiError {
+    fn from(error: Arc<storage::Error>) -> Self {
+        Self::caused(error.problem_kind(), error)
+    }
 }
 
 impl From<QueryError> for ApiError {

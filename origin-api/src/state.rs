@@ -7,6 +7,7 @@ use crate::{
     llm::Claude,
     objects::Objects,
     outbound,
+    retrieval::Searches,
     signing_keys::{COOL_DOWN, SigningKeys},
 };
 use anyhow::Context;
@@ -29,6 +30,8 @@ pub struct AppState {
     pub edge_secret: EdgeSecret,
     /// The token issuer's keys.
     pub signing_keys: Arc<SigningKeys>,
+    /// The searches under way.
+    pub(crate) searches: Arc<Searches>,
     /// The language model, and the answers that it is giving.
     pub(crate) answers: Arc<Answers>,
     /// Object storage.
@@ -59,6 +62,7 @@ impl AppState {
                 policy,
                 COOL_DOWN,
             ),
+            searches: Arc::new(Searches::default()),
             answers: Arc::new(Answers::new(
                 Arc::new(Claude::new(&config.model)?),
                 &config.model,

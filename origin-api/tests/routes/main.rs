@@ -8,6 +8,7 @@ mod clouds;
 #[path = "../../../storage/tests/support/mod.rs"]
 mod database;
 mod documents;
+mod flights;
 mod issuer;
 mod origin;
 mod retrieve;

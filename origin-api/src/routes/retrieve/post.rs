@@ -5,8 +5,10 @@ use crate::{
     extract::{claims::Caller, json::Json},
     retrieval,
     state::AppState,
+    telemetry::RequestContext,
 };
 use axum::{
+    Extension,
     extract::State,
     response::{AppendHeaders, IntoResponse},
 };
@@ -17,9 +19,10 @@ use shared_types::{headers::SERVER_TIMING, origin::RetrieveRequest};
 pub async fn handler(
     State(state): State<AppState>,
     caller: Caller,
+    Extension(context): Extension<RequestContext>,
     Json(request): Json<RetrieveRequest>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let found = retrieval::retrieve(&state.pool, &caller.0, &request).await?;
+    let found = retrieval::retrieve(&state, &context, &caller.0, request).await?;
     let timing = format!("sql;dur={:.1}", found.sql.as_secs_f64() * 1e3);
     Ok((
         AppendHeaders([(SERVER_TIMING, timing)]),
