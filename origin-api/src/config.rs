@@ -32,6 +32,9 @@ pub struct ListenConfig {
     pub address: IpAddr,
     /// `ORIGIN_PORT`, default 8788; 0 takes any free port.
     pub port: u16,
+    /// `ORIGIN_CONCURRENCY`, default 512: requests in work at once, answers that are being told among them;
+    /// the next is refused with 503.
+    pub concurrency: usize,
 }
 
 /// The database.
@@ -159,6 +162,7 @@ impl Config {
             listen: ListenConfig {
                 address: vars.parsed("ORIGIN_BIND", IpAddr::from([127, 0, 0, 1]))?,
                 port: vars.parsed("ORIGIN_PORT", 8788)?,
+                concurrency: concurrency(&vars, "ORIGIN_CONCURRENCY", 512)?,
             },
             database: DatabaseConfig {
                 url: vars.secret("DATABASE_URL")?,
@@ -226,7 +230,7 @@ fn model(vars: &Vars<'_>) -> Result<ModelConfig, ConfigError> {
         endpoint,
         model: vars.text("LLM_MODEL", "claude-haiku-4-5@20251001"),
         max_tokens: vars.parsed("LLM_MAX_TOKENS", 1_024)?,
-        concurrency: vars.parsed("LLM_CONCURRENCY", 64)?,
+        concurrency: concurrency(vars, "LLM_CONCURRENCY", 64)?,
         first_event_timeout: vars.millis("LLM_FIRST_EVENT_TIMEOUT_MS", 10_000)?,
         idle_timeout: vars.millis("LLM_IDLE_TIMEOUT_MS", 15_000)?,
         total_timeout: vars.millis("LLM_TOTAL_TIMEOUT_MS", 90_000)?,
@@ -242,6 +246,14 @@ fn objects(vars: &Vars<'_>) -> Result<ObjectsConfig, ConfigError> {
         upload_bucket: vars.text("R2_UPLOAD_BUCKET", "piano-pdfs"),
         library_bucket: vars.text("R2_LIBRARY_BUCKET", "piano-knowledge"),
     })
+}
+
+/// 1 to 65,536: none at all would refuse everybody, and far more is a slip of the finger.
+fn concurrency(vars: &Vars<'_>, name: &'static str, default: usize) -> Result<usize, ConfigError> {
+    match vars.parsed(name, default)? {
+        concurrency @ 1..=65_536 => Ok(concurrency),
+        _ => Err(invalid(name, "it is not from 1 to 65536")),
+    }
 }
 
 fn refusal_threshold(vars: &Vars<'_>) -> Result<Option<f64>, ConfigError> {

@@ -2,6 +2,7 @@
 //!
 //! Only the edge calls it, with its own secret beside the caller's token; see [`app`].
 
+mod admission;
 mod answering;
 pub mod config;
 pub mod error;
@@ -21,7 +22,7 @@ mod uploads;
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    middleware::{from_extractor_with_state, from_fn},
+    middleware::{from_extractor_with_state, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -34,7 +35,7 @@ use std::any::Any;
 use tower_http::catch_panic::CatchPanicLayer;
 
 /// The routes of the origin. Everything below `/v1` is for the edge alone: a call without its secret is
-/// refused before its token or its body is read.
+/// refused before its token or its body is read. `/api/health` answers however much there is to do.
 pub fn app(state: AppState) -> Router {
     let for_the_edge = Router::new()
         .route("/scope", get(scope::get::handler))
@@ -49,6 +50,7 @@ pub fn app(state: AppState) -> Router {
             "/documents/{document_id}/confirm",
             post(documents::confirm::handler),
         )
+        .route_layer(from_fn_with_state(state.clone(), admission::admit))
         .route_layer(from_extractor_with_state::<EdgeCaller, _>(state.clone()));
     Router::new()
         .nest("/v1", for_the_edge)

@@ -14,6 +14,7 @@ use anyhow::Context;
 use rag_core::{confidence::Calibration, token::TokenPolicy};
 use std::sync::Arc;
 use storage::PgPool;
+use tokio::sync::Semaphore;
 
 /// Tolerated difference between the issuer's clock and ours, in seconds.
 const CLOCK_LEEWAY_S: i64 = 30;
@@ -30,6 +31,8 @@ pub struct AppState {
     pub edge_secret: EdgeSecret,
     /// The token issuer's keys.
     pub signing_keys: Arc<SigningKeys>,
+    /// One permit for each request in work.
+    pub request_permits: Arc<Semaphore>,
     /// The searches under way.
     pub(crate) searches: Arc<Searches>,
     /// The language model, and the answers that it is giving.
@@ -62,6 +65,7 @@ impl AppState {
                 policy,
                 COOL_DOWN,
             ),
+            request_permits: Arc::new(Semaphore::new(config.listen.concurrency)),
             searches: Arc::new(Searches::default()),
             answers: Arc::new(Answers::new(
                 Arc::new(Claude::new(&config.model)?),

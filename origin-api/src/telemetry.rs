@@ -127,7 +127,8 @@ fn request_id(request: &Request) -> RequestId {
         .unwrap_or_else(|| RequestId(host::new_id()))
 }
 
-fn is_event_stream(response: &Response) -> bool {
+/// Whether the response is sent piece by piece.
+pub(crate) fn is_event_stream(response: &Response) -> bool {
     response
         .headers()
         .get(header::CONTENT_TYPE)

@@ -40,6 +40,8 @@ pub enum ProblemKind {
     Conflict,
     /// Too many requests; `Retry-After` says when to come back.
     RateLimited,
+    /// The service has as much in work as it may; `Retry-After` says when to come back.
+    Overloaded,
     /// The origin did not answer in time or failed.
     OriginUnavailable,
     /// The language model did not answer in time or failed.
@@ -74,7 +76,8 @@ impl ProblemKind {
             }
             Self::RateLimited => 429,
             Self::Internal => 500,
-            Self::OriginUnavailable
+            Self::Overloaded
+            | Self::OriginUnavailable
             | Self::ModelUnavailable
             | Self::AnswerInterrupted
             | Self::EmbeddingUnavailable
@@ -102,6 +105,7 @@ impl ProblemKind {
             Self::UploadMismatch => "The uploaded file is not what was announced",
             Self::Conflict => "Not possible in this state",
             Self::RateLimited => "Too many requests",
+            Self::Overloaded => "Too much to do right now",
             Self::OriginUnavailable => "The library is unavailable",
             Self::ModelUnavailable => "The language model is unavailable",
             Self::AnswerInterrupted => "The answer broke off",

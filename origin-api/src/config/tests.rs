@@ -35,6 +35,8 @@ fn each_required_variable_is_named_when_it_is_missing_or_empty() {
 fn an_unusable_value_is_named_and_not_repeated() {
     for (name, value) in [
         ("ORIGIN_PORT", "many"),
+        ("ORIGIN_CONCURRENCY", "0"),
+        ("LLM_CONCURRENCY", "9999999999999999999"),
         ("EDGE_TOKEN", "short-secret"),
         ("R2_ENDPOINT", "ftp://files"),
         ("REFUSAL_THRESHOLD", "NaN"),

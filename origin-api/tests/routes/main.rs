@@ -10,5 +10,6 @@ mod database;
 mod documents;
 mod flights;
 mod issuer;
+mod limits;
 mod origin;
 mod retrieve;

@@ -32,7 +32,11 @@ impl Origin {
 
     /// With these variables beside or in place of the usual ones.
     pub async fn start_with(variables: &[(&str, &str)]) -> Self {
-        let database = Database::new().await;
+        Self::start_on(Database::new().await, variables).await
+    }
+
+    /// Over this database.
+    pub async fn start_on(database: Database, variables: &[(&str, &str)]) -> Self {
         let clouds = Clouds::start().await;
         let issuer = Issuer::new("key-1");
         clouds.inside().keys = vec![issuer.public_key()];
