@@ -6,6 +6,7 @@
 )]
 
 mod asking;
+mod crowding;
 mod failing;
 mod privacy;
 mod uploading;
