@@ -39,7 +39,9 @@ pub async fn invalidate<H: Host>(
     let failures: Vec<PortError> = stream::iter(request.user_ids)
         .map(|user_id| async move {
             let key = ScopeKey { user_id }.text();
-            exchange.host.delete(Layer::Scope, &key).await.err()
+            let delete = exchange.host.delete(Layer::Scope, &key);
+            let limit_ms = exchange.config.timeouts.cache_ms;
+            exchange.within(limit_ms, delete).await.err()
         })
         .buffer_unordered(AT_ONCE)
         .filter_map(|failure| async { failure })
