@@ -22,8 +22,15 @@ pub enum ConfigError {
 }
 
 /// Milliseconds to wait for each thing outside.
+///
+/// A caller waits for the whole at most; each stage has a share of it. The last stage of a path has
+/// whatever the others left over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
+    /// The whole of an ordinary call.
+    pub ordinary_ms: u32,
+    /// The whole of a question, up to the first byte of its answer.
+    pub answer_ms: u32,
     /// A cache read.
     pub cache_ms: u32,
     /// The embedding model.
@@ -53,17 +60,19 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
+            ordinary_ms: 5_000,
+            answer_ms: 30_000,
             cache_ms: 500,
-            embed_ms: 3_000,
+            embed_ms: 2_500,
             rerank_ms: 2_000,
-            scope_ms: 3_000,
-            retrieve_ms: 5_000,
+            scope_ms: 2_000,
+            retrieve_ms: 4_000,
             answer_head_ms: 20_000,
             keep_alive_ms: 15_000,
             answer_silence_ms: 45_000,
-            documents_ms: 10_000,
-            auth_ms: 8_000,
-            jwks_ms: 3_000,
+            documents_ms: 5_000,
+            auth_ms: 5_000,
+            jwks_ms: 1_500,
             health_ms: 1_500,
         }
     }
@@ -189,6 +198,27 @@ mod tests {
             config.allowed_origins,
             ["https://etude.example", "http://localhost:5173"]
         );
+    }
+
+    #[test]
+    fn every_stage_leaves_the_later_ones_their_share() {
+        /// The least that the last stage of an ordinary call needs: a copy within object storage.
+        const ORDINARY_CALL_MS: u32 = 2_500;
+        /// As long as the origin waits for the model (`LLM_FIRST_EVENT_TIMEOUT_MS`), and half again.
+        const ANSWER_MS: u32 = 15_000;
+        let t = Timeouts::default();
+        // The keys from their cache, then from the sign-in service; the counter.
+        let signed_in = t.cache_ms + t.jwks_ms + t.cache_ms;
+        let scope_and_search = t.cache_ms + t.scope_ms + t.cache_ms;
+        let embedding = t.cache_ms + t.embed_ms;
+        let searched = scope_and_search.max(embedding) + t.retrieve_ms + t.rerank_ms;
+
+        assert!(signed_in + ORDINARY_CALL_MS <= t.ordinary_ms);
+        assert!(signed_in + searched + t.cache_ms + ANSWER_MS <= t.answer_ms);
+        for share in [t.documents_ms, t.auth_ms, t.health_ms] {
+            assert!(share <= t.ordinary_ms);
+        }
+        assert!(t.answer_head_ms <= t.answer_ms);
     }
 
     #[test]

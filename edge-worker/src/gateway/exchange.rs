@@ -6,6 +6,7 @@ use crate::{
     ports::{ByteStream, Host, PortError, Severity},
 };
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures_util::{
     StreamExt,
     future::{Either, select},
@@ -79,6 +80,8 @@ pub struct Exchange<H> {
     pub config: Rc<EdgeConfig>,
     /// The request's id.
     pub request_id: RequestId,
+    /// When the caller has waited long enough: no stage goes on beyond it.
+    pub deadline: Cell<DateTime<Utc>>,
     /// How long each stage took.
     pub timings: Timings,
     /// Whether something of ours failed on the way, for the completion line.
@@ -88,12 +91,15 @@ pub struct Exchange<H> {
 }
 
 impl<H: Host> Exchange<H> {
-    /// Waits for `work`, but not for longer than `limit_ms`.
+    /// Waits for `work`, but for `limit_ms` at most, and not beyond the deadline.
     pub async fn within<T>(
         &self,
         limit_ms: u32,
         work: impl Future<Output = Result<T, PortError>>,
     ) -> Result<T, PortError> {
+        let left = self.deadline.get() - self.host.now();
+        let left_ms = u32::try_from(left.num_milliseconds()).unwrap_or_default();
+        let limit_ms = limit_ms.min(left_ms);
         let limit = pin!(self.host.sleep(limit_ms));
         match select(pin!(work), limit).await {
             Either::Left((result, _)) => result,

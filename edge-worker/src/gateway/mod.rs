@@ -18,6 +18,7 @@ use crate::{
     ports::{Host, Severity},
     router::{Match, Route, route},
 };
+use chrono::TimeDelta;
 use exchange::{Exchange, Incoming, Reply, log_ms, refusal, set};
 use http::{Method, header::ALLOW};
 use keys::KeyRing;
@@ -62,6 +63,7 @@ impl Gateway {
             host,
             config: Rc::clone(&self.config),
             request_id,
+            deadline: Cell::new(started + ms(self.config.timeouts.ordinary_ms)),
             timings: Timings::default(),
             degraded: Cell::new(false),
             notes: RefCell::default(),
@@ -135,7 +137,12 @@ impl Gateway {
         incoming: Incoming,
     ) -> Result<Reply, Problem> {
         match found {
-            Route::ChatQuery => chat::query(self, exchange, incoming).await,
+            Route::ChatQuery => {
+                let started = exchange.host.now();
+                let patience = ms(self.config.timeouts.answer_ms);
+                exchange.deadline.set(started + patience);
+                chat::query(self, exchange, incoming).await
+            }
             Route::Health => Ok(health::report(exchange).await),
             Route::Register | Route::Login | Route::Refresh => {
                 auth_proxy::session(exchange, found, incoming).await
@@ -150,6 +157,10 @@ impl Gateway {
             Route::InvalidateScopes => scopes::invalidate(exchange, incoming).await,
         }
     }
+}
+
+fn ms(duration_ms: u32) -> TimeDelta {
+    TimeDelta::milliseconds(duration_ms.into())
 }
 
 fn problem<H>(exchange: &Exchange<H>, problem: Problem) -> Reply {

@@ -29,8 +29,22 @@ pub async fn call_origin<H: Host>(
     }
 }
 
+/// Calls the origin and reads its reply as JSON; `limit_ms` is for both.
+pub async fn ask_origin<H: Host, T: DeserializeOwned>(
+    exchange: &Exchange<H>,
+    limit_ms: u32,
+    call: OriginCall<'_>,
+) -> Result<T, Problem> {
+    let path = call.path.to_owned();
+    let started = exchange.host.now();
+    let reply = call_origin(exchange, limit_ms, call).await?;
+    let took_ms = (exchange.host.now() - started).num_milliseconds();
+    let left_ms = limit_ms.saturating_sub(u32::try_from(took_ms).unwrap_or_default());
+    read_json(exchange, left_ms, &path, reply).await
+}
+
 /// Reads a reply as JSON.
-pub async fn read_json<H: Host, T: DeserializeOwned>(
+async fn read_json<H: Host, T: DeserializeOwned>(
     exchange: &Exchange<H>,
     limit_ms: u32,
     path: &str,

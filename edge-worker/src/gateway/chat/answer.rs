@@ -55,7 +55,14 @@ pub async fn answer<H: Host>(
             Ok(reply)
         }
         Form::Json => {
-            let stored = exchange.stage("answer_rest", relay.into_answer()).await?;
+            // Its first byte is its last: what was written in time is all that counts.
+            let whole = async { Ok(relay.into_answer().await) };
+            let whole = exchange.within(exchange.config.timeouts.answer_ms, whole);
+            let told = exchange.stage("answer_rest", whole).await;
+            let stored = told.unwrap_or_else(|error| {
+                let message = "answer not whole in time";
+                Err(exchange.fail(ProblemKind::AnswerInterrupted, message, &error))
+            })?;
             Ok(reply_at_once(meta, &stored, form))
         }
     }

@@ -5,7 +5,7 @@ use crate::{
     gateway::{
         cached::{Lookup, Slot, look_up},
         exchange::{Exchange, JSON},
-        upstream::{call_origin, read_json},
+        upstream::ask_origin,
     },
     ports::{Host, OriginCall},
 };
@@ -134,7 +134,6 @@ async fn scope_of<H: Host>(
     exchange: &Exchange<H>,
     question: &Question,
 ) -> Result<(ScopeVersion, CacheOutcome), Problem> {
-    const PATH: &str = "/v1/scope";
     let key = ScopeKey {
         user_id: question.user_id,
     };
@@ -153,22 +152,16 @@ async fn scope_of<H: Host>(
     // The reading is as old as the question about it, not as the answer.
     let read_at_s = exchange.host.now().timestamp();
     let limit_ms = exchange.config.timeouts.scope_ms;
+    let call = OriginCall {
+        method: Method::GET,
+        path: "/v1/scope",
+        authorization: Some(&question.authorization),
+        request_id: exchange.request_id,
+        accept: JSON,
+        body: None,
+    };
     let scope: ScopeVersion = exchange
-        .stage("origin_scope", async {
-            let reply = call_origin(
-                exchange,
-                limit_ms,
-                OriginCall {
-                    method: Method::GET,
-                    path: PATH,
-                    authorization: Some(&question.authorization),
-                    request_id: exchange.request_id,
-                    accept: JSON,
-                    body: None,
-                },
-            );
-            read_json(exchange, limit_ms, PATH, reply.await?).await
-        })
+        .stage("origin_scope", ask_origin(exchange, limit_ms, call))
         .await?;
     let reading = ScopeReading { scope, read_at_s };
     Slot::of(&key).fill(&exchange.host, &reading);
@@ -211,7 +204,6 @@ async fn retrieve<H: Host>(
     question: &Question,
     embedding: Option<Embedding>,
 ) -> Result<RetrieveResponse, Problem> {
-    const PATH: &str = "/v1/retrieve";
     let request = RetrieveRequest {
         query: question.normalised.clone(),
         embedding,
@@ -219,23 +211,17 @@ async fn retrieve<H: Host>(
         filters: question.filters.clone(),
     };
     let limit_ms = exchange.config.timeouts.retrieve_ms;
+    let call = OriginCall {
+        method: Method::POST,
+        path: "/v1/retrieve",
+        authorization: Some(&question.authorization),
+        request_id: exchange.request_id,
+        accept: JSON,
+        // Strings, ids and finite numbers always serialise.
+        body: Some(serde_json::to_vec(&request).unwrap_or_default()),
+    };
     let mut response: RetrieveResponse = exchange
-        .stage("retrieve", async {
-            let reply = call_origin(
-                exchange,
-                limit_ms,
-                OriginCall {
-                    method: Method::POST,
-                    path: PATH,
-                    authorization: Some(&question.authorization),
-                    request_id: exchange.request_id,
-                    accept: JSON,
-                    // Strings, ids and finite numbers always serialise.
-                    body: Some(serde_json::to_vec(&request).unwrap_or_default()),
-                },
-            );
-            read_json(exchange, limit_ms, PATH, reply.await?).await
-        })
+        .stage("retrieve", ask_origin(exchange, limit_ms, call))
         .await?;
     response.passages.truncate(RETRIEVE_LIMIT);
     Ok(response)
