@@ -4,6 +4,7 @@
 pub mod issuer;
 pub mod library;
 pub mod ports;
+pub mod simulation;
 
 use edge_worker::{
     config::{EdgeConfig, Timeouts},
@@ -25,6 +26,7 @@ use shared_types::{
     problem::Problem,
     workers_ai::Pooling,
 };
+use simulation::Time;
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
@@ -44,6 +46,8 @@ pub enum Failure {
     Fails,
     /// By never answering.
     Stalls,
+    /// By answering after so many milliseconds only.
+    Lags(u32),
 }
 
 /// How an answer goes wrong after its stream has begun.
@@ -101,12 +105,14 @@ pub type Kept = HashMap<(Layer, String), (Vec<u8>, i64)>;
 
 /// The world.
 pub struct World {
-    /// Seconds since 1970, moved by waiting.
-    pub now_ms: Cell<i64>,
+    /// Moved by waiting.
+    pub time: Time,
     /// What caches hold.
     pub cached: RefCell<Kept>,
     /// What is broken.
     pub faults: RefCell<Faults>,
+    /// Calls to the origin whose reply has not been read to its end, or given up.
+    pub open_calls: Rc<Cell<usize>>,
     /// What was asked of whom, in order: `embed`, `rerank`, `/v1/answer`, `jwks`, …
     pub calls: RefCell<Vec<String>>,
     /// What was counted.
@@ -162,9 +168,10 @@ impl Edge {
     /// A gateway that has just started, in a world where everything works.
     pub fn new(library: Library) -> Self {
         let world = World {
-            now_ms: Cell::new(BEGINNING_S * 1_000),
+            time: Time::default(),
             cached: RefCell::default(),
             faults: RefCell::default(),
+            open_calls: Rc::default(),
             calls: RefCell::default(),
             counted: RefCell::default(),
             background: RefCell::default(),
@@ -182,10 +189,12 @@ impl Edge {
 
     /// Sends a request and reads the reply, then lets the background work end.
     pub async fn send(&self, sent: Sent) -> Received {
-        let reply = self.begin(sent).await;
-        let received = read(reply).await;
-        self.settle().await;
-        received
+        let whole = async {
+            let received = read(self.begin(sent).await).await;
+            self.settle().await;
+            received
+        };
+        self.world.time.drive(whole).await
     }
 
     /// Sends a request and returns the reply unread.
@@ -227,9 +236,7 @@ impl Edge {
 
     /// Lets time pass.
     pub fn wait_s(&self, seconds: i64) {
-        self.world
-            .now_ms
-            .set(self.world.now_ms.get() + seconds * 1_000);
+        self.world.time.pass_ms(seconds * 1_000);
     }
 
     /// How many values a layer holds.
@@ -266,7 +273,7 @@ impl Edge {
 
     /// The world's time.
     pub fn now_s(&self) -> i64 {
-        self.world.now_ms.get() / 1_000
+        self.world.time.now_ms() / 1_000
     }
 }
 
@@ -354,7 +361,8 @@ impl Received {
     }
 }
 
-fn config() -> EdgeConfig {
+/// The configuration of every edge in these tests.
+pub fn config() -> EdgeConfig {
     EdgeConfig {
         origin_url: "https://origin.example".to_owned(),
         supabase_url: "https://auth.example".to_owned(),

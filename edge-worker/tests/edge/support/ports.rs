@@ -1,6 +1,6 @@
 //! The world as the gateway's host.
 
-use super::{EDGE_TOKEN, Failure, StreamFault, World};
+use super::{EDGE_TOKEN, Failure, StreamFault, World, simulation::Time};
 use base64ct::{Base64UrlUnpadded, Encoding};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -24,11 +24,16 @@ use shared_types::{
     origin::{AnswerRequest, RetrieveRequest, RetrieveResponse},
     workers_ai::RerankScore,
 };
-use std::{future::poll_fn, task::Poll};
+use std::{cell::Cell, rc::Rc};
 use uuid::Uuid;
 
-async fn suffer(failure: Option<Failure>) -> Result<(), PortError> {
+/// Fails or stalls as told.
+pub async fn suffer(time: &Time, failure: Option<Failure>) -> Result<(), PortError> {
     match failure {
+        Some(Failure::Lags(duration_ms)) => {
+            time.sleep(duration_ms).await;
+            Ok(())
+        }
         None => Ok(()),
         Some(Failure::Fails) => Err(PortError::Failed("broken by the test".to_owned())),
         Some(Failure::Stalls) => future::pending().await,
@@ -41,14 +46,14 @@ impl World {
     }
 
     fn now_s(&self) -> i64 {
-        self.now_ms.get() / 1_000
+        self.time.now_ms() / 1_000
     }
 }
 
 impl Cache for World {
     async fn get(&self, layer: Layer, key: &str) -> Result<Option<Vec<u8>>, PortError> {
         let failure = self.faults.borrow().caches;
-        suffer(failure).await?;
+        suffer(&self.time, failure).await?;
         let cached = self.cached.borrow();
         let found = cached.get(&(layer, key.to_owned()));
         Ok(found
@@ -64,10 +69,12 @@ impl Cache for World {
         ttl_s: u32,
     ) -> Result<(), PortError> {
         assert!(ttl_s >= 60 && key.len() <= 512, "Workers KV refuses this");
-        // A write that stalls ends with its invocation.
-        if self.faults.borrow().caches.is_some() {
-            return Err(PortError::Failed("broken by the test".to_owned()));
-        }
+        let failure = match self.faults.borrow().caches {
+            // A write that stalls ends with its invocation.
+            Some(Failure::Stalls) => Some(Failure::Fails),
+            other => other,
+        };
+        suffer(&self.time, failure).await?;
         let ends_s = self.now_s() + i64::from(ttl_s);
         let key = (layer, key.to_owned());
         self.cached.borrow_mut().insert(key, (value, ends_s));
@@ -76,7 +83,7 @@ impl Cache for World {
 
     async fn delete(&self, layer: Layer, key: &str) -> Result<(), PortError> {
         let failure = self.faults.borrow().caches;
-        suffer(failure).await?;
+        suffer(&self.time, failure).await?;
         self.cached.borrow_mut().remove(&(layer, key.to_owned()));
         Ok(())
     }
@@ -86,7 +93,7 @@ impl Embedder for World {
     async fn embed(&self, query: &str) -> Result<Embedding, PortError> {
         self.note("embed");
         let failure = self.faults.borrow().embedder;
-        suffer(failure).await?;
+        suffer(&self.time, failure).await?;
         let component = query.len() as f32;
         Ok(Embedding::new(vec![component; DIMENSIONS]).unwrap())
     }
@@ -101,7 +108,7 @@ impl Reranker for World {
     ) -> Result<Vec<RerankScore>, PortError> {
         self.note("rerank");
         let failure = self.faults.borrow().reranker;
-        suffer(failure).await?;
+        suffer(&self.time, failure).await?;
         // The later in fusion, the better: so that the reranker's word is seen to count.
         let scores = (0..texts.len()).rev().map(|id| RerankScore {
             id,
@@ -111,12 +118,41 @@ impl Reranker for World {
     }
 }
 
+/// A call that is under way.
+struct Open(Rc<Cell<usize>>);
+
+impl Open {
+    fn new(calls: &Rc<Cell<usize>>) -> Self {
+        calls.set(calls.get() + 1);
+        Self(Rc::clone(calls))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
 impl Origin for World {
     async fn call(&self, call: OriginCall<'_>) -> Result<Upstream, PortError> {
+        let open = Open::new(&self.open_calls);
+        let mut reply = self.reply(call).await?;
+        let held = reply.body.map(move |piece| {
+            let _ = &open;
+            piece
+        });
+        reply.body = held.boxed_local();
+        Ok(reply)
+    }
+}
+
+impl World {
+    async fn reply(&self, call: OriginCall<'_>) -> Result<Upstream, PortError> {
         let route = call.path.to_owned();
         self.note(route.clone());
         let failure = self.faults.borrow().origin.get(&*route).copied();
-        suffer(failure).await?;
+        suffer(&self.time, failure).await?;
         let refusal = self.faults.borrow().refusal.get(&*route).cloned();
         if let Some(problem) = refusal {
             let body = serde_json::to_string(&problem).unwrap();
@@ -157,9 +193,7 @@ impl Origin for World {
         reply.server_timing = Some("sql;dur=2.5".to_owned());
         Ok(reply)
     }
-}
 
-impl World {
     fn stream(&self, events: &[AnswerEvent]) -> Upstream {
         let text: String = events.iter().map(AnswerEvent::to_sse).collect();
         let beginning = |bytes: usize| pieces(&text[..bytes]);
@@ -188,7 +222,7 @@ impl World {
 }
 
 /// A body in pieces that respect nothing, not even characters.
-fn pieces(text: &str) -> ByteStream {
+pub fn pieces(text: &str) -> ByteStream {
     let pieces: Vec<_> = text
         .as_bytes()
         .chunks(7)
@@ -197,7 +231,8 @@ fn pieces(text: &str) -> ByteStream {
     stream::iter(pieces).boxed_local()
 }
 
-fn upstream(status: u16, content_type: &str, body: &str) -> Upstream {
+/// A reply with a body of a type.
+pub fn upstream(status: u16, content_type: &str, body: &str) -> Upstream {
     Upstream {
         status,
         content_type: Some(content_type.to_owned()),
@@ -222,12 +257,12 @@ impl AuthProvider for World {
         let failure = self.faults.borrow().auth;
         if call.path == "/.well-known/jwks.json" {
             self.note("jwks");
-            suffer(failure).await?;
+            suffer(&self.time, failure).await?;
             let jwks = serde_json::to_string(&self.issuer.borrow().jwks).unwrap();
             return Ok(upstream(200, "application/json", &jwks));
         }
         self.note(format!("auth {}", call.path));
-        suffer(failure).await?;
+        suffer(&self.time, failure).await?;
         let body = String::from_utf8(call.body.unwrap_or_default()).unwrap();
         self.auth_calls
             .borrow_mut()
@@ -247,29 +282,18 @@ impl RateLimiter for World {
     async fn allow(&self, allowance: Allowance, key: &str) -> Result<bool, PortError> {
         self.counted.borrow_mut().push((allowance, key.to_owned()));
         let failure = self.faults.borrow().limiter;
-        suffer(failure).await?;
+        suffer(&self.time, failure).await?;
         Ok(!self.faults.borrow().used_up.contains(&allowance))
     }
 }
 
 impl Clock for World {
     fn now(&self) -> DateTime<Utc> {
-        DateTime::from_timestamp_millis(self.now_ms.get()).unwrap()
+        self.time.now()
     }
 
-    /// Ends after as many turns as milliseconds: whatever makes progress at all is faster.
     async fn sleep(&self, duration_ms: u32) {
-        let mut turns = duration_ms;
-        poll_fn(|context| {
-            if turns == 0 {
-                return Poll::Ready(());
-            }
-            turns -= 1;
-            context.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
-        self.now_ms.set(self.now_ms.get() + i64::from(duration_ms));
+        self.time.sleep(duration_ms).await;
     }
 }
 
