@@ -167,6 +167,14 @@ impl CacheKey for AnswerKey<'_> {
     }
 }
 
+/// The bound on staleness, in seconds: a question is answered from what its reader could read at
+/// some moment since so long before it was asked, and from all that the reader could read ever
+/// since then.
+///
+/// It bounds the age of a reader's scope version, through which alone cached passages and answers
+/// are reached. What is made anew is made under the rights of that very moment.
+pub const STALENESS_BOUND_S: u32 = ScopeKey::TTL_S;
+
 /// `scope:v1:` — the scope version of one person. 60 s: the bound on staleness everywhere.
 pub struct ScopeKey {
     /// The person.
