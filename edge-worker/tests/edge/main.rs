@@ -8,6 +8,7 @@
 mod chat;
 mod endpoints;
 mod failures;
+mod freshness;
 mod privacy;
 mod stream;
 mod support;

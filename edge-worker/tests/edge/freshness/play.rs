@@ -1,0 +1,374 @@
+//! A history played through the real gateway, and what must be true of every response in it.
+
+use super::{
+    history::{Form, History, PEOPLE, Person, Question, Step, Store, Then},
+    host::{Sabotage, School},
+    library::{Document, Edition, Library},
+    oracle::{Oracle, Span},
+};
+use crate::support::{EDGE_TOKEN, Failure, config, simulation::Tasks};
+use edge_worker::gateway::{
+    Gateway,
+    exchange::{Incoming, IncomingHeaders, ReplyBody},
+};
+use futures_util::{StreamExt, stream};
+use http::Method;
+use serde_json::json;
+use shared_types::{
+    cache::STALENESS_BOUND_S,
+    documents::Visibility,
+    ids::{RequestId, UserId},
+    origin::ANSWER_PASSAGES,
+};
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeSet, HashMap, VecDeque},
+    ops::AddAssign,
+    rc::Rc,
+};
+use uuid::Uuid;
+
+const BOUND_MS: i64 = STALENESS_BOUND_S as i64 * 1_000;
+
+/// A question on its way, and as much of the reply as has come.
+#[derive(Default)]
+struct Told {
+    /// When the head of the reply was there.
+    head_ms: Option<i64>,
+    status: u16,
+    body: Vec<u8>,
+}
+
+/// A question that was asked.
+struct Asked {
+    question: Question,
+    is_narrowed: bool,
+    at_ms: i64,
+    /// Nothing older than this may be the reason of what it is told.
+    horizon_ms: i64,
+    told: Rc<RefCell<Told>>,
+}
+
+/// What a history had to show for itself, in complete replies.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    /// Out of the answer cache.
+    pub remembered: u32,
+    /// That had to rest on something.
+    pub founded: u32,
+    /// On a topic of which there was something that the reader could not read.
+    pub withheld: u32,
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.remembered += other.remembered;
+        self.founded += other.founded;
+        self.withheld += other.withheld;
+    }
+}
+
+/// A history under way.
+struct Play {
+    school: Rc<School>,
+    gateway: Rc<Gateway>,
+    store: Store,
+    oracle: Oracle,
+    tasks: Tasks,
+    asked: Vec<Asked>,
+    /// Who is to hear of new content, oldest first.
+    mail: VecDeque<Vec<UserId>>,
+    /// When the edge last forgot what each may read, while nothing else was going on.
+    forgotten_ms: HashMap<Person, i64>,
+}
+
+/// Plays a history; the error says which response is wrong.
+pub fn play(history: &History, sabotage: Option<Sabotage>) -> Result<Tally, String> {
+    let school = School::new(history.store, history.chance, sabotage);
+    let mut play = Play {
+        oracle: Oracle::default(),
+        school: Rc::new(school),
+        gateway: Rc::new(Gateway::new(config())),
+        store: history.store,
+        tasks: Tasks::default(),
+        asked: Vec::new(),
+        mail: VecDeque::new(),
+        forgotten_ms: HashMap::new(),
+    };
+    play.observe();
+    for (step, then) in &history.steps {
+        // No two things happen in the same moment, so that each is before or after the other.
+        play.school.time.pass_ms(1);
+        play.step(*step);
+        match then {
+            Then::Settle => play.settle(),
+            Then::Turns(turns) => play.take_turns(*turns),
+        }
+    }
+    play.school.fault.set(None);
+    play.settle();
+    let mut tally = Tally::default();
+    for asked in &play.asked {
+        tally += play.judge(asked)?;
+    }
+    Ok(tally)
+}
+
+impl Play {
+    fn step(&mut self, step: Step) {
+        let school = Rc::clone(&self.school);
+        match step {
+            Step::Ask(question) => self.ask(question),
+            Step::Wait { seconds } => school.time.pass_ms(i64::from(seconds) * 1_000),
+            Step::Upload {
+                owner,
+                topic,
+                visibility,
+            } => {
+                self.change(|library| library.upload(owner, topic, visibility));
+                self.write_to_readers(owner);
+            }
+            Step::Revise(nth) => {
+                let owner = school
+                    .library
+                    .borrow()
+                    .nth(nth)
+                    .map(|document| document.owner);
+                self.change(|library| library.revise(nth));
+                if let Some(owner) = owner {
+                    self.write_to_readers(owner);
+                }
+            }
+            Step::Publish(nth) => self.change(|library| library.show_to(nth, Visibility::Public)),
+            Step::Withdraw(nth) => self.change(|library| library.show_to(nth, Visibility::Private)),
+            Step::Delete(nth) => self.change(|library| library.delete(nth)),
+            Step::Enrol(student, teacher) => self.change(|library| {
+                let pair = (Person::Student(student), Person::Teacher(teacher));
+                library.enrolments.insert(pair);
+            }),
+            Step::Part(student, teacher) => self.change(|library| {
+                let pair = (Person::Student(student), Person::Teacher(teacher));
+                library.enrolments.remove(&pair);
+            }),
+            Step::Deliver => self.deliver(),
+            Step::HangUp => {
+                let choice = self.choose();
+                self.tasks.drop_one(|number| choice % number);
+            }
+            Step::Break(port) => school.fault.set(Some((port, Failure::Fails))),
+            Step::Stall(port) => school.fault.set(Some((port, Failure::Stalls))),
+            Step::Repair => school.fault.set(None),
+        }
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Library)) {
+        change(&mut self.school.library.borrow_mut());
+        self.observe();
+    }
+
+    fn observe(&mut self) {
+        let now_ms = self.school.time.now_ms();
+        self.oracle.observe(now_ms, &self.school.library.borrow());
+    }
+
+    /// As the ingest worker does: to the owner and the owner's students.
+    fn write_to_readers(&mut self, owner: Person) {
+        let library = self.school.library.borrow();
+        let students = library.enrolments.iter();
+        let students = students.filter_map(|(s, t)| (*t == owner).then_some(*s));
+        let readers = students.chain([owner]).map(Person::user_id);
+        self.mail.push_back(readers.collect());
+    }
+
+    fn take_turns(&mut self, turns: u8) {
+        for _ in 0..turns {
+            if !self.take_turn() {
+                return;
+            }
+        }
+    }
+
+    fn take_turn(&mut self) -> bool {
+        for work in self.school.background.borrow_mut().drain(..) {
+            self.tasks.add(work, false);
+        }
+        let choice = self.choose();
+        self.tasks.take_turn(|number| choice % number)
+    }
+
+    /// A number to choose by. Drawn before a turn, in which others draw from the same source.
+    fn choose(&self) -> usize {
+        self.school.chance.borrow_mut().below(u32::MAX) as usize
+    }
+
+    fn settle(&mut self) {
+        loop {
+            while self.take_turn() {}
+            if self.tasks.is_empty() {
+                return;
+            }
+            let moved = self.school.time.pass_to_next_waking();
+            assert!(moved, "somebody waits for what never comes");
+        }
+    }
+
+    fn ask(&mut self, question: Question) {
+        let library = self.school.library.borrow();
+        let within = question.within.and_then(|nth| library.nth(nth));
+        let documents: Vec<_> = within.map(Document::document_id).into_iter().collect();
+        let body = json!({
+            "query": format!("What about {}?", question.topic.word()),
+            "filters": {"document_ids": documents},
+        });
+        let mut headers = IncomingHeaders {
+            authorization: Some(self.school.authorization(question.who)),
+            ..IncomingHeaders::default()
+        };
+        if question.form == Form::Json {
+            headers.accept = Some("application/json".to_owned());
+        }
+        let at_ms = self.school.time.now_ms();
+        let told: Rc<RefCell<Told>> = Rc::default();
+        self.asked.push(Asked {
+            question,
+            is_narrowed: within.is_some(),
+            at_ms,
+            horizon_ms: self.horizon_ms(question.who, at_ms),
+            told: Rc::clone(&told),
+        });
+        let number = self.asked.len() as u128;
+        let incoming = incoming("/api/chat/query", headers, body.to_string());
+        let (gateway, school) = (Rc::clone(&self.gateway), Rc::clone(&self.school));
+        let asking = async move {
+            let id = RequestId(Uuid::from_u128(number));
+            let reply = gateway.handle(Rc::clone(&school), id, incoming).await;
+            let (head, body) = reply.into_parts();
+            {
+                let mut told = told.borrow_mut();
+                told.head_ms = Some(school.time.now_ms());
+                told.status = head.status.as_u16();
+            }
+            match body {
+                ReplyBody::Stream(mut stream) => {
+                    while let Some(piece) = stream.next().await {
+                        told.borrow_mut().body.extend_from_slice(&piece);
+                    }
+                }
+                ReplyBody::Whole(bytes) => told.borrow_mut().body = bytes,
+                ReplyBody::Empty => {}
+            }
+        };
+        drop(library);
+        self.tasks.add(Box::pin(asking), true);
+    }
+
+    /// The edge forgets scopes at once where the store is prompt and nobody is on the way with an
+    /// older one; else within the bound.
+    fn horizon_ms(&self, who: Person, asked_ms: i64) -> i64 {
+        let bound_ms = asked_ms - BOUND_MS;
+        match (self.store, self.forgotten_ms.get(&who)) {
+            (Store::Prompt, Some(forgotten_ms)) => bound_ms.max(*forgotten_ms),
+            _ => bound_ms,
+        }
+    }
+
+    fn deliver(&mut self) {
+        let Some(people) = self.mail.pop_front() else {
+            return;
+        };
+        let is_quiet = self.tasks.is_empty() && self.school.background.borrow().is_empty();
+        let headers = IncomingHeaders {
+            edge_token: Some(EDGE_TOKEN.to_owned()),
+            ..IncomingHeaders::default()
+        };
+        let body = json!({ "user_ids": people }).to_string();
+        let incoming = incoming("/internal/scope/invalidate", headers, body);
+        let (gateway, school) = (Rc::clone(&self.gateway), Rc::clone(&self.school));
+        let status: Rc<Cell<u16>> = Rc::default();
+        let delivering = {
+            let status = Rc::clone(&status);
+            async move {
+                let id = RequestId(Uuid::nil());
+                let reply = gateway.handle(school, id, incoming).await;
+                status.set(reply.status().as_u16());
+            }
+        };
+        self.tasks.add(Box::pin(delivering), false);
+        if is_quiet {
+            self.settle();
+            if status.get() == 204 {
+                let now_ms = self.school.time.now_ms();
+                let readers = PEOPLE.into_iter();
+                for reader in readers.filter(|person| people.contains(&person.user_id())) {
+                    self.forgotten_ms.insert(reader, now_ms);
+                }
+            }
+        }
+    }
+
+    fn judge(&self, asked: &Asked) -> Result<Tally, String> {
+        let told = asked.told.borrow();
+        let Some(head_ms) = told.head_ms else {
+            return Ok(Tally::default());
+        };
+        let Question { who, topic, .. } = asked.question;
+        let body = String::from_utf8_lossy(&told.body);
+        let quoted = Edition::quoted_in(&body);
+        let span = Span {
+            after_ms: asked.horizon_ms,
+            until_ms: head_ms,
+        };
+        for edition in &quoted {
+            if !self.oracle.allowed_within(who, *edition, span) {
+                return Err(asked.complain(&format!("shows {edition:?}"), &body));
+            }
+        }
+        if !asked.is_complete(&told, &body) {
+            return Ok(Tally::default());
+        }
+        let owed = self.owed(asked, span);
+        if let Some(edition) = owed.difference(&quoted).next() {
+            return Err(asked.complain(&format!("leaves out {edition:?}"), &body));
+        }
+        let all = self.oracle.ever(Person::Admin, topic, span);
+        Ok(Tally {
+            remembered: u32::from(body.contains("\"answer\":\"hit\"")),
+            founded: u32::from(!owed.is_empty()),
+            withheld: u32::from(all.len() > self.oracle.ever(who, topic, span).len()),
+        })
+    }
+
+    /// What a complete answer must rest on.
+    fn owed(&self, asked: &Asked, span: Span) -> BTreeSet<Edition> {
+        let Question { who, topic, .. } = asked.question;
+        // With more than an answer takes, any of them may be the ones.
+        let may_be_many = self.oracle.ever(who, topic, span).len() > ANSWER_PASSAGES;
+        if asked.is_narrowed || may_be_many {
+            return BTreeSet::new();
+        }
+        self.oracle.always(who, topic, span)
+    }
+}
+
+impl Asked {
+    fn is_complete(&self, told: &Told, body: &str) -> bool {
+        let is_ended = self.question.form == Form::Json || body.contains("event: done");
+        told.status == 200 && is_ended
+    }
+
+    fn complain(&self, what: &str, body: &str) -> String {
+        format!(
+            "the reply to {:?}, asked at {} ms, {what}:\n{body}",
+            self.question, self.at_ms
+        )
+    }
+}
+
+fn incoming(path: &str, headers: IncomingHeaders, body: String) -> Incoming {
+    Incoming {
+        method: Method::POST,
+        path: path.to_owned(),
+        headers,
+        body: stream::once(async { Ok(body.into()) }).boxed_local(),
+    }
+}
