@@ -6,9 +6,11 @@
 )]
 
 mod chat;
+mod degradation;
 mod endpoints;
 mod failures;
 mod freshness;
+mod leaving;
 mod privacy;
 mod stream;
 mod support;
