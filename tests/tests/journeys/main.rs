@@ -8,5 +8,7 @@
 mod asking;
 mod crowding;
 mod failing;
+mod freshness;
+mod leaving;
 mod privacy;
 mod uploading;
