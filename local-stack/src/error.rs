@@ -1,6 +1,6 @@
 //! What can go wrong when the system is started, used or stopped.
 
-use shared_types::problem::Problem;
+use shared_types::problem::{Problem, ProblemKind};
 use std::{io, path::PathBuf, process::ExitStatus};
 use thiserror::Error;
 
@@ -122,6 +122,12 @@ pub enum StackError {
 }
 
 impl StackError {
+    /// Whether a request was refused with this kind of problem.
+    #[must_use]
+    pub fn is(&self, kind: ProblemKind) -> bool {
+        matches!(self, Self::Refused { problem, .. } if problem.is(kind))
+    }
+
     /// An error about this file, for `map_err`.
     pub fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();

@@ -24,8 +24,8 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// Connections kept open: a new one costs its first request some tens of milliseconds.
 const WARM_CONNECTIONS: u32 = 8;
 /// A request that waits longer for a free connection is told to come back; the edge, which gives up on a
-/// scope after three seconds, still hears it.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// scope after two seconds, still hears it.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// The origin of Etude.
 #[derive(Parser)]

@@ -13,6 +13,11 @@ use std::{
 /// The password of everybody in a journey.
 const PASSWORD: &str = "correct-horse-battery";
 
+/// A booklet on pedalling, and a question that its page 5 answers.
+pub const PEDALLING: &str = "04-pedalling.pdf";
+/// Beat 2, says the booklet.
+pub const WALTZ: &str = "On which beat do I release the pedal in a light waltz?";
+
 /// A school: one stack of its own with two teachers and a student of the first.
 #[derive(Debug)]
 pub struct School {
@@ -102,6 +107,26 @@ impl School {
             other_teacher,
             student,
         })
+    }
+
+    /// Has the teacher show [`PEDALLING`] to everybody.
+    ///
+    /// # Panics
+    /// Where it does not become searchable.
+    pub async fn shows_pedalling(&self) {
+        self.teacher
+            .adds_booklet(PEDALLING, Visibility::Public)
+            .await;
+    }
+
+    /// Somebody more, signed in.
+    ///
+    /// # Panics
+    /// Where the account can't be made.
+    pub async fn newcomer(&self, email: &str, role: Role) -> Pupil {
+        join(&self.stack, email, role)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Direct sight of the database, as its owner.

@@ -81,7 +81,7 @@ pub struct Exchange<H> {
     /// The request's id.
     pub request_id: RequestId,
     /// When the caller has waited long enough: no stage goes on beyond it.
-    pub deadline: Cell<DateTime<Utc>>,
+    pub deadline: DateTime<Utc>,
     /// How long each stage took.
     pub timings: Timings,
     /// Whether something of ours failed on the way, for the completion line.
@@ -97,7 +97,7 @@ impl<H: Host> Exchange<H> {
         limit_ms: u32,
         work: impl Future<Output = Result<T, PortError>>,
     ) -> Result<T, PortError> {
-        let left = self.deadline.get() - self.host.now();
+        let left = self.deadline - self.host.now();
         let left_ms = u32::try_from(left.num_milliseconds()).unwrap_or_default();
         let limit_ms = limit_ms.min(left_ms);
         let limit = pin!(self.host.sleep(limit_ms));

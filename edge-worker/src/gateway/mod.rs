@@ -59,18 +59,19 @@ impl Gateway {
         incoming: Incoming,
     ) -> Reply {
         let started = host.now();
+        let found = route(&incoming.method, &incoming.path);
         let exchange = Exchange {
             host,
             config: Rc::clone(&self.config),
             request_id,
-            deadline: Cell::new(started + ms(self.config.timeouts.ordinary_ms)),
+            deadline: started + self.patience(found),
             timings: Timings::default(),
             degraded: Cell::new(false),
             notes: RefCell::default(),
         };
         let method = incoming.method.clone();
         let origin = incoming.headers.origin.clone();
-        let (template, mut reply) = self.dispatch(&exchange, incoming).await;
+        let (template, mut reply) = self.dispatch(&exchange, found, incoming).await;
 
         let headers = reply.headers_mut();
         set(headers, REQUEST_ID, &request_id.to_string());
@@ -99,9 +100,20 @@ impl Gateway {
         reply
     }
 
+    /// How long the caller waits for the whole.
+    fn patience(&self, found: Match) -> TimeDelta {
+        let timeouts = &self.config.timeouts;
+        let whole_ms = match found {
+            Match::Found(Route::ChatQuery) => timeouts.answer_ms,
+            _ => timeouts.ordinary_ms,
+        };
+        TimeDelta::milliseconds(whole_ms.into())
+    }
+
     async fn dispatch<H: Host>(
         &self,
         exchange: &Exchange<H>,
+        found: Match,
         incoming: Incoming,
     ) -> (&'static str, Reply) {
         if incoming.method == Method::OPTIONS {
@@ -109,7 +121,7 @@ impl Gateway {
             let allowed = &self.config.allowed_origins;
             return ("preflight", protection::preflight(origin, allowed));
         }
-        let found = match route(&incoming.method, &incoming.path) {
+        let found = match found {
             Match::Found(found) => found,
             Match::WrongMethod(allow) => {
                 let mut reply = problem(exchange, Problem::new(ProblemKind::MethodNotAllowed));
@@ -137,12 +149,7 @@ impl Gateway {
         incoming: Incoming,
     ) -> Result<Reply, Problem> {
         match found {
-            Route::ChatQuery => {
-                let started = exchange.host.now();
-                let patience = ms(self.config.timeouts.answer_ms);
-                exchange.deadline.set(started + patience);
-                chat::query(self, exchange, incoming).await
-            }
+            Route::ChatQuery => chat::query(self, exchange, incoming).await,
             Route::Health => Ok(health::report(exchange).await),
             Route::Register | Route::Login | Route::Refresh => {
                 auth_proxy::session(exchange, found, incoming).await
@@ -157,10 +164,6 @@ impl Gateway {
             Route::InvalidateScopes => scopes::invalidate(exchange, incoming).await,
         }
     }
-}
-
-fn ms(duration_ms: u32) -> TimeDelta {
-    TimeDelta::milliseconds(duration_ms.into())
 }
 
 fn problem<H>(exchange: &Exchange<H>, problem: Problem) -> Reply {

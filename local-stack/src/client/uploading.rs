@@ -117,11 +117,7 @@ impl Client {
                         return Ok(document);
                     }
                 }
-                Err(StackError::Refused { problem, .. })
-                    if problem.is(ProblemKind::RateLimited) =>
-                {
-                    pause = LAST_POLL;
-                }
+                Err(error) if error.is(ProblemKind::RateLimited) => pause = LAST_POLL,
                 Err(error) => return Err(error),
             }
             sleep(pause).await;

@@ -21,12 +21,12 @@ const WRIST: &str = "Keep the wrist level when you play scales.";
 const SECRET: &str = "The wrist trick that only this studio knows.";
 pub const ANSWER: &str = "/v1/answer";
 
-pub const BEGINNING: &str = concat!(
+const BEGINNING: &str = concat!(
     "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":99,\"output_tokens\":1}}}\n\n",
     "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n",
     "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"Hold it level.\"}}\n\n",
 );
-pub const ENDING: &str = concat!(
+const ENDING: &str = concat!(
     "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"citations_delta\",\"citation\":",
     "{\"type\":\"search_result_location\",\"cited_text\":\"Keep the wrist level when you play scales.\",\"source\":\"passage-1\",",
     "\"title\":\"Hand position\",\"search_result_index\":0,\"start_block_index\":0,\"end_block_index\":1}}}\n\n",
@@ -38,6 +38,11 @@ const OVERLOADED: &str = "event: error\ndata: {\"type\":\"error\",\"error\":{\"t
 
 fn whole() -> Reply {
     Reply::Stream(format!("{BEGINNING}{ENDING}"))
+}
+
+/// The same, which breaks off in the middle until the clouds go on.
+pub fn paused() -> Reply {
+    Reply::Paused(BEGINNING.into(), ENDING.into())
 }
 
 pub fn asking(chunk: ChunkId, score: f64) -> Value {
@@ -113,9 +118,7 @@ async fn an_answer_is_told_with_the_page_that_it_rests_on() {
 async fn words_reach_the_reader_while_the_model_still_thinks() {
     let origin = Origin::start().await;
     let (student, chunk) = library(&origin).await;
-    origin
-        .clouds
-        .will(Reply::Paused(BEGINNING.into(), ENDING.into()));
+    origin.clouds.will(paused());
     let response = origin.post(&student, ANSWER, &asking(chunk, 0.8)).await;
     let mut pieces = response.bytes_stream();
     let mut told = String::new();
@@ -234,9 +237,7 @@ fn assert_interrupted(told: &[AnswerEvent]) {
 async fn more_answers_than_there_is_room_for_are_put_off() {
     let origin = Origin::start_with(&[("LLM_CONCURRENCY", "1")]).await;
     let (student, chunk) = library(&origin).await;
-    origin
-        .clouds
-        .will(Reply::Paused(BEGINNING.into(), ENDING.into()));
+    origin.clouds.will(paused());
     let first = origin.post(&student, ANSWER, &asking(chunk, 0.8)).await;
     let mut other = asking(chunk, 0.8);
     other["query"] = json!("What is my wrist for?");

@@ -2,8 +2,7 @@
 //! is not meant for them.
 
 use crate::{
-    answer::{ANSWER, BEGINNING, ENDING, asking, library, names},
-    clouds::Reply,
+    answer::{ANSWER, asking, library, names, paused},
     database::MODEL,
     origin::{Origin, events, problem},
 };
@@ -43,9 +42,7 @@ async fn all_who_ask_while_an_answer_is_told_hear_the_whole_of_it_from_one_call(
     let origin = Origin::start().await;
     let (student, chunk) = library(&origin).await;
     let other = origin.database.person(Role::Student).await;
-    origin
-        .clouds
-        .will(Reply::Paused(BEGINNING.into(), ENDING.into()));
+    origin.clouds.will(paused());
     let mut open = Vec::new();
     for person in [&student, &other, &student, &other] {
         open.push(ask(&origin, person, chunk).await);
@@ -61,7 +58,6 @@ async fn all_who_ask_while_an_answer_is_told_hear_the_whole_of_it_from_one_call(
 async fn the_call_of_the_model_ends_when_the_last_listener_has_left_and_not_before() {
     let origin = Origin::start().await;
     let (student, chunk) = library(&origin).await;
-    let paused = || Reply::Paused(BEGINNING.into(), ENDING.into());
     origin.clouds.will(paused());
     let first = ask(&origin, &student, chunk).await;
     let second = ask(&origin, &student, chunk).await;
@@ -88,9 +84,7 @@ async fn who_may_not_read_a_passage_hears_nothing_of_the_answer_that_others_are_
     let private = Visibility::Private;
     origin.database.ready(&teacher, private, &[WRIST]).await;
     let chunk = retrieved(search(&origin, &student).await).await.passages[0].chunk_id;
-    origin
-        .clouds
-        .will(Reply::Paused(BEGINNING.into(), ENDING.into()));
+    origin.clouds.will(paused());
     let told = ask(&origin, &student, chunk).await;
     let refused = ask(&origin, &stranger, chunk).await;
     problem(refused, ProblemKind::Conflict).await;

@@ -1,8 +1,7 @@
 //! How much the origin takes on at once, and what everybody else is told.
 
 use crate::{
-    answer::{ANSWER, BEGINNING, ENDING, asking, library, names},
-    clouds::Reply,
+    answer::{ANSWER, asking, library, names, paused},
     database::Database,
     origin::{Origin, events, problem},
 };
@@ -16,9 +15,7 @@ const SCOPE: &str = "/v1/scope";
 async fn an_answer_is_in_work_until_its_last_byte_and_what_comes_beyond_the_limit_is_put_off() {
     let origin = Origin::start_with(&[("ORIGIN_CONCURRENCY", "1")]).await;
     let (student, chunk) = library(&origin).await;
-    origin
-        .clouds
-        .will(Reply::Paused(BEGINNING.into(), ENDING.into()));
+    origin.clouds.will(paused());
     let told = origin.post(&student, ANSWER, &asking(chunk, 0.8)).await;
 
     let put_off = origin.get(&student, SCOPE).await;
@@ -39,9 +36,7 @@ async fn an_answer_is_in_work_until_its_last_byte_and_what_comes_beyond_the_limi
 async fn a_caller_who_goes_away_makes_room() {
     let origin = Origin::start_with(&[("ORIGIN_CONCURRENCY", "1")]).await;
     let (student, chunk) = library(&origin).await;
-    origin
-        .clouds
-        .will(Reply::Paused(BEGINNING.into(), ENDING.into()));
+    origin.clouds.will(paused());
     let told = origin.post(&student, ANSWER, &asking(chunk, 0.8)).await;
     problem(origin.get(&student, SCOPE).await, ProblemKind::Overloaded).await;
     drop(told);

@@ -1,13 +1,7 @@
 //! A student asks and gets an answer that she can look up.
 
-use journeys::{School, booklet_path, journey};
-use shared_types::{
-    chat::{CacheOutcome, Citation, FinishReason},
-    documents::Visibility,
-};
-
-const BOOKLET: &str = "04-pedalling.pdf";
-const QUESTION: &str = "On which beat do I release the pedal in a light waltz?";
+use journeys::{PEDALLING, WALTZ, booklet_path, journey};
+use shared_types::chat::{CacheOutcome, Citation, FinishReason};
 
 /// The text of each page, read by another extractor than the product's, white space and hyphens apart.
 fn pages_of(booklet: &str) -> Vec<String> {
@@ -31,25 +25,18 @@ fn assert_stands_on_its_page(citation: &Citation, pages: &[String]) {
     );
 }
 
-async fn fill(school: &School) {
-    school
-        .teacher
-        .adds_booklet(BOOKLET, Visibility::Public)
-        .await;
-}
-
 #[test]
 fn every_quoted_word_stands_on_the_cited_page() {
     journey(async |school| {
-        fill(school).await;
+        school.shows_pedalling().await;
 
-        let answer = school.student.browser.ask_to_end(QUESTION).await.unwrap();
+        let answer = school.student.browser.ask_to_end(WALTZ).await.unwrap();
 
         assert!(answer.error.is_none(), "{:?}", answer.error);
         assert_eq!(answer.done.unwrap().finish_reason, FinishReason::Complete);
         assert!(answer.text.contains("beat 2"), "{}", answer.text);
         assert!(!answer.citations.is_empty());
-        let pages = pages_of(BOOKLET);
+        let pages = pages_of(PEDALLING);
         for citation in &answer.citations {
             assert_eq!(citation.document_title, "04-pedalling");
             assert_stands_on_its_page(citation, &pages);
@@ -68,13 +55,13 @@ fn every_quoted_word_stands_on_the_cited_page() {
 #[test]
 fn asking_again_is_answered_from_the_cache_and_says_so() {
     journey(async |school| {
-        fill(school).await;
+        school.shows_pedalling().await;
         let browser = &school.student.browser;
-        let first = browser.ask_to_end(QUESTION).await.unwrap();
+        let first = browser.ask_to_end(WALTZ).await.unwrap();
         assert_eq!(first.meta.unwrap().cache.answer, CacheOutcome::Miss);
         let calls = school.stack.faults().calls().await.unwrap();
 
-        let again = browser.ask_to_end(&QUESTION.to_uppercase()).await.unwrap();
+        let again = browser.ask_to_end(&WALTZ.to_uppercase()).await.unwrap();
 
         let cache = again.meta.unwrap().cache;
         assert_eq!(
@@ -94,11 +81,11 @@ fn asking_again_is_answered_from_the_cache_and_says_so() {
 #[test]
 fn json_says_the_same_as_the_stream() {
     journey(async |school| {
-        fill(school).await;
+        school.shows_pedalling().await;
         let browser = &school.student.browser;
 
-        let json = browser.ask_json(QUESTION).await.unwrap();
-        let stream = browser.ask_to_end(QUESTION).await.unwrap();
+        let json = browser.ask_json(WALTZ).await.unwrap();
+        let stream = browser.ask_to_end(WALTZ).await.unwrap();
 
         assert_eq!(json.citations.len(), {
             let mut markers: Vec<_> = stream.citations.iter().map(|c| c.marker).collect();
@@ -124,7 +111,7 @@ fn json_says_the_same_as_the_stream() {
 #[test]
 fn what_the_library_does_not_cover_is_not_made_up() {
     journey(async |school| {
-        fill(school).await;
+        school.shows_pedalling().await;
 
         let question = "Which wine goes with grilled mackerel?";
         let answer = school.student.browser.ask_to_end(question).await.unwrap();

@@ -1,18 +1,13 @@
 //! A class asks the same thing at the same moment.
 
 use futures_util::future::join_all;
-use journeys::{School, journey};
+use journeys::{School, WALTZ, journey};
 use local_stack::{
     Client, Role,
     faults::{Fault, Target},
 };
-use shared_types::{
-    chat::{CacheOutcome, FinishReason},
-    documents::Visibility,
-};
+use shared_types::chat::{CacheOutcome, FinishReason};
 
-const QUESTION: &str = "On which beat do I release the pedal in a light waltz?";
-const PASSWORD: &str = "correct-horse-battery";
 const STUDENTS: usize = 6;
 
 /// Students who have never met, signed in.
@@ -20,13 +15,7 @@ async fn class(school: &School) -> Vec<Client> {
     let mut browsers = Vec::new();
     for number in 0..STUDENTS {
         let email = format!("student-{number}@school.example");
-        let people = school.stack.people();
-        people
-            .create(&email, PASSWORD, &email, Role::Student)
-            .await
-            .unwrap();
-        let browser = school.stack.client().signed_in(&email, PASSWORD).await;
-        browsers.push(browser.unwrap());
+        browsers.push(school.newcomer(&email, Role::Student).await.browser);
     }
     browsers
 }
@@ -34,10 +23,7 @@ async fn class(school: &School) -> Vec<Client> {
 #[test]
 fn a_class_that_asks_the_same_at_once_costs_one_call_of_the_model() {
     journey(async |school| {
-        school
-            .teacher
-            .adds_booklet("04-pedalling.pdf", Visibility::Public)
-            .await;
+        school.shows_pedalling().await;
         let browsers = class(school).await;
         // The model takes its time, so that everybody has asked before it speaks.
         let slow = Fault::Stall { ms: 3_000 };
@@ -45,7 +31,7 @@ fn a_class_that_asks_the_same_at_once_costs_one_call_of_the_model() {
         faults.arm(Target::Vertex, slow, Some(1)).await.unwrap();
         let before = faults.calls().await.unwrap()[&Target::Vertex];
 
-        let answers = join_all(browsers.iter().map(|browser| browser.ask_to_end(QUESTION))).await;
+        let answers = join_all(browsers.iter().map(|browser| browser.ask_to_end(WALTZ))).await;
 
         let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
         let calls = faults.calls().await.unwrap()[&Target::Vertex] - before;

@@ -1,6 +1,6 @@
 //! A service that Etude leans on gives way: the browser is told clearly, and nothing wrong is kept.
 
-use journeys::{School, journey, journey_with};
+use journeys::{School, WALTZ, journey, journey_with};
 use local_stack::{
     StackConfig, StackError,
     client::Answer,
@@ -8,11 +8,8 @@ use local_stack::{
 };
 use shared_types::{
     chat::{CacheOutcome, Degradation},
-    documents::Visibility,
     problem::{Problem, ProblemKind},
 };
-
-const QUESTION: &str = "On which beat do I release the pedal in a light waltz?";
 
 /// An origin that does not wait long for the language model.
 fn impatient(config: StackConfig) -> StackConfig {
@@ -21,24 +18,17 @@ fn impatient(config: StackConfig) -> StackConfig {
         .with_variable("origin", "LLM_IDLE_TIMEOUT_MS", "1000")
 }
 
-async fn fill(school: &School) {
-    school
-        .teacher
-        .adds_booklet("04-pedalling.pdf", Visibility::Public)
-        .await;
-}
-
 async fn arm(school: &School, target: Target, fault: Fault, times: Option<u32>) {
     let faults = school.stack.faults();
     faults.arm(target, fault, times).await.unwrap();
 }
 
 async fn answer(school: &School) -> Answer {
-    school.student.browser.ask_to_end(QUESTION).await.unwrap()
+    school.student.browser.ask_to_end(WALTZ).await.unwrap()
 }
 
 async fn refusal(school: &School) -> Problem {
-    match school.student.browser.ask_to_end(QUESTION).await {
+    match school.student.browser.ask_to_end(WALTZ).await {
         Err(StackError::Refused { problem, .. }) => *problem,
         other => panic!("the question was not refused: {other:?}"),
     }
@@ -47,7 +37,7 @@ async fn refusal(school: &School) -> Problem {
 #[test]
 fn a_model_that_fails_or_stalls_is_a_clear_problem() {
     journey_with(impatient, async |school| {
-        fill(school).await;
+        school.shows_pedalling().await;
         for fault in [
             Fault::Status { status: 500 },
             Fault::Status { status: 429 },
@@ -70,7 +60,7 @@ fn a_model_that_fails_or_stalls_is_a_clear_problem() {
 #[test]
 fn one_failure_of_the_model_is_not_noticed() {
     journey(async |school| {
-        fill(school).await;
+        school.shows_pedalling().await;
         arm(
             school,
             Target::Vertex,
@@ -86,7 +76,7 @@ fn one_failure_of_the_model_is_not_noticed() {
 #[test]
 fn an_answer_that_breaks_off_ends_with_an_error_event_and_is_not_kept() {
     journey_with(impatient, async |school| {
-        fill(school).await;
+        school.shows_pedalling().await;
         let overloaded = Fault::ErrorEventAfter {
             events: 4,
             error_type: "overloaded_error".into(),
@@ -112,7 +102,7 @@ fn an_answer_that_breaks_off_ends_with_an_error_event_and_is_not_kept() {
 #[test]
 fn without_the_reranker_the_question_is_answered_in_the_order_of_fusion() {
     journey(async |school| {
-        fill(school).await;
+        school.shows_pedalling().await;
         arm(school, Target::Rerank, Fault::Status { status: 500 }, None).await;
         let answer = answer(school).await;
         let meta = answer.meta.unwrap();
@@ -125,7 +115,7 @@ fn without_the_reranker_the_question_is_answered_in_the_order_of_fusion() {
 #[test]
 fn without_the_encoder_the_question_is_answered_by_words() {
     journey(async |school| {
-        fill(school).await;
+        school.shows_pedalling().await;
         arm(
             school,
             Target::Embedding,
@@ -148,7 +138,7 @@ fn without_the_encoder_the_question_is_answered_by_words() {
 #[test]
 fn without_the_sign_in_service_those_signed_in_go_on_and_others_are_told() {
     journey(async |school| {
-        fill(school).await;
+        school.shows_pedalling().await;
         let fault = Fault::Status { status: 500 };
         arm(school, Target::Auth, fault.clone(), None).await;
         arm(school, Target::Jwks, fault, None).await;

@@ -1,12 +1,11 @@
 //! Somebody closes the page before the answer has come.
 
-use journeys::{School, journey_with};
+use journeys::{School, WALTZ, journey_with};
 use local_stack::{
     StackConfig,
     faults::{Fault, Target},
 };
 use serde_json::json;
-use shared_types::documents::Visibility;
 use std::time::Duration;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
@@ -49,15 +48,11 @@ async fn is_answered(school: &School, question: &str) -> bool {
 #[test]
 fn the_model_call_of_a_reader_who_leaves_ends_and_makes_room_for_another() {
     journey_with(one_at_a_time, async |school| {
-        school
-            .teacher
-            .adds_booklet("04-pedalling.pdf", Visibility::Public)
-            .await;
+        school.shows_pedalling().await;
         let silence = Fault::Stall { ms: 60_000 };
         let faults = school.stack.faults();
         faults.arm(Target::Vertex, silence, Some(1)).await.unwrap();
-        let waltz = "On which beat do I release the pedal in a light waltz?";
-        let line = ask_and_keep_the_line(school, waltz).await;
+        let line = ask_and_keep_the_line(school, WALTZ).await;
         while model_calls(school).await == 0 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

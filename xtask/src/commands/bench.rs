@@ -12,7 +12,7 @@ use local_stack::{Encoder, LanguageModel};
 use tokio::process::Command;
 
 const WANTED: Wanted = Wanted {
-    encoders: &[Encoder::Mpnet, Encoder::Small],
+    encoders: &[Encoder::Small],
     language_model: LanguageModel::Extractive,
 };
 

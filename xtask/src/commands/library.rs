@@ -3,7 +3,7 @@
 use crate::{checkout::Checkout, steps};
 use anyhow::{Context, Result, bail};
 use indicatif::{MultiProgress, ProgressBar};
-use local_stack::{Client, Role, Stack, StackError, client::NewDocument, secrets::Secrets};
+use local_stack::{Client, Role, Stack, client::NewDocument, secrets::Secrets};
 use serde::Deserialize;
 use shared_types::{
     documents::{Document, DocumentStatus, IngestStage, Visibility},
@@ -216,11 +216,7 @@ impl Shelving {
             sleep(POLL).await;
             let documents = match client.documents().await {
                 Ok(documents) => documents,
-                Err(StackError::Refused { problem, .. })
-                    if problem.is(ProblemKind::RateLimited) =>
-                {
-                    continue;
-                }
+                Err(error) if error.is(ProblemKind::RateLimited) => continue,
                 Err(error) => return Err(error.into()),
             };
             let mut still = Vec::new();

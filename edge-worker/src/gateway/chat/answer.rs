@@ -7,9 +7,9 @@ use crate::{
         exchange::{Exchange, Reply, ReplyBody, json, whole},
         upstream::call_origin,
     },
-    ports::{Host, OriginCall, PortError, Upstream},
+    ports::{Host, PortError, Upstream},
 };
-use http::{HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
 use rag_core::answer::{chat_answer, replay};
 use shared_types::{
     cache::{AnswerKey, StoredAnswer},
@@ -126,15 +126,9 @@ async fn begin<H: Host>(
             })
             .collect(),
     };
-    let call = OriginCall {
-        method: Method::POST,
-        path: "/v1/answer",
-        authorization: Some(&question.authorization),
-        request_id: exchange.request_id,
-        accept: EVENT_STREAM,
-        // A string, ids and finite numbers always serialise.
-        body: Some(serde_json::to_vec(&request).unwrap_or_default()),
-    };
+    // A string, ids and finite numbers always serialise.
+    let body = serde_json::to_vec(&request).unwrap_or_default();
+    let call = question.call(exchange.request_id, "/v1/answer", EVENT_STREAM, Some(body));
     let limit_ms = exchange.config.timeouts.answer_head_ms;
     let called = exchange.stage("answer", call_origin(exchange, limit_ms, call));
     let upstream = called.await?;

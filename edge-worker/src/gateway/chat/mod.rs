@@ -10,14 +10,15 @@ use crate::{
         Gateway, authentication,
         exchange::{Exchange, Incoming, JSON, Reply},
     },
-    ports::Host,
+    ports::{Host, OriginCall},
     router::Route,
 };
+use http::Method;
 use rag_core::query::normalise;
 use shared_types::{
     chat::{ChatQuery, SearchFilters},
     event::EVENT_STREAM,
-    ids::UserId,
+    ids::{RequestId, UserId},
     problem::{Problem, ProblemKind},
 };
 
@@ -38,6 +39,30 @@ struct Question {
     filters: SearchFilters,
     /// Whether the remembered scope has turned out to be out of date.
     distrusts_scope: bool,
+}
+
+impl Question {
+    /// A call of the origin on the asker's behalf: with a body `POST`, else `GET`.
+    fn call<'a>(
+        &'a self,
+        request_id: RequestId,
+        path: &'a str,
+        accept: &'static str,
+        body: Option<Vec<u8>>,
+    ) -> OriginCall<'a> {
+        OriginCall {
+            method: if body.is_some() {
+                Method::POST
+            } else {
+                Method::GET
+            },
+            path,
+            authorization: Some(&self.authorization),
+            request_id,
+            accept,
+            body,
+        }
+    }
 }
 
 /// How the answer is wanted.

@@ -7,10 +7,9 @@ use crate::{
         exchange::{Exchange, JSON},
         upstream::ask_origin,
     },
-    ports::{Host, OriginCall},
+    ports::Host,
 };
 use futures_util::future::{Either, select};
-use http::Method;
 use shared_types::{
     cache::{EmbedKey, ScopeKey, ScopeReading, SearchKey, SearchResults},
     chat::{CacheOutcome, Degradation},
@@ -152,14 +151,7 @@ async fn scope_of<H: Host>(
     // The reading is as old as the question about it, not as the answer.
     let read_at_s = exchange.host.now().timestamp();
     let limit_ms = exchange.config.timeouts.scope_ms;
-    let call = OriginCall {
-        method: Method::GET,
-        path: "/v1/scope",
-        authorization: Some(&question.authorization),
-        request_id: exchange.request_id,
-        accept: JSON,
-        body: None,
-    };
+    let call = question.call(exchange.request_id, "/v1/scope", JSON, None);
     let scope: ScopeVersion = exchange
         .stage("origin_scope", ask_origin(exchange, limit_ms, call))
         .await?;
@@ -211,15 +203,9 @@ async fn retrieve<H: Host>(
         filters: question.filters.clone(),
     };
     let limit_ms = exchange.config.timeouts.retrieve_ms;
-    let call = OriginCall {
-        method: Method::POST,
-        path: "/v1/retrieve",
-        authorization: Some(&question.authorization),
-        request_id: exchange.request_id,
-        accept: JSON,
-        // Strings, ids and finite numbers always serialise.
-        body: Some(serde_json::to_vec(&request).unwrap_or_default()),
-    };
+    // Strings, ids and finite numbers always serialise.
+    let body = serde_json::to_vec(&request).unwrap_or_default();
+    let call = question.call(exchange.request_id, "/v1/retrieve", JSON, Some(body));
     let mut response: RetrieveResponse = exchange
         .stage("retrieve", ask_origin(exchange, limit_ms, call))
         .await?;

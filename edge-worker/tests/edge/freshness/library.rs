@@ -2,13 +2,14 @@
 //! that quotes what it is given.
 
 use super::history::{Nth, Person, Topic};
+use crate::support::library::citation;
 use rag_core::{
     access::{DocumentAccess, Reader, may_read},
     scope::{ScopeFacts, scope_version},
 };
 use sha2::{Digest, Sha256};
 use shared_types::{
-    chat::{Citation, FinishReason, SearchFilters, Usage},
+    chat::{FinishReason, SearchFilters, Usage},
     documents::Visibility,
     event::{AnswerEvent, Delta, Done},
     ids::{ChunkId, DocumentId},
@@ -266,15 +267,4 @@ fn delta(text: &str) -> AnswerEvent {
     AnswerEvent::Delta(Delta {
         text: text.to_owned(),
     })
-}
-
-fn citation(passage: &Passage, index: usize) -> Citation {
-    Citation {
-        marker: index as u32 + 1,
-        chunk_id: passage.chunk_id,
-        document_id: passage.document_id,
-        document_title: passage.document_title.clone(),
-        page: passage.page_start,
-        quote: passage.content.clone(),
-    }
 }

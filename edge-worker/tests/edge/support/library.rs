@@ -89,14 +89,7 @@ impl Library {
             events.push(AnswerEvent::Delta(Delta {
                 text: format!("{} ", passage.content),
             }));
-            events.push(AnswerEvent::Citation(Citation {
-                marker: index as u32 + 1,
-                chunk_id: passage.chunk_id,
-                document_id: passage.document_id,
-                document_title: passage.document_title.clone(),
-                page: passage.page_start,
-                quote: passage.content.clone(),
-            }));
+            events.push(AnswerEvent::Citation(citation(passage, index)));
         }
         if events.is_empty() {
             events.push(AnswerEvent::Delta(Delta {
@@ -134,5 +127,17 @@ pub fn passage(number: u128, content: &str) -> Passage {
             fused_score: 1.0 / (60.0 + number as f64),
             ..Scoring::default()
         },
+    }
+}
+
+/// The citation of a whole passage, the one at this place among those that were chosen.
+pub fn citation(passage: &Passage, index: usize) -> Citation {
+    Citation {
+        marker: index as u32 + 1,
+        chunk_id: passage.chunk_id,
+        document_id: passage.document_id,
+        document_title: passage.document_title.clone(),
+        page: passage.page_start,
+        quote: passage.content.clone(),
     }
 }

@@ -243,7 +243,8 @@ pub fn upstream(status: u16, content_type: &str, body: &str) -> Upstream {
     }
 }
 
-fn bearer(authorization: Option<&str>) -> Uuid {
+/// Whom a token of the tests names.
+pub fn bearer(authorization: Option<&str>) -> Uuid {
     let token = authorization
         .and_then(|value| value.strip_prefix("Bearer "))
         .unwrap();
