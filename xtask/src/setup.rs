@@ -7,7 +7,8 @@ use crate::{
         self,
         manifest::{self, Artifact},
     },
-    native, npm,
+    native::{self, Native},
+    npm,
     prerequisites::{self, Prerequisites},
     steps::Steps,
     wasm::{self, Target},
@@ -22,6 +23,8 @@ pub struct Wanted {
     pub encoders: &'static [Encoder],
     /// The language model to fetch.
     pub language_model: LanguageModel,
+    /// What to compile.
+    pub native: Native,
 }
 
 /// Everything that was set up.
@@ -68,7 +71,10 @@ pub async fn run(
     };
     drop(lock);
     steps
-        .run_visibly("build the native programs", native::build(checkout))
+        .run_visibly(
+            "build the native programs",
+            native::build(checkout, wanted.native),
+        )
         .await?;
     if !wasm::is_current(checkout) {
         steps

@@ -3,6 +3,7 @@
 use crate::{
     cache::Cache,
     checkout::{Checkout, cargo},
+    native::Native,
     process,
     setup::{self, Wanted},
     steps::Steps,
@@ -14,6 +15,7 @@ use tokio::process::Command;
 const WANTED: Wanted = Wanted {
     encoders: &[Encoder::Small],
     language_model: LanguageModel::Extractive,
+    native: Native::Programs,
 };
 
 pub async fn run(checkout: &Checkout, name: &str, check: bool) -> Result<()> {

@@ -3,7 +3,9 @@
 use crate::{
     cache::Cache,
     checkout::{Checkout, cargo},
-    fetch, process,
+    fetch,
+    native::Native,
+    process,
     setup::{self, Ready, Wanted},
     steps::Steps,
 };
@@ -23,6 +25,7 @@ use tokio::process::Command;
 pub const WANTED: Wanted = Wanted {
     encoders: &[Encoder::Small],
     language_model: LanguageModel::Extractive,
+    native: Native::ProgramsAndTests,
 };
 /// Each test that talks to the database has connections of its own.
 const MAX_CONNECTIONS: u32 = 200;
@@ -30,7 +33,11 @@ const MAX_CONNECTIONS: u32 = 200;
 pub async fn run(checkout: &Checkout, arguments: &[String]) -> Result<ExitCode> {
     let mut steps = Steps::start();
     let cache = Cache::open()?;
-    let ready = setup::run(&cache, checkout, WANTED, &mut steps).await?;
+    let mut wanted = WANTED;
+    if names_packages(arguments) {
+        wanted.native = Native::Programs;
+    }
+    let ready = setup::run(&cache, checkout, wanted, &mut steps).await?;
     let failures = run_all(checkout, &cache, &ready, arguments, &mut steps).await?;
     steps.print();
     for failure in &failures {

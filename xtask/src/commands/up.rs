@@ -10,6 +10,7 @@ use crate::{
     checkout::Checkout,
     cli::{EncoderOption, UpOptions},
     fetch,
+    native::Native,
     setup::{self, Wanted},
     steps::{Steps, say},
 };
@@ -106,6 +107,7 @@ async fn start(
             EncoderOption::Small => &[Encoder::Small],
         },
         language_model: options.llm.into(),
+        native: Native::Programs,
     };
     let ready = setup::run(&cache, checkout, wanted, steps).await?;
 
