@@ -12,7 +12,9 @@ use futures_util::{future::LocalBoxFuture, stream::LocalBoxStream};
 use http::Method;
 use rag_core::{jwks::Jwk, token::UnverifiedToken};
 use serde_json::Value;
-use shared_types::{embedding::Embedding, ids::RequestId, workers_ai::RerankScore};
+use shared_types::{
+    embedding::Embedding, ids::RequestId, trace::TraceParent, workers_ai::RerankScore,
+};
 use thiserror::Error;
 
 /// Why something outside did not do what it was asked. For the log; callers are never shown it.
@@ -86,6 +88,8 @@ pub struct OriginCall<'a> {
     pub authorization: Option<&'a str>,
     /// The request's id.
     pub request_id: RequestId,
+    /// The trace that it belongs to.
+    pub trace: TraceParent,
     /// The wanted media type.
     pub accept: &'static str,
     /// A JSON body.

@@ -18,11 +18,13 @@ use axum::{
 use futures_util::{Stream, StreamExt};
 use shared_types::{
     event::EVENT_STREAM,
-    headers::REQUEST_ID,
+    headers::{REQUEST_ID, TRACEPARENT},
     ids::{RequestId, UserId},
+    trace::TraceParent,
 };
 use std::{
     io::IsTerminal,
+    str::FromStr,
     sync::{Arc, OnceLock},
 };
 use tokio::time::Instant;
@@ -49,6 +51,8 @@ pub fn init(format: LogFormat) {
 pub struct RequestContext {
     /// From the edge's `x-request-id`, or drawn here.
     pub request_id: RequestId,
+    /// From the edge's `traceparent`, or begun here.
+    pub trace: TraceParent,
     user_id: Arc<OnceLock<UserId>>,
     flight: Arc<OnceLock<Part>>,
 }
@@ -56,9 +60,10 @@ pub struct RequestContext {
 impl RequestContext {
     /// A request of which nothing but its name is known.
     #[must_use]
-    pub fn new(request_id: RequestId) -> Self {
+    pub fn new(request_id: RequestId, trace: TraceParent) -> Self {
         Self {
             request_id,
+            trace,
             user_id: Arc::default(),
             flight: Arc::default(),
         }
@@ -80,7 +85,10 @@ impl RequestContext {
 /// Middleware around every route: names the request, answers with its name, and writes its completion line
 /// when the last byte of the reply has gone out or the caller has gone away.
 pub async fn complete(mut request: Request, next: Next) -> Response {
-    let context = RequestContext::new(request_id(&request));
+    let request_id: RequestId =
+        sent(&request, REQUEST_ID).unwrap_or_else(|| RequestId(host::new_id()));
+    let trace = sent(&request, TRACEPARENT).unwrap_or_else(|| TraceParent::beginning(request_id));
+    let context = RequestContext::new(request_id, trace);
     let mut line = CompletionLine {
         context: context.clone(),
         method: request.method().clone(),
@@ -119,12 +127,9 @@ pub async fn complete(mut request: Request, next: Next) -> Response {
     }
 }
 
-fn request_id(request: &Request) -> RequestId {
-    request
-        .headers()
-        .get(REQUEST_ID)
-        .and_then(|value| value.to_str().ok()?.parse().ok())
-        .unwrap_or_else(|| RequestId(host::new_id()))
+/// What a header says, where it can be read.
+fn sent<T: FromStr>(request: &Request, header: &str) -> Option<T> {
+    request.headers().get(header)?.to_str().ok()?.parse().ok()
 }
 
 /// Whether the response is sent piece by piece.
@@ -165,6 +170,7 @@ struct CompletionLine {
 impl Drop for CompletionLine {
     fn drop(&mut self) {
         let request_id = self.context.request_id.to_string();
+        let trace_id = self.context.trace.trace_id();
         let user_id = self.context.user_id.get().map(ToString::to_string);
         let flight = self.context.flight.get().map(|part| part.label());
         let problem = self.failure.as_ref().map(|f| f.problem.type_uri.as_str());
@@ -174,6 +180,7 @@ impl Drop for CompletionLine {
             ($level:ident) => {
                 tracing::$level!(
                     request_id,
+                    trace_id,
                     method = %self.method,
                     route = self.route,
                     status = self.status.as_u16(),
@@ -241,7 +248,8 @@ mod tests {
 
     #[test]
     fn the_line_of_a_request_says_what_part_it_had_in_a_flight_if_any() {
-        let context = || RequestContext::new(RequestId(Uuid::nil()));
+        let request_id = RequestId(Uuid::nil());
+        let context = || RequestContext::new(request_id, TraceParent::beginning(request_id));
         assert_eq!(completion_line(context()).get("flight"), None);
         for (part, label) in [
             (Part::Led, "led"),

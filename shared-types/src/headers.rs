@@ -4,5 +4,7 @@
 pub const EDGE_TOKEN: &str = "x-etude-edge-token";
 /// The request id, made at the edge, echoed by everybody, present in every log line.
 pub const REQUEST_ID: &str = "x-request-id";
+/// Which trace a call belongs to ([`crate::trace`]).
+pub const TRACEPARENT: &str = "traceparent";
 /// Stages and their durations (<https://www.w3.org/TR/server-timing/>), durations in milliseconds.
 pub const SERVER_TIMING: &str = "server-timing";

@@ -12,4 +12,5 @@ pub mod headers;
 pub mod ids;
 pub mod origin;
 pub mod problem;
+pub mod trace;
 pub mod workers_ai;

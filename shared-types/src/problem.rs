@@ -30,6 +30,8 @@ pub enum ProblemKind {
     BodyInvalid,
     /// The body is larger than this endpoint takes.
     BodyTooLarge,
+    /// A header is longer than we read.
+    HeadersTooLarge,
     /// The question is empty or too long.
     QueryInvalid,
     /// The file is none that we accept (size, name, type).
@@ -75,6 +77,7 @@ impl ProblemKind {
                 422
             }
             Self::RateLimited => 429,
+            Self::HeadersTooLarge => 431,
             Self::Internal => 500,
             Self::Overloaded
             | Self::OriginUnavailable
@@ -100,6 +103,7 @@ impl ProblemKind {
             Self::MethodNotAllowed => "Method not allowed",
             Self::BodyInvalid => "The request body is not valid",
             Self::BodyTooLarge => "The request body is too large",
+            Self::HeadersTooLarge => "A request header is too long",
             Self::QueryInvalid => "The question is not valid",
             Self::UploadRefused => "The file is not accepted",
             Self::UploadMismatch => "The uploaded file is not what was announced",

@@ -4,7 +4,7 @@ use super::fetch::read_stream;
 use crate::gateway::exchange::{Incoming, IncomingHeaders};
 use futures_util::{StreamExt, stream};
 use http::Method;
-use shared_types::headers::EDGE_TOKEN;
+use shared_types::headers::{EDGE_TOKEN, TRACEPARENT};
 use web_sys::Request;
 
 /// Reads head and body handle.
@@ -20,6 +20,7 @@ pub fn incoming(request: &Request) -> worker::Result<Incoming> {
             authorization: header("authorization"),
             origin: header("origin"),
             edge_token: header(EDGE_TOKEN),
+            traceparent: header(TRACEPARENT),
             client_address: header("cf-connecting-ip"),
             content_length: header("content-length").and_then(|length| length.parse().ok()),
         },

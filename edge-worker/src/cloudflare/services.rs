@@ -9,7 +9,7 @@ use crate::{
     gateway::exchange::JSON,
     ports::{AuthCall, AuthProvider, Origin, OriginCall, PortError, Upstream},
 };
-use shared_types::headers::{EDGE_TOKEN, REQUEST_ID};
+use shared_types::headers::{EDGE_TOKEN, REQUEST_ID, TRACEPARENT};
 
 /// The origin, which takes calls from the edge alone.
 pub fn origin(config: &EdgeConfig) -> Target {
@@ -32,7 +32,12 @@ pub fn auth(config: &EdgeConfig) -> Target {
 impl Origin for Workerd {
     async fn call(&self, call: OriginCall<'_>) -> Result<Upstream, PortError> {
         let request_id = call.request_id.to_string();
-        let mut headers = vec![("accept", call.accept), (REQUEST_ID, &*request_id)];
+        let trace = call.trace.to_string();
+        let mut headers = vec![
+            ("accept", call.accept),
+            (REQUEST_ID, &*request_id),
+            (TRACEPARENT, &*trace),
+        ];
         headers.extend(call.authorization.map(|value| ("authorization", value)));
         headers.extend(call.body.is_some().then_some(("content-type", JSON)));
         let outgoing = Outgoing {

@@ -47,6 +47,7 @@ pub async fn forward<H: Host>(
         path: &path,
         authorization: authorization.as_deref(),
         request_id: exchange.request_id,
+        trace: exchange.trace,
         accept: JSON,
         body,
     };

@@ -20,6 +20,7 @@ use serde_json::Value;
 use shared_types::{
     ids::RequestId,
     problem::{PROBLEM_JSON, Problem, ProblemKind},
+    trace::TraceParent,
 };
 use std::{
     cell::{Cell, RefCell},
@@ -41,6 +42,8 @@ pub struct IncomingHeaders {
     pub origin: Option<String>,
     /// [`shared_types::headers::EDGE_TOKEN`].
     pub edge_token: Option<String>,
+    /// `traceparent`.
+    pub traceparent: Option<String>,
     /// `CF-Connecting-IP`: written by Cloudflare, so it can be relied on.
     pub client_address: Option<String>,
     /// `Content-Length`, where it is a number.
@@ -80,6 +83,8 @@ pub struct Exchange<H> {
     pub config: Rc<EdgeConfig>,
     /// The request's id.
     pub request_id: RequestId,
+    /// The trace that the request belongs to; this request is its latest span.
+    pub trace: TraceParent,
     /// When the caller has waited long enough: no stage goes on beyond it.
     pub deadline: DateTime<Utc>,
     /// How long each stage took.

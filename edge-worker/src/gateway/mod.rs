@@ -1,5 +1,6 @@
 //! The flows of the edge, written once over [`crate::ports`]: nothing in here knows Cloudflare.
 
+pub mod admission;
 mod auth_proxy;
 mod authentication;
 mod cached;
@@ -18,14 +19,17 @@ use crate::{
     ports::{Host, Severity},
     router::{Match, Route, route},
 };
-use chrono::TimeDelta;
-use exchange::{Exchange, Incoming, Reply, log_ms, refusal, set};
+use admission::{Admission, Admissions};
+use chrono::{DateTime, TimeDelta, Utc};
+use exchange::{Exchange, Incoming, Reply, ReplyBody, log_ms, refusal, set};
+use futures_util::StreamExt;
 use http::{Method, header::ALLOW};
 use keys::KeyRing;
 use shared_types::{
     headers::{REQUEST_ID, SERVER_TIMING},
     ids::RequestId,
     problem::{Problem, ProblemKind},
+    trace::TraceParent,
 };
 use std::{
     cell::{Cell, RefCell},
@@ -33,11 +37,12 @@ use std::{
 };
 use timing::Timings;
 
-/// What outlives a request: the configuration, and the sign-in service's keys.
+/// What outlives a request: the configuration, the sign-in service's keys, and the count of the others.
 #[derive(Debug)]
 pub struct Gateway {
     config: Rc<EdgeConfig>,
     keys: KeyRing,
+    admissions: Rc<Admissions>,
 }
 
 impl Gateway {
@@ -47,6 +52,7 @@ impl Gateway {
         Self {
             config: Rc::new(config),
             keys: KeyRing::default(),
+            admissions: Rc::default(),
         }
     }
 
@@ -64,6 +70,7 @@ impl Gateway {
             host,
             config: Rc::clone(&self.config),
             request_id,
+            trace: trace_of(incoming.headers.traceparent.as_deref(), request_id),
             deadline: started + self.patience(found),
             timings: Timings::default(),
             degraded: Cell::new(false),
@@ -71,7 +78,7 @@ impl Gateway {
         };
         let method = incoming.method.clone();
         let origin = incoming.headers.origin.clone();
-        let (template, mut reply) = self.dispatch(&exchange, found, incoming).await;
+        let (template, mut reply) = self.admit(&exchange, started, found, incoming).await;
 
         let headers = reply.headers_mut();
         set(headers, REQUEST_ID, &request_id.to_string());
@@ -88,6 +95,7 @@ impl Gateway {
         };
         let mut fields = vec![
             ("request_id", request_id.to_string().into()),
+            ("trace_id", exchange.trace.trace_id().into()),
             ("method", method.as_str().into()),
             ("route", template.into()),
             ("status", status.into()),
@@ -110,6 +118,28 @@ impl Gateway {
         TimeDelta::milliseconds(whole_ms.into())
     }
 
+    /// Answers the request where there is room for it.
+    async fn admit<H: Host>(
+        &self,
+        exchange: &Exchange<H>,
+        now: DateTime<Utc>,
+        found: Match,
+        incoming: Incoming,
+    ) -> (&'static str, Reply) {
+        // However much there is to do, health is told, and rights that have changed are forgotten.
+        if let Match::Found(Route::Health | Route::InvalidateScopes) = found {
+            return self.dispatch(exchange, found, incoming).await;
+        }
+        let silence = TimeDelta::milliseconds(self.config.timeouts.answer_silence_ms.into());
+        let ends_at = exchange.deadline + silence;
+        let Some(admission) = self.admissions.admit(now, ends_at) else {
+            let refused = problem(exchange, Problem::new(ProblemKind::Overloaded));
+            return ("none", refused);
+        };
+        let (template, reply) = self.dispatch(exchange, found, incoming).await;
+        (template, reply.map(|body| held_until_told(body, admission)))
+    }
+
     async fn dispatch<H: Host>(
         &self,
         exchange: &Exchange<H>,
@@ -120,6 +150,9 @@ impl Gateway {
             let origin = incoming.headers.origin.as_deref();
             let allowed = &self.config.allowed_origins;
             return ("preflight", protection::preflight(origin, allowed));
+        }
+        if let Err(refused) = protection::check_sizes(&incoming.headers) {
+            return ("none", problem(exchange, refused));
         }
         let found = match found {
             Match::Found(found) => found,
@@ -163,6 +196,28 @@ impl Gateway {
             }
             Route::InvalidateScopes => scopes::invalidate(exchange, incoming).await,
         }
+    }
+}
+
+/// The trace that the caller began, or one that begins here.
+fn trace_of(traceparent: Option<&str>, request_id: RequestId) -> TraceParent {
+    let sent = traceparent.and_then(|text| text.parse::<TraceParent>().ok());
+    sent.map_or_else(
+        || TraceParent::beginning(request_id),
+        |sent| sent.continued(request_id),
+    )
+}
+
+/// The body, which keeps its request's place until it has been sent.
+fn held_until_told(body: ReplyBody, admission: Admission) -> ReplyBody {
+    match body {
+        ReplyBody::Stream(stream) => {
+            let held = stream.inspect(move |_| {
+                let _ = &admission;
+            });
+            ReplyBody::Stream(held.boxed_local())
+        }
+        at_once => at_once,
     }
 }
 

@@ -1,12 +1,36 @@
-//! What every reply says to browsers: who may read it, and how it must be treated.
+//! What every request keeps to, and what every reply says to browsers: who may read it, and how it must be
+//! treated.
 
-use crate::gateway::exchange::{Reply, empty, set};
+use crate::gateway::exchange::{IncomingHeaders, Reply, empty, set};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use shared_types::problem::{Problem, ProblemKind};
 
 const METHODS: &str = "GET, POST, OPTIONS";
-const REQUEST_HEADERS: &str = "authorization, content-type";
+const REQUEST_HEADERS: &str = "authorization, content-type, traceparent";
 const EXPOSED_HEADERS: &str = "location, retry-after, server-timing, x-request-id";
 const PREFLIGHT_LIFE_S: &str = "7200";
+/// The longest header of each kind that is read, in bytes; tokens have a limit of their own
+/// ([`rag_core::token::MAX_TOKEN_BYTES`]). The runtime bounds them all together.
+pub const MAX_HEADER_BYTES: usize = 1_024;
+
+/// Refuses headers that nobody sends in earnest, before anything is compared with them.
+pub fn check_sizes(headers: &IncomingHeaders) -> Result<(), Problem> {
+    let bounded = [
+        ("Accept", &headers.accept),
+        ("Origin", &headers.origin),
+        (shared_types::headers::EDGE_TOKEN, &headers.edge_token),
+    ];
+    for (name, value) in bounded {
+        if value
+            .as_ref()
+            .is_some_and(|value| value.len() > MAX_HEADER_BYTES)
+        {
+            let detail = format!("{name} has at most {MAX_HEADER_BYTES} bytes.");
+            return Err(Problem::new(ProblemKind::HeadersTooLarge).with_detail(detail));
+        }
+    }
+    Ok(())
+}
 
 /// The answer to a preflight request. One from a foreign origin gets no permission.
 #[must_use]

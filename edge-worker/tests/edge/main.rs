@@ -11,6 +11,7 @@ mod endpoints;
 mod failures;
 mod freshness;
 mod leaving;
+mod limits;
 mod privacy;
 mod stream;
 mod support;

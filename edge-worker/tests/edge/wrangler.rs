@@ -2,6 +2,7 @@
 
 use edge_worker::config::EdgeConfig;
 use rag_core::prompt::PROMPT_VERSION;
+use shared_types::problem::{Problem, ProblemKind};
 use std::{collections::BTreeSet, fs};
 use toml::{Table, Value};
 
@@ -90,5 +91,41 @@ fn counters_are_shared_between_no_two_environments() {
             assert!(seen.insert(id.clone()), "{id:?} is used twice");
             assert_eq!(limit["simple"]["period"], Value::Integer(60));
         }
+    }
+}
+
+#[test]
+fn deployed_counters_and_the_rule_in_front_of_them_are_those_of_the_documents() {
+    let rule = include_str!("../../../deploy/waf-rate-limit.json");
+    let rule: serde_json::Value = serde_json::from_str(rule).unwrap();
+    let rule = &rule["rules"][0];
+    let limit = &rule["ratelimit"];
+    assert_eq!(
+        (&limit["requests_per_period"], &limit["period"]),
+        (&100.into(), &60.into())
+    );
+    let told = rule["action_parameters"]["response"]["content"].as_str();
+    let mut expected = Problem::new(ProblemKind::RateLimited);
+    expected.retry_after_s = Some(60);
+    assert_eq!(
+        serde_json::from_str::<Problem>(told.unwrap()).unwrap(),
+        expected
+    );
+
+    for (name, environment) in environments().into_iter().skip(1) {
+        let limits = environment["ratelimits"].as_array().unwrap().iter();
+        let limits: Vec<_> = limits
+            .map(|limit| {
+                (
+                    limit["name"].as_str(),
+                    limit["simple"]["limit"].as_integer(),
+                )
+            })
+            .collect();
+        let expected = [
+            (Some("USER_RATE_LIMIT"), Some(60)),
+            (Some("IP_RATE_LIMIT"), Some(100)),
+        ];
+        assert_eq!(limits, expected, "{name}");
     }
 }

@@ -10,6 +10,7 @@ use rag_core::chunking::Unit;
 use shared_types::{
     ids::{ChunkId, DocumentId},
     origin::ChosenPassage,
+    trace::TraceParent,
 };
 use std::{collections::VecDeque, sync::Mutex};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -105,7 +106,8 @@ fn answers(concurrency: usize, max_shared: usize) -> (Arc<Answers>, Arc<Scripted
 
 /// A request of this number.
 fn context(number: u128) -> RequestContext {
-    RequestContext::new(RequestId(Uuid::from_u128(number)))
+    let request_id = RequestId(Uuid::from_u128(number));
+    RequestContext::new(request_id, TraceParent::beginning(request_id))
 }
 
 fn passage(id: u128) -> CitablePassage {

@@ -18,7 +18,7 @@ use rag_core::query::normalise;
 use shared_types::{
     chat::{ChatQuery, SearchFilters},
     event::EVENT_STREAM,
-    ids::{RequestId, UserId},
+    ids::UserId,
     problem::{Problem, ProblemKind},
 };
 
@@ -43,9 +43,9 @@ struct Question {
 
 impl Question {
     /// A call of the origin on the asker's behalf: with a body `POST`, else `GET`.
-    fn call<'a>(
+    fn call<'a, H>(
         &'a self,
-        request_id: RequestId,
+        exchange: &Exchange<H>,
         path: &'a str,
         accept: &'static str,
         body: Option<Vec<u8>>,
@@ -58,7 +58,8 @@ impl Question {
             },
             path,
             authorization: Some(&self.authorization),
-            request_id,
+            request_id: exchange.request_id,
+            trace: exchange.trace,
             accept,
             body,
         }

@@ -151,7 +151,7 @@ async fn scope_of<H: Host>(
     // The reading is as old as the question about it, not as the answer.
     let read_at_s = exchange.host.now().timestamp();
     let limit_ms = exchange.config.timeouts.scope_ms;
-    let call = question.call(exchange.request_id, "/v1/scope", JSON, None);
+    let call = question.call(exchange, "/v1/scope", JSON, None);
     let scope: ScopeVersion = exchange
         .stage("origin_scope", ask_origin(exchange, limit_ms, call))
         .await?;
@@ -205,7 +205,7 @@ async fn retrieve<H: Host>(
     let limit_ms = exchange.config.timeouts.retrieve_ms;
     // Strings, ids and finite numbers always serialise.
     let body = serde_json::to_vec(&request).unwrap_or_default();
-    let call = question.call(exchange.request_id, "/v1/retrieve", JSON, Some(body));
+    let call = question.call(exchange, "/v1/retrieve", JSON, Some(body));
     let mut response: RetrieveResponse = exchange
         .stage("retrieve", ask_origin(exchange, limit_ms, call))
         .await?;

@@ -115,6 +115,8 @@ pub struct World {
     pub open_calls: Rc<Cell<usize>>,
     /// What was asked of whom, in order: `embed`, `rerank`, `/v1/answer`, `jwks`, …
     pub calls: RefCell<Vec<String>>,
+    /// The `traceparent` of every call to the origin.
+    pub traces: RefCell<Vec<String>>,
     /// What was counted.
     pub counted: RefCell<Vec<(Allowance, String)>>,
     /// What runs after the response.
@@ -173,6 +175,7 @@ impl Edge {
             faults: RefCell::default(),
             open_calls: Rc::default(),
             calls: RefCell::default(),
+            traces: RefCell::default(),
             counted: RefCell::default(),
             background: RefCell::default(),
             logged: RefCell::default(),

@@ -151,6 +151,7 @@ impl World {
     async fn reply(&self, call: OriginCall<'_>) -> Result<Upstream, PortError> {
         let route = call.path.to_owned();
         self.note(route.clone());
+        self.traces.borrow_mut().push(call.trace.to_string());
         let failure = self.faults.borrow().origin.get(&*route).copied();
         suffer(&self.time, failure).await?;
         let refusal = self.faults.borrow().refusal.get(&*route).cloned();
