@@ -47,6 +47,10 @@ pub fn app(state: AppState) -> Router {
         )
         .route("/documents/{document_id}", get(documents::get::handler))
         .route(
+            "/documents/{document_id}/file",
+            get(documents::file::handler),
+        )
+        .route(
             "/documents/{document_id}/confirm",
             post(documents::confirm::handler),
         )

@@ -255,7 +255,7 @@ fn upload_key(document_id: DocumentId) -> String {
 }
 
 /// `teachers/{owner}/{document}/original.pdf` in the library bucket.
-fn library_key(owner_id: UserId, document_id: DocumentId) -> String {
+pub(crate) fn library_key(owner_id: UserId, document_id: DocumentId) -> String {
     format!("teachers/{owner_id}/{document_id}/original.pdf")
 }
 

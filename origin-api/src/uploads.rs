@@ -3,13 +3,14 @@
 use crate::{
     error::ApiError,
     host,
-    objects::{ObjectsError, Uploaded},
+    objects::{ObjectsError, Uploaded, library_key},
     state::AppState,
 };
 use shared_types::{
     claims::AccessClaims,
     documents::{CreateDocument, CreatedDocument, Document, DocumentStatus},
     ids::DocumentId,
+    origin::DocumentFile,
     problem::ProblemKind,
 };
 use std::time::Duration;
@@ -102,7 +103,25 @@ pub async fn own_documents(
     Ok(documents)
 }
 
-/// What can be read of others' documents is their text; their state is their owners' business.
+/// The file of a document, where the caller may have it.
+pub async fn file(
+    pool: &PgPool,
+    claims: &AccessClaims,
+    id: DocumentId,
+) -> Result<DocumentFile, ApiError> {
+    let mut reader = reader::begin(pool, claims).await?;
+    let StoredDocument { document, sha256 } = documents::open(&mut reader, id).await?;
+    reader.commit().await?;
+    Ok(DocumentFile {
+        key: library_key(document.owner_id, id),
+        file_name: document.file_name,
+        size_bytes: document.size_bytes,
+        sha256,
+        announced_at_s: document.created_at.timestamp(),
+    })
+}
+
+/// What can be had of others' documents is their text and their file; their state is their owners' business.
 async fn own(
     pool: &PgPool,
     claims: &AccessClaims,

@@ -1,6 +1,10 @@
 //! Who may do what. The database's policies state the same rule; tests hold the two together.
 
-use shared_types::{claims::Role, documents::Visibility, ids::UserId};
+use shared_types::{
+    claims::Role,
+    documents::{DocumentStatus, Visibility},
+    ids::UserId,
+};
 use std::collections::BTreeSet;
 
 /// Somebody who reads.
@@ -33,6 +37,19 @@ pub fn may_read(reader: &Reader, document: &DocumentAccess) -> bool {
             Role::Student => reader.teachers.contains(&document.owner_id),
             Role::Teacher => false,
         }
+}
+
+/// Whether the reader may have the document's file. Its owner and admins may as soon as it is
+/// confirmed; others, as its words, once it is searchable.
+#[must_use]
+pub fn may_open(reader: &Reader, document: &DocumentAccess, status: DocumentStatus) -> bool {
+    match status {
+        DocumentStatus::Uploading => false,
+        DocumentStatus::Ready => may_read(reader, document),
+        DocumentStatus::Queued | DocumentStatus::Processing | DocumentStatus::Failed => {
+            document.owner_id == reader.user_id || reader.role == Role::Admin
+        }
+    }
 }
 
 /// Whether somebody in this role may add documents.
@@ -77,6 +94,17 @@ mod tests {
         let teacher = reader(Role::Teacher, &[7]);
         assert!(!may_read(&teacher, &document(7, Visibility::Private)));
         assert!(may_read(&teacher, &document(1, Visibility::Private)));
+    }
+
+    #[test]
+    fn a_file_is_its_owners_alone_until_its_words_can_be_read() {
+        let (owner, student) = (reader(Role::Teacher, &[]), reader(Role::Student, &[7]));
+        let own = document(1, Visibility::Public);
+        let teachers = document(7, Visibility::Public);
+        assert!(!may_open(&owner, &own, DocumentStatus::Uploading));
+        assert!(may_open(&owner, &own, DocumentStatus::Failed));
+        assert!(!may_open(&student, &teachers, DocumentStatus::Processing));
+        assert!(may_open(&student, &teachers, DocumentStatus::Ready));
     }
 
     #[test]

@@ -122,6 +122,23 @@ pub struct AnswerRequest {
     pub passages: Vec<ChosenPassage>,
 }
 
+/// `GET /v1/documents/{id}/file`: a file that the caller may have, and where it lies. For the edge,
+/// which sends it; the caller is not told the key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentFile {
+    /// Its key in the library bucket.
+    pub key: String,
+    /// The name it was uploaded under.
+    pub file_name: String,
+    /// Its length.
+    pub size_bytes: u64,
+    /// SHA-256 of its bytes, 64 lower-case hex digits.
+    pub sha256: String,
+    /// When it was announced, in seconds since 1970: it never changes after that. A number, since
+    /// reading dates would make the edge's module a good deal larger.
+    pub announced_at_s: i64,
+}
+
 /// `POST /internal/scope/invalidate` at the edge: forget what these people may read, at once.
 /// Authorised by [`crate::headers::EDGE_TOKEN`] alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -40,6 +40,10 @@ pub enum ProblemKind {
     UploadMismatch,
     /// The thing is not in the state that this call needs.
     Conflict,
+    /// A condition of the request (`If-Match`, `If-Unmodified-Since`) does not hold.
+    PreconditionFailed,
+    /// The file has no such bytes; `Content-Range` says how many it has.
+    RangeNotSatisfiable,
     /// Too many requests; `Retry-After` says when to come back.
     RateLimited,
     /// The service has as much in work as it may; `Retry-After` says when to come back.
@@ -72,6 +76,8 @@ impl ProblemKind {
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::Conflict => 409,
+            Self::PreconditionFailed => 412,
+            Self::RangeNotSatisfiable => 416,
             Self::BodyTooLarge => 413,
             Self::BodyInvalid | Self::QueryInvalid | Self::UploadRefused | Self::UploadMismatch => {
                 422
@@ -108,6 +114,8 @@ impl ProblemKind {
             Self::UploadRefused => "The file is not accepted",
             Self::UploadMismatch => "The uploaded file is not what was announced",
             Self::Conflict => "Not possible in this state",
+            Self::PreconditionFailed => "The file is not the one you know",
+            Self::RangeNotSatisfiable => "The file is shorter than that",
             Self::RateLimited => "Too many requests",
             Self::Overloaded => "Too much to do right now",
             Self::OriginUnavailable => "The library is unavailable",

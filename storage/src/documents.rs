@@ -107,6 +107,20 @@ pub async fn get(reader: &mut ReaderTx, id: DocumentId) -> Result<StoredDocument
     row.try_into()
 }
 
+/// A document whose file the reader may have: confirmed, and either searchable and readable for the
+/// reader, or the reader's own, or the reader is an admin. Any other is [`Error::NotFound`].
+#[tracing::instrument(name = "sql.documents.open", skip_all)]
+pub async fn open(reader: &mut ReaderTx, id: DocumentId) -> Result<StoredDocument, Error> {
+    let (user_id, role) = (reader.user_id(), reader.role());
+    let row: Row = sqlx::query_as(include_str!("documents/open.sql"))
+        .bind(id.0)
+        .bind(user_id.0)
+        .bind(role.as_str())
+        .fetch_one(reader.connection())
+        .await?;
+    row.try_into()
+}
+
 /// The reader's own documents, newest first, at most [`LIST_LIMIT`].
 #[tracing::instrument(name = "sql.documents.list", skip_all)]
 pub async fn list(reader: &mut ReaderTx) -> Result<Vec<Document>, Error> {

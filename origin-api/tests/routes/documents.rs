@@ -10,6 +10,7 @@ use shared_types::{
     claims::{AccessClaims, Role},
     documents::{CreatedDocument, Document, DocumentList, DocumentStatus},
     ids::DocumentId,
+    origin::DocumentFile,
     problem::ProblemKind,
 };
 use storage::jobs;
@@ -153,4 +154,35 @@ async fn documents_are_made_by_teachers_and_minded_by_their_owners() {
     wrong["file_name"] = json!("scales.exe");
     let refused = origin.post(&teacher, "/v1/documents", &wrong).await;
     problem(refused, ProblemKind::UploadRefused).await;
+}
+
+#[tokio::test]
+async fn the_edge_is_told_where_a_file_lies_for_those_who_may_have_it() {
+    let origin = Origin::start().await;
+    let teacher = origin.database.person(Role::Teacher).await;
+    let colleague = origin.database.person(Role::Teacher).await;
+    let created = announce(&origin, &teacher).await;
+    let id = created.document.id;
+    let path = format!("/v1/documents/{id}/file");
+    problem(origin.get(&teacher, &path).await, ProblemKind::NotFound).await;
+
+    put(&created, FILE).await;
+    assert_eq!(confirm(&origin, &teacher, id).await.status(), 202);
+    let response = origin.get(&teacher, &path).await;
+    assert_eq!(response.status(), 200);
+    let file: DocumentFile = response.json().await.unwrap();
+    let told = DocumentFile {
+        key: format!("teachers/{}/{id}/original.pdf", teacher.sub),
+        file_name: "scales.pdf".into(),
+        size_bytes: FILE.len() as u64,
+        sha256: "0a".repeat(32),
+        announced_at_s: created.document.created_at.timestamp(),
+    };
+    assert_eq!(file, told);
+    let lies = format!("piano-knowledge/{}", file.key);
+    assert!(origin.clouds.inside().files.contains_key(&lies));
+
+    problem(origin.get(&colleague, &path).await, ProblemKind::NotFound).await;
+    let nothing = "/v1/documents/not-an-id/file";
+    problem(origin.get(&teacher, nothing).await, ProblemKind::NotFound).await;
 }

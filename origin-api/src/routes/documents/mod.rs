@@ -2,5 +2,6 @@
 
 pub mod confirm;
 pub mod create;
+pub mod file;
 pub mod get;
 pub mod list;

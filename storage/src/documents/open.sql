@@ -1,0 +1,18 @@
+-- $1 document, $2 reader, $3 the reader's role
+select *
+from knowledge_base_docs
+where id = $1
+  and status <> 'uploading'
+  and (
+      owner_id = $2
+      or $3 = 'admin'
+      or (
+          status = 'ready'
+          and (
+              is_public
+              or ($3 = 'student' and owner_id in (
+                  select teacher_id from teacher_student_relationships where student_id = $2
+              ))
+          )
+      )
+  )
