@@ -49,6 +49,10 @@ pub struct Timeouts {
     pub answer_silence_ms: u32,
     /// A forwarded call about documents.
     pub documents_ms: u32,
+    /// `GET /v1/documents/{id}/file`.
+    pub file_access_ms: u32,
+    /// The head of a file out of object storage.
+    pub file_head_ms: u32,
     /// The sign-in service.
     pub auth_ms: u32,
     /// The sign-in service's key set.
@@ -71,6 +75,8 @@ impl Default for Timeouts {
             keep_alive_ms: 15_000,
             answer_silence_ms: 45_000,
             documents_ms: 5_000,
+            file_access_ms: 1_000,
+            file_head_ms: 1_500,
             auth_ms: 5_000,
             jwks_ms: 1_500,
             health_ms: 1_500,
@@ -214,6 +220,7 @@ mod tests {
         let searched = scope_and_search.max(embedding) + t.retrieve_ms + t.rerank_ms;
 
         assert!(signed_in + ORDINARY_CALL_MS <= t.ordinary_ms);
+        assert!(signed_in + t.file_access_ms + t.file_head_ms <= t.ordinary_ms);
         assert!(signed_in + searched + t.cache_ms + ANSWER_MS <= t.answer_ms);
         for share in [t.documents_ms, t.auth_ms, t.health_ms] {
             assert!(share <= t.ordinary_ms);

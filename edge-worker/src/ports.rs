@@ -119,6 +119,48 @@ pub trait Origin {
     async fn call(&self, call: OriginCall<'_>) -> Result<Upstream, PortError>;
 }
 
+/// A part of a file: never empty, and never beyond its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its first byte.
+    pub offset: u64,
+    /// Bytes.
+    pub length: u64,
+}
+
+/// Bytes of a file on their way from the store to the reader. They never come into our memory: in
+/// production this is the store's own stream.
+#[cfg(target_arch = "wasm32")]
+pub type FileBody = web_sys::ReadableStream;
+/// Bytes of a file on their way from the store to the reader.
+#[cfg(not(target_arch = "wasm32"))]
+pub type FileBody = LocalBoxStream<'static, Bytes>;
+
+/// How much of a file is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Its length alone.
+    Head,
+    /// All of it.
+    Whole,
+    /// A part of it.
+    Part(Part),
+}
+
+/// A file in the store.
+pub struct StoredFile {
+    /// Length of the whole file.
+    pub size_bytes: u64,
+    /// The bytes that are wanted; none of a head. Dropping them ends the reading.
+    pub body: Option<FileBody>,
+}
+
+/// The library bucket.
+pub trait FileStore {
+    /// Opens a file; `None` where there is no such file.
+    async fn open(&self, key: &str, reading: Reading) -> Result<Option<StoredFile>, PortError>;
+}
+
 /// A request to Supabase Auth.
 #[derive(Clone, Debug)]
 pub struct AuthCall<'a> {
@@ -167,6 +209,14 @@ pub trait Clock {
     async fn sleep(&self, duration_ms: u32);
 }
 
+/// Dates as HTTP writes them, in whole seconds since 1970.
+pub trait HttpDates {
+    /// The date of a header, `None` where it is none.
+    fn read_date(&self, text: &str) -> Option<i64>;
+    /// A date for a header.
+    fn write_date(&self, seconds: i64) -> String;
+}
+
 /// Work that must not hold up a response.
 pub trait Background {
     /// Runs the future to its end, also after the response is out.
@@ -196,10 +246,12 @@ pub trait Host:
     + Embedder
     + Reranker
     + Origin
+    + FileStore
     + AuthProvider
     + SignatureVerifier
     + RateLimiter
     + Clock
+    + HttpDates
     + Background
     + Log
     + 'static
@@ -211,10 +263,12 @@ impl<T> Host for T where
         + Embedder
         + Reranker
         + Origin
+        + FileStore
         + AuthProvider
         + SignatureVerifier
         + RateLimiter
         + Clock
+        + HttpDates
         + Background
         + Log
         + 'static

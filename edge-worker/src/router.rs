@@ -28,6 +28,8 @@ pub enum Route {
     GetDocument(DocumentId),
     /// `POST /api/documents/{id}/confirm`
     ConfirmDocument(DocumentId),
+    /// `GET` and `HEAD /api/documents/{id}/pdf`
+    DocumentFile(DocumentId),
     /// `POST /internal/scope/invalidate`
     InvalidateScopes,
 }
@@ -47,6 +49,7 @@ impl Route {
             Self::CreateDocument | Self::ListDocuments => "/api/documents",
             Self::GetDocument(_) => "/api/documents/{id}",
             Self::ConfirmDocument(_) => "/api/documents/{id}/confirm",
+            Self::DocumentFile(_) => "/api/documents/{id}/pdf",
             Self::InvalidateScopes => "/internal/scope/invalidate",
         }
     }
@@ -113,10 +116,20 @@ pub fn route(method: &Method, path: &str) -> Match {
         ] => id
             .parse()
             .map_or(Match::NotFound, |id| post(Route::ConfirmDocument(id))),
+        [Some("api"), Some("documents"), Some(id), Some("pdf"), None] => id
+            .parse()
+            .map_or(Match::NotFound, |id| file(method, Route::DocumentFile(id))),
         [Some("internal"), Some("scope"), Some("invalidate"), None, _] => {
             post(Route::InvalidateScopes)
         }
         _ => Match::NotFound,
+    }
+}
+
+fn file(method: &Method, route: Route) -> Match {
+    match *method {
+        Method::GET | Method::HEAD => Match::Found(route),
+        _ => Match::WrongMethod("GET, HEAD"),
     }
 }
 
@@ -175,6 +188,16 @@ mod tests {
                 Route::ConfirmDocument(id),
             ),
             (
+                Method::GET,
+                format!("/api/documents/{id}/pdf"),
+                Route::DocumentFile(id),
+            ),
+            (
+                Method::HEAD,
+                format!("/api/documents/{id}/pdf"),
+                Route::DocumentFile(id),
+            ),
+            (
                 Method::POST,
                 "/internal/scope/invalidate".to_owned(),
                 Route::InvalidateScopes,
@@ -202,6 +225,8 @@ mod tests {
             "/api/auth/admin",
             "/api/documents/not-an-id",
             "/api/documents/00000000-0000-0000-0000-000000000007/delete",
+            "/api/documents/00000000-0000-0000-0000-000000000007/pdf/1",
+            "/api/documents/not-an-id/pdf",
             "/v1/scope",
         ] {
             assert_eq!(route(&Method::GET, path), Match::NotFound, "{path}");

@@ -124,7 +124,7 @@ fn read(body: &ReadableStream, connection: Option<Connection>) -> Result<ByteStr
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for use in map_err")]
-fn failed(error: JsValue) -> PortError {
+pub(super) fn failed(error: JsValue) -> PortError {
     let words = error
         .dyn_ref::<js_sys::Error>()
         .map(|error| String::from(error.message()));

@@ -3,6 +3,7 @@
 mod ai;
 mod fetch;
 mod kv;
+mod r2;
 mod rate_limit;
 mod request;
 mod response;
@@ -15,6 +16,7 @@ use crate::{
     gateway::{Gateway, exchange::refusal},
 };
 use fetch::Target;
+use r2::Bucket;
 use shared_types::{
     ids::RequestId,
     problem::{Problem, ProblemKind},
@@ -32,6 +34,7 @@ struct Isolate {
     gateway: Gateway,
     caches: Caches,
     ai: Ai,
+    library: Bucket,
     user_limit: RateLimiter,
     address_limit: RateLimiter,
     imported_keys: ImportedKeys,
@@ -126,6 +129,7 @@ impl Isolate {
                 answer: kv("ANSWER_CACHE")?,
             },
             ai: bound("AI", env.ai("AI"))?,
+            library: bound("PIANO_KNOWLEDGE", r2::bucket(env, "PIANO_KNOWLEDGE"))?,
             user_limit: bound("USER_RATE_LIMIT", env.rate_limiter("USER_RATE_LIMIT"))?,
             address_limit: bound("IP_RATE_LIMIT", env.rate_limiter("IP_RATE_LIMIT"))?,
             imported_keys: ImportedKeys::default(),

@@ -37,6 +37,9 @@ pub fn into_web(reply: Reply, context: &Context, client: &AbortSignal) -> worker
             let bytes = Uint8Array::from(&*bytes);
             Response::new_with_opt_js_u8_array_and_init(Some(&bytes), &init)?
         }
+        ReplyBody::File(body) => {
+            Response::new_with_opt_readable_stream_and_init(Some(&body), &init)?
+        }
         ReplyBody::Stream(stream) => {
             let body = readable(stream, context, client)?;
             Response::new_with_opt_readable_stream_and_init(Some(&body), &init)?

@@ -1,7 +1,7 @@
 //! Time, background work and the log.
 
 use super::Workerd;
-use crate::ports::{Background, Clock, Log, Severity};
+use crate::ports::{Background, Clock, HttpDates, Log, Severity};
 use chrono::{DateTime, Utc};
 use futures_util::future::LocalBoxFuture;
 use serde_json::{Map, Value};
@@ -16,6 +16,18 @@ impl Clock for Workerd {
 
     async fn sleep(&self, duration_ms: u32) {
         worker::Delay::from(Duration::from_millis(duration_ms.into())).await;
+    }
+}
+
+impl HttpDates for Workerd {
+    fn read_date(&self, text: &str) -> Option<i64> {
+        let ms = js_sys::Date::parse(text);
+        ms.is_finite().then_some((ms / 1_000.0) as i64)
+    }
+
+    fn write_date(&self, seconds: i64) -> String {
+        let date = js_sys::Date::new(&(seconds as f64 * 1_000.0).into());
+        date.to_utc_string().into()
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::{
     config::EdgeConfig,
-    gateway::timing::Timings,
-    ports::{ByteStream, Host, PortError, Severity},
+    gateway::{files::selection::Selection, timing::Timings},
+    ports::{ByteStream, FileBody, Host, PortError, Severity},
 };
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -48,6 +48,8 @@ pub struct IncomingHeaders {
     pub client_address: Option<String>,
     /// `Content-Length`, where it is a number.
     pub content_length: Option<usize>,
+    /// What of a file is wanted; read for files alone.
+    pub selection: Selection,
 }
 
 /// A request.
@@ -56,6 +58,8 @@ pub struct Incoming {
     pub method: Method,
     /// The path, without query.
     pub path: String,
+    /// The query, without its question mark; empty where there is none.
+    pub query: String,
     /// The headers.
     pub headers: IncomingHeaders,
     /// The body, not read yet.
@@ -70,6 +74,8 @@ pub enum ReplyBody {
     Whole(Vec<u8>),
     /// Bytes as they come. The stream can't fail: whatever goes wrong is part of what it says.
     Stream(futures_util::stream::LocalBoxStream<'static, Bytes>),
+    /// Bytes of a file, which the host itself passes on.
+    File(FileBody),
 }
 
 /// A reply.

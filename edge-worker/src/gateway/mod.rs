@@ -7,6 +7,7 @@ mod cached;
 pub mod chat;
 mod documents;
 pub mod exchange;
+pub mod files;
 mod health;
 pub mod keys;
 pub mod protection;
@@ -194,6 +195,7 @@ impl Gateway {
             | Route::ConfirmDocument(_) => {
                 documents::forward(self, exchange, found, incoming).await
             }
+            Route::DocumentFile(id) => files::send(self, exchange, id, incoming).await,
             Route::InvalidateScopes => scopes::invalidate(exchange, incoming).await,
         }
     }

@@ -5,9 +5,11 @@ use crate::gateway::exchange::{IncomingHeaders, Reply, empty, set};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use shared_types::problem::{Problem, ProblemKind};
 
-const METHODS: &str = "GET, POST, OPTIONS";
-const REQUEST_HEADERS: &str = "authorization, content-type, traceparent";
-const EXPOSED_HEADERS: &str = "location, retry-after, server-timing, x-request-id";
+const METHODS: &str = "GET, HEAD, POST, OPTIONS";
+const REQUEST_HEADERS: &str = "authorization, content-type, if-match, if-modified-since, \
+    if-none-match, if-range, if-unmodified-since, range, traceparent";
+const EXPOSED_HEADERS: &str = "accept-ranges, content-disposition, content-range, etag, location, \
+    retry-after, server-timing, x-request-id";
 const PREFLIGHT_LIFE_S: &str = "7200";
 /// The longest header of each kind that is read, in bytes; tokens have a limit of their own
 /// ([`rag_core::token::MAX_TOKEN_BYTES`]). The runtime bounds them all together.
@@ -19,6 +21,15 @@ pub fn check_sizes(headers: &IncomingHeaders) -> Result<(), Problem> {
         ("Accept", &headers.accept),
         ("Origin", &headers.origin),
         (shared_types::headers::EDGE_TOKEN, &headers.edge_token),
+        ("Range", &headers.selection.range),
+        ("If-Range", &headers.selection.if_range),
+        ("If-Match", &headers.selection.if_match),
+        ("If-None-Match", &headers.selection.if_none_match),
+        ("If-Modified-Since", &headers.selection.if_modified_since),
+        (
+            "If-Unmodified-Since",
+            &headers.selection.if_unmodified_since,
+        ),
     ];
     for (name, value) in bounded {
         if value
@@ -45,7 +56,8 @@ pub fn preflight(origin: Option<&str>, allowed: &[String]) -> Reply {
     reply
 }
 
-/// Adds the CORS headers for a request from `origin`, and the security headers.
+/// Adds the CORS headers for a request from `origin`, and the security headers, save those that the
+/// endpoint has set itself.
 pub fn protect(headers: &mut HeaderMap, origin: Option<&str>, allowed: &[String]) {
     // The reply differs by origin, whether or not this one is allowed.
     set(headers, "vary", "Origin");
@@ -69,7 +81,9 @@ pub fn protect(headers: &mut HeaderMap, origin: Option<&str>, allowed: &[String]
         ),
         ("x-content-type-options", "nosniff"),
     ] {
-        headers.insert(name, HeaderValue::from_static(value));
+        if !headers.contains_key(name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 //! `docs/DEGRADATION.md` are what is seen here.
 
 use crate::support::{
-    Edge, Failure, Received, Sent, StreamFault,
+    Edge, Failure, Faults, Received, Sent, StreamFault,
+    files::{HANDBOOK, HANDBOOK_FILE, HANDBOOK_PDF},
     library::{FIRST_STUDENT, Library},
     read, request,
 };
@@ -110,13 +111,17 @@ fn slow(share_ms: u32) -> Failure {
     Failure::Lags(share_ms / 5 * 4)
 }
 
-fn break_(edge: &Edge, service: Service, state: State) {
-    let t = Timeouts::default();
-    let failing = |share_ms| match state {
+fn failing(state: State, share_ms: u32) -> Failure {
+    match state {
         State::Slow => slow(share_ms),
         State::Down => Failure::Fails,
         State::Silent => Failure::Stalls,
-    };
+    }
+}
+
+fn break_(edge: &Edge, service: Service, state: State) {
+    let t = Timeouts::default();
+    let failing = |share_ms| failing(state, share_ms);
     edge.break_(|faults| match service {
         Service::Auth => faults.auth = Some(failing(t.jwks_ms)),
         Service::Caches => faults.caches = Some(failing(t.cache_ms)),
@@ -164,6 +169,11 @@ async fn timed(edge: &Edge, sent: Sent) -> (Received, i64) {
     (received, first_byte_ms)
 }
 
+fn problem_name(received: &Received) -> String {
+    let name = received.problem().type_uri;
+    name.rsplit(':').next().unwrap().to_owned()
+}
+
 async fn outcome(edge: &Edge) -> Outcome {
     let (received, first_byte_ms) = timed(edge, edge.question(FIRST_STUDENT, "scales?")).await;
     let gets = if received.status == 200 {
@@ -171,9 +181,7 @@ async fn outcome(edge: &Edge) -> Outcome {
         let degraded = serde_json::to_value(received.meta().degraded).unwrap();
         Gets::Answer(serde_json::from_value(degraded).unwrap())
     } else {
-        let name = received.problem().type_uri;
-        let name = name.rsplit(':').next().unwrap().to_owned();
-        Gets::Problem(received.status, name)
+        Gets::Problem(received.status, problem_name(&received))
     };
     Outcome {
         gets,
@@ -315,12 +323,17 @@ async fn ordinary_calls_end_in_time() {
     let documents = |edge: &Edge| edge.signed_in(FIRST_STUDENT, Method::GET, "/api/documents", "");
     let me = |edge: &Edge| edge.signed_in(FIRST_STUDENT, Method::GET, "/api/auth/me", "");
     let health = |_: &Edge| request(Method::GET, "/api/health", "");
-    let calls: [fn(&Edge) -> Sent; 3] = [documents, me, health];
+    let file = |edge: &Edge| edge.signed_in(FIRST_STUDENT, Method::GET, HANDBOOK_PDF, "");
+    let calls: [fn(&Edge) -> Sent; 4] = [documents, me, health, file];
     for pair in pairs() {
         for call in calls {
             let edge = Edge::new(Library::of_two_teachers());
+            edge.world.files.add(HANDBOOK, "handbook.pdf", "%PDF");
             break_all(&edge, &pair);
             edge.break_(|faults| {
+                let t = Timeouts::default();
+                faults.origin(HANDBOOK_FILE, slow(t.file_access_ms));
+                faults.store = Some(Failure::Stalls);
                 faults.limiter = Some(Failure::Stalls);
                 faults.origin("/v1/documents", Failure::Stalls);
                 faults.origin("/api/health", Failure::Stalls);
@@ -330,4 +343,44 @@ async fn ordinary_calls_end_in_time() {
             assert!(matches!(received.status, 200 | 503), "{}", received.body);
         }
     }
+}
+
+/// What somebody gets who opens a file, or asks again for one that the browser has.
+async fn opened(fail: impl FnOnce(&mut Faults), is_known: bool) -> String {
+    let edge = Edge::new(Library::of_two_teachers());
+    let etag = edge.world.files.add(HANDBOOK, "handbook.pdf", "%PDF");
+    edge.break_(fail);
+    let mut sent = edge.signed_in(FIRST_STUDENT, Method::GET, HANDBOOK_PDF, "");
+    sent.headers.selection.if_none_match = is_known.then_some(etag);
+    let (received, first_byte_ms) = timed(&edge, sent).await;
+    let gets = match received.status {
+        200 => "file".to_owned(),
+        304 => "304".to_owned(),
+        status => format!("{status} `{}`", problem_name(&received)),
+    };
+    format!("{gets} | {:.1} s", first_byte_ms as f64 / 1_000.0)
+}
+
+#[tokio::test]
+async fn a_file_is_opened_as_the_table_says() {
+    type Fail = fn(&mut Faults, Failure);
+    let t = Timeouts::default();
+    let services: [(&str, u32, Fail); 3] = [
+        ("Key set", t.jwks_ms, |faults, how| faults.auth = Some(how)),
+        ("Origin", t.file_access_ms, |faults, how| {
+            faults.origin(HANDBOOK_FILE, how);
+        }),
+        ("Object storage", t.file_head_ms, |faults, how| {
+            faults.store = Some(how);
+        }),
+    ];
+    let mut table = String::new();
+    for (service, share_ms, fail) in services {
+        for state in STATES {
+            let broken = |faults: &mut Faults| fail(faults, failing(state, share_ms));
+            let (new, known) = (opened(broken, false).await, opened(broken, true).await);
+            writeln!(table, "| {service} | {state} | {new} | {known} |").unwrap();
+        }
+    }
+    assert!(DOC.contains(&table), "docs/DEGRADATION.md lacks\n{table}");
 }

@@ -9,6 +9,7 @@ mod chat;
 mod degradation;
 mod endpoints;
 mod failures;
+mod files;
 mod freshness;
 mod leaving;
 mod limits;

@@ -255,7 +255,7 @@ impl Play {
                     }
                 }
                 ReplyBody::Whole(bytes) => told.borrow_mut().body = bytes,
-                ReplyBody::Empty => {}
+                ReplyBody::Empty | ReplyBody::File(_) => {}
             }
         };
         drop(library);
@@ -368,6 +368,7 @@ fn incoming(path: &str, headers: IncomingHeaders, body: String) -> Incoming {
     Incoming {
         method: Method::POST,
         path: path.to_owned(),
+        query: String::new(),
         headers,
         body: stream::once(async { Ok(body.into()) }).boxed_local(),
     }

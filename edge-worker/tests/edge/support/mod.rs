@@ -1,6 +1,7 @@
 //! A whole world in memory around the gateway: people with tokens, a library with private shelves,
 //! models, caches, and a switch to break each of them.
 
+pub mod files;
 pub mod issuer;
 pub mod library;
 pub mod ports;
@@ -14,6 +15,7 @@ use edge_worker::{
     },
     ports::{Allowance, Layer},
 };
+use files::Files;
 use futures_util::{StreamExt, future::LocalBoxFuture, stream};
 use http::{HeaderMap, Method};
 use issuer::Issuer;
@@ -78,6 +80,8 @@ pub struct Faults {
     pub origin: HashMap<&'static str, Failure>,
     /// A refusal of the origin, by path.
     pub refusal: HashMap<&'static str, Problem>,
+    /// Object storage.
+    pub store: Option<Failure>,
     /// An answer's stream.
     pub stream: Option<StreamFault>,
     /// The sign-in service.
@@ -125,6 +129,8 @@ pub struct World {
     pub logged: RefCell<Vec<String>>,
     /// Documents and who may read them.
     pub library: Library,
+    /// The documents' files.
+    pub files: Files,
     /// The sign-in service's keys.
     pub issuer: RefCell<Issuer>,
     /// The next reply of the sign-in service.
@@ -147,6 +153,8 @@ pub struct Sent {
     pub method: Method,
     /// Path.
     pub path: String,
+    /// Query.
+    pub query: String,
     /// Headers.
     pub headers: IncomingHeaders,
     /// Body.
@@ -180,6 +188,7 @@ impl Edge {
             background: RefCell::default(),
             logged: RefCell::default(),
             library,
+            files: Files::default(),
             issuer: RefCell::new(Issuer::new("key-1")),
             auth_reply: RefCell::new((200, "{}".to_owned())),
             auth_calls: RefCell::default(),
@@ -206,6 +215,7 @@ impl Edge {
         let incoming = Incoming {
             method: sent.method,
             path: sent.path,
+            query: sent.query,
             headers: sent.headers,
             body: stream::iter(pieces.collect::<Vec<_>>()).boxed_local(),
         };
@@ -285,6 +295,7 @@ pub fn request(method: Method, path: &str, body: &str) -> Sent {
     Sent {
         method,
         path: path.to_owned(),
+        query: String::new(),
         headers: IncomingHeaders {
             client_address: Some("203.0.113.9".to_owned()),
             ..IncomingHeaders::default()
@@ -296,11 +307,13 @@ pub fn request(method: Method, path: &str, body: &str) -> Sent {
 /// Reads a reply to its end.
 pub async fn read(reply: Reply) -> Received {
     let (head, body) = reply.into_parts();
-    let is_whole = !matches!(body, ReplyBody::Stream(_));
+    let is_whole = !matches!(body, ReplyBody::Stream(_) | ReplyBody::File(_));
     let bytes = match body {
         ReplyBody::Empty => Vec::new(),
         ReplyBody::Whole(bytes) => bytes,
-        ReplyBody::Stream(stream) => stream.collect::<Vec<_>>().await.concat(),
+        ReplyBody::Stream(stream) | ReplyBody::File(stream) => {
+            stream.collect::<Vec<_>>().await.concat()
+        }
     };
     Received {
         status: head.status.as_u16(),

@@ -22,6 +22,7 @@ use shared_types::{
     embedding::{DIMENSIONS, Embedding},
     event::AnswerEvent,
     origin::{AnswerRequest, RetrieveRequest, RetrieveResponse},
+    problem::{PROBLEM_JSON, Problem, ProblemKind},
     workers_ai::RerankScore,
 };
 use std::{cell::Cell, rc::Rc};
@@ -41,7 +42,8 @@ pub async fn suffer(time: &Time, failure: Option<Failure>) -> Result<(), PortErr
 }
 
 impl World {
-    fn note(&self, call: impl Into<String>) {
+    /// Notes that something was called.
+    pub fn note(&self, call: impl Into<String>) {
         self.calls.borrow_mut().push(call.into());
     }
 
@@ -119,10 +121,11 @@ impl Reranker for World {
 }
 
 /// A call that is under way.
-struct Open(Rc<Cell<usize>>);
+pub struct Open(Rc<Cell<usize>>);
 
 impl Open {
-    fn new(calls: &Rc<Cell<usize>>) -> Self {
+    /// One more of these calls, until it is dropped.
+    pub fn new(calls: &Rc<Cell<usize>>) -> Self {
         calls.set(calls.get() + 1);
         Self(Rc::clone(calls))
     }
@@ -187,6 +190,17 @@ impl World {
                 return Ok(self.stream(&events));
             }
             "/v1/documents" => format!("{{\"echo\":{}}}", String::from_utf8(body).unwrap()),
+            path if path.ends_with("/file") => {
+                let reader = bearer(call.authorization);
+                match self.files.known_to(&self.library, reader, path) {
+                    Some(file) => serde_json::to_string(&file).unwrap(),
+                    None => {
+                        let problem = Problem::new(ProblemKind::NotFound);
+                        let body = serde_json::to_string(&problem).unwrap();
+                        return Ok(upstream(404, PROBLEM_JSON, &body));
+                    }
+                }
+            }
             path if path.starts_with("/v1/documents/") => format!("{{\"path\":\"{path}\"}}"),
             other => panic!("the origin has no {other}"),
         };

@@ -1,0 +1,163 @@
+//! `GET` and `HEAD /api/documents/{id}/pdf`: a document's file, for those who may have it now.
+
+mod disposition;
+pub mod selection;
+
+use crate::{
+    gateway::{
+        Gateway, authentication,
+        exchange::{Exchange, Incoming, JSON, Reply, ReplyBody, empty, refusal, set},
+        upstream::ask_origin,
+    },
+    ports::{Host, OriginCall, Reading, Severity},
+};
+use disposition::disposition;
+use http::{
+    HeaderMap, Method, StatusCode,
+    header::{
+        ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
+        CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LAST_MODIFIED,
+    },
+};
+use selection::{Extent, Verdict, Version};
+use shared_types::{
+    ids::DocumentId,
+    origin::DocumentFile,
+    problem::{Problem, ProblemKind},
+};
+
+const PDF: &str = "application/pdf";
+/// A browser may keep the file, and must ask us each time whether its reader may still have it.
+const KEPT_AND_ASKED: &str = "private, no-cache";
+/// The web app, on a host beside ours, may put it on its pages; no foreign page may.
+const RESOURCE_POLICY: (&str, &str) = ("cross-origin-resource-policy", "same-site");
+
+/// The viewer of a browser is a page with styles of its own and one embedded object; a sandbox would
+/// keep it shut. The pages that may frame it follow.
+const FILE_POLICY: &str = "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'; \
+    frame-ancestors 'self'";
+
+/// Asks the origin, each time anew, whether the caller may have the file, and passes it on from the
+/// store. Whoever may not is told that there is none.
+pub async fn send<H: Host>(
+    gateway: &Gateway,
+    exchange: &Exchange<H>,
+    id: DocumentId,
+    incoming: Incoming,
+) -> Result<Reply, Problem> {
+    authentication::signed_in(gateway, exchange, &incoming.headers).await?;
+    let path = format!("/v1/documents/{id}/file");
+    let call = OriginCall {
+        method: Method::GET,
+        path: &path,
+        authorization: incoming.headers.authorization.as_deref(),
+        request_id: exchange.request_id,
+        trace: exchange.trace,
+        accept: JSON,
+        body: None,
+    };
+    let limit_ms = exchange.config.timeouts.file_access_ms;
+    let asked = exchange.stage("origin", ask_origin(exchange, limit_ms, call));
+    let file: DocumentFile = asked.await?;
+
+    // The bytes are their own version: a document's file never changes.
+    let version = Version {
+        etag: format!("\"{}\"", file.sha256),
+        modified_s: file.announced_at_s,
+    };
+    let selection = &incoming.headers.selection;
+    let host = &exchange.host;
+    let mut reply = match selection.verdict(&version, |text| host.read_date(text)) {
+        Verdict::Unwanted => return Err(Problem::new(ProblemKind::PreconditionFailed)),
+        Verdict::Known => empty(StatusCode::NOT_MODIFIED),
+        Verdict::Wanted => {
+            let reading = match selection.extent(&version, file.size_bytes) {
+                _ if incoming.method == Method::HEAD => Reading::Head,
+                Extent::Whole => Reading::Whole,
+                Extent::Part(part) => Reading::Part(part),
+                Extent::Beyond => return Ok(beyond(exchange, &file)),
+            };
+            opened(exchange, &file, reading).await?
+        }
+    };
+    let headers = reply.headers_mut();
+    set(headers, ETAG.as_str(), &version.etag);
+    let modified = exchange.host.write_date(version.modified_s);
+    set(headers, LAST_MODIFIED.as_str(), &modified);
+    set(headers, ACCEPT_RANGES.as_str(), "bytes");
+    let is_saved = incoming.query.split('&').any(|word| word == "download=1");
+    let disposition = disposition(is_saved, &file.file_name);
+    set(headers, CONTENT_DISPOSITION.as_str(), &disposition);
+    guard(headers, &exchange.config.allowed_origins);
+    Ok(reply)
+}
+
+/// The file, a part of it, or its head alone.
+async fn opened<H: Host>(
+    exchange: &Exchange<H>,
+    file: &DocumentFile,
+    reading: Reading,
+) -> Result<Reply, Problem> {
+    let limit_ms = exchange.config.timeouts.file_head_ms;
+    let work = exchange.within(limit_ms, exchange.host.open(&file.key, reading));
+    let stored = exchange.stage("storage", work).await.map_err(|error| {
+        let message = "object storage failed at a document's file";
+        exchange.fail(ProblemKind::StorageUnavailable, message, &error)
+    })?;
+    let size_bytes = stored.as_ref().map(|stored| stored.size_bytes);
+    if size_bytes != Some(file.size_bytes) {
+        return Err(lost(exchange, file, size_bytes));
+    }
+    let body = stored.and_then(|stored| stored.body);
+    let mut reply = Reply::new(body.map_or(ReplyBody::Empty, ReplyBody::File));
+    let mut length = file.size_bytes;
+    if let Reading::Part(part) = reading {
+        length = part.length;
+        *reply.status_mut() = StatusCode::PARTIAL_CONTENT;
+        let last = part.offset + part.length - 1;
+        let range = format!("bytes {}-{last}/{}", part.offset, file.size_bytes);
+        set(reply.headers_mut(), CONTENT_RANGE.as_str(), &range);
+    }
+    let headers = reply.headers_mut();
+    set(headers, CONTENT_LENGTH.as_str(), &length.to_string());
+    set(headers, CONTENT_TYPE.as_str(), PDF);
+    Ok(reply)
+}
+
+/// The store does not have the file that the database knows of. It was checked at its confirmation,
+/// so this is our loss, and somebody must look.
+fn lost<H: Host>(exchange: &Exchange<H>, file: &DocumentFile, found_bytes: Option<u64>) -> Problem {
+    exchange.host.log(
+        Severity::Error,
+        "a confirmed file is missing from the library, or another",
+        &[
+            ("request_id", exchange.request_id.to_string().into()),
+            ("key", file.key.as_str().into()),
+            ("expected_bytes", file.size_bytes.into()),
+            ("found_bytes", found_bytes.into()),
+        ],
+    );
+    Problem::new(ProblemKind::StorageUnavailable)
+}
+
+fn beyond<H>(exchange: &Exchange<H>, file: &DocumentFile) -> Reply {
+    let problem = Problem::new(ProblemKind::RangeNotSatisfiable)
+        .with_detail(format!("The file has {} bytes.", file.size_bytes))
+        .with_instance(exchange.request_id);
+    let mut reply = refusal(&problem);
+    let range = format!("bytes */{}", file.size_bytes);
+    set(reply.headers_mut(), CONTENT_RANGE.as_str(), &range);
+    reply
+}
+
+/// Says what a browser may do with the file: show it, on the web app's pages too, and nothing else.
+fn guard(headers: &mut HeaderMap, pages: &[String]) {
+    set(headers, CACHE_CONTROL.as_str(), KEPT_AND_ASKED);
+    set(headers, RESOURCE_POLICY.0, RESOURCE_POLICY.1);
+    let mut policy = String::from(FILE_POLICY);
+    for page in pages {
+        policy.push(' ');
+        policy.push_str(page);
+    }
+    set(headers, CONTENT_SECURITY_POLICY.as_str(), &policy);
+}
