@@ -22,6 +22,8 @@ export const DONE = event("done", {
 export class Services {
   /** What was called, in order. */
   calls = [];
+  /** Files by document: who may have them, and what the edge is told of them. */
+  files = {};
   /** Writes an answer; tests replace it. */
   answer = (response) => response.end(DELTA + DONE);
 
@@ -92,6 +94,14 @@ export class Services {
     }
     this.calls.push(pathname);
     const person = JSON.parse(Buffer.from(request.headers.authorization.split(".")[1], "base64url")).sub;
+    const [, document] = /^\/v1\/documents\/([^/]+)\/file$/.exec(pathname) ?? [];
+    const known = this.files[document];
+    if (known?.readers.includes(person)) return json(known.file);
+    if (document) {
+      response.statusCode = 404;
+      response.setHeader("content-type", "application/problem+json");
+      return response.end(JSON.stringify({ type: "urn:etude:problem:not-found", title: "Not found", status: 404 }));
+    }
     switch (pathname) {
       case "/v1/scope":
         return json({ scope_version: person });

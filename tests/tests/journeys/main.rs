@@ -10,5 +10,6 @@ mod crowding;
 mod failing;
 mod freshness;
 mod leaving;
+mod opening;
 mod privacy;
 mod uploading;

@@ -192,14 +192,12 @@ impl World {
             "/v1/documents" => format!("{{\"echo\":{}}}", String::from_utf8(body).unwrap()),
             path if path.ends_with("/file") => {
                 let reader = bearer(call.authorization);
-                match self.files.known_to(&self.library, reader, path) {
-                    Some(file) => serde_json::to_string(&file).unwrap(),
-                    None => {
-                        let problem = Problem::new(ProblemKind::NotFound);
-                        let body = serde_json::to_string(&problem).unwrap();
-                        return Ok(upstream(404, PROBLEM_JSON, &body));
-                    }
-                }
+                let Some(file) = self.files.known_to(&self.library, reader, path) else {
+                    let problem = Problem::new(ProblemKind::NotFound);
+                    let body = serde_json::to_string(&problem).unwrap();
+                    return Ok(upstream(404, PROBLEM_JSON, &body));
+                };
+                serde_json::to_string(&file).unwrap()
             }
             path if path.starts_with("/v1/documents/") => format!("{{\"path\":\"{path}\"}}"),
             other => panic!("the origin has no {other}"),
