@@ -39,6 +39,8 @@ pub enum Layer {
     Embedding,
     /// Answer by query and passages.
     Answer,
+    /// The sign-in service's public keys. No namespace of its own: it is a single value.
+    Keys,
 }
 
 /// A key-value store per [`Layer`]. Eventually consistent; may lose anything at any time.

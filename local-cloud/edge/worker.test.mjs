@@ -79,7 +79,7 @@ test("WebCrypto lets in both kinds of signature and no other", async () => {
     const good = await ask(fresh(), { token: services.token(FIRST_STUDENT, algorithm) });
     assert.equal(good.status, 200, await good.text());
     const forged = await ask(fresh(), { token: services.token(FIRST_STUDENT, algorithm, {}, privateKey) });
-    assert.equal((await forged.json()).type, "urn:etude:problem:token-invalid");
+    assert.equal((await forged.json()).type, "urn:etude:problem:token-signature-invalid");
     const stale = await ask(fresh(), { token: services.token(FIRST_STUDENT, algorithm, { exp: 1 }) });
     assert.equal((await stale.json()).type, "urn:etude:problem:token-expired");
   }

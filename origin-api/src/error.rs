@@ -119,6 +119,16 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
     text
 }
 
+impl From<Problem> for ApiError {
+    /// A refusal that is worded already.
+    fn from(problem: Problem) -> Self {
+        Self {
+            problem,
+            source: None,
+        }
+    }
+}
+
 impl From<storage::Error> for ApiError {
     fn from(error: storage::Error) -> Self {
         Self::caused(error.problem_kind(), error)

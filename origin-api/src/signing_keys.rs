@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use rag_core::{
-    jwks::Jwks,
+    jwks::{KeySet, KeySetError, MAX_KEY_SET_BYTES},
     token::{TokenError, TokenPolicy, UnverifiedToken, verify},
 };
 use shared_types::claims::AccessClaims;
@@ -14,15 +14,11 @@ use thiserror::Error;
 use tokio::{sync::Mutex, time::Instant};
 use url::Url;
 
-/// After this, keys are fetched again behind the back of the next request: a key that the issuer took back
-/// is trusted no longer than this while the issuer answers.
-const MAX_AGE: Duration = Duration::from_mins(10);
 /// The shortest time between two fetches: bounds what tokens with invented key ids can cause.
 pub const COOL_DOWN: Duration = Duration::from_secs(10);
 /// The same after a failure, while there are no keys at all: nobody can sign in meanwhile.
 const COOL_DOWN_WITHOUT_KEYS: Duration = Duration::from_millis(500);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
-const MAX_KEY_SET_BYTES: usize = 64 * 1024;
 
 /// Why a token was not verified.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -39,21 +35,18 @@ pub enum VerifyError {
 enum FetchError {
     #[error("the key set could not be fetched")]
     Http(#[from] reqwest::Error),
-    #[error("the key set is longer than {MAX_KEY_SET_BYTES} bytes")]
-    TooLong,
-    #[error("the key set is not valid")]
-    Json(#[from] serde_json::Error),
-    #[error("the key set is empty")]
-    NoKeys,
+    #[error(transparent)]
+    KeySet(#[from] KeySetError),
 }
 
 #[derive(Clone)]
 struct Known {
-    keys: Arc<Jwks>,
+    keys: Arc<KeySet>,
     fetched: Instant,
 }
 
-/// The issuer's keys: fetched at the first token, and again when a token names an unknown key.
+/// The issuer's keys: fetched at the first token, again when a token names an unknown key, and, once they
+/// are old, behind the back of the next request. Those that could not be renewed for a day are dropped.
 pub struct SigningKeys {
     http: reqwest::Client,
     url: Url,
@@ -91,45 +84,46 @@ impl SigningKeys {
         now: DateTime<Utc>,
     ) -> Result<AccessClaims, VerifyError> {
         let token = UnverifiedToken::parse(token)?;
-        let known = self.known();
+        let known = self.known(now);
         let fits = known
             .as_ref()
-            .is_some_and(|known| known.keys.select(&token) != Err(TokenError::UnknownKey));
+            .is_some_and(|known| !matches!(known.keys.select(&token), Err(TokenError::UnknownKey)));
         let known = if fits {
-            self.refresh_if_old(known.as_ref());
+            self.refresh_if_old(known.as_ref(), now);
             known
         } else {
-            self.refresh(known.as_ref().map(|known| known.fetched))
+            self.refresh(known.as_ref().map(|known| known.fetched), now)
                 .await;
-            self.known()
+            self.known(now)
         };
         let keys = known.ok_or(VerifyError::NoKeys)?.keys;
         verify::verify(keys.select(&token)?, &token)?;
         Ok(token.accept(&self.policy, now)?)
     }
 
-    fn known(&self) -> Option<Known> {
+    fn known(&self, now: DateTime<Utc>) -> Option<Known> {
         // A poisoned lock holds a whole value all the same: it is only ever replaced.
         let known = self.known.read();
         known
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .clone()
+            .filter(|known| known.keys.is_usable(now.timestamp()))
     }
 
-    fn refresh_if_old(self: &Arc<Self>, known: Option<&Known>) {
-        if let Some(fetched) = known.map(|known| known.fetched)
-            && fetched.elapsed() > MAX_AGE
+    fn refresh_if_old(self: &Arc<Self>, known: Option<&Known>, now: DateTime<Utc>) {
+        if let Some(known) = known
+            && !known.keys.is_current(now.timestamp())
             && self.last_attempt.try_lock().is_ok()
         {
-            let keys = Arc::clone(self);
-            tokio::spawn(async move { keys.refresh(Some(fetched)).await });
+            let (keys, fetched) = (Arc::clone(self), known.fetched);
+            tokio::spawn(async move { keys.refresh(Some(fetched), now).await });
         }
     }
 
     /// Fetches the keys, unless somebody else has since `seen`, or an attempt was made just now.
-    async fn refresh(&self, seen: Option<Instant>) {
+    async fn refresh(&self, seen: Option<Instant>, now: DateTime<Utc>) {
         let mut last_attempt = self.last_attempt.lock().await;
-        let known = self.known().map(|known| known.fetched);
+        let known = self.known(now).map(|known| known.fetched);
         let cool_down = match known {
             Some(_) => self.cool_down,
             None => COOL_DOWN_WITHOUT_KEYS,
@@ -137,9 +131,9 @@ impl SigningKeys {
         if known != seen || last_attempt.is_some_and(|at| at.elapsed() < cool_down) {
             return;
         }
-        match self.fetch().await {
+        match self.fetch(now).await {
             Ok(keys) => {
-                tracing::info!(keys = keys.keys.len(), "token issuer's keys fetched");
+                tracing::info!("token issuer's keys fetched");
                 let known = Known {
                     keys: Arc::new(keys),
                     fetched: Instant::now(),
@@ -158,20 +152,16 @@ impl SigningKeys {
         *last_attempt = Some(Instant::now());
     }
 
-    async fn fetch(&self) -> Result<Jwks, FetchError> {
+    async fn fetch(&self, now: DateTime<Utc>) -> Result<KeySet, FetchError> {
         let request = self.http.get(self.url.clone()).timeout(FETCH_TIMEOUT);
         let mut response = request.send().await?.error_for_status()?;
         let mut body = Vec::new();
         while let Some(piece) = response.chunk().await? {
             body.extend_from_slice(&piece);
             if body.len() > MAX_KEY_SET_BYTES {
-                return Err(FetchError::TooLong);
+                return Err(KeySetError::TooLarge.into());
             }
         }
-        let keys: Jwks = serde_json::from_slice(&body)?;
-        if keys.keys.is_empty() {
-            return Err(FetchError::NoKeys);
-        }
-        Ok(keys)
+        Ok(KeySet::read(&body, now.timestamp())?)
     }
 }

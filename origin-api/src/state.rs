@@ -16,8 +16,6 @@ use std::sync::Arc;
 use storage::PgPool;
 use tokio::sync::Semaphore;
 
-/// Tolerated difference between the issuer's clock and ours, in seconds.
-const CLOCK_LEEWAY_S: i64 = 30;
 /// A rerank score below this means "not covered" where `REFUSAL_THRESHOLD` is not set. Low on purpose: it
 /// is calibrated for no reranker, and the model still says for itself when passages hold no answer.
 const DEFAULT_REFUSAL_THRESHOLD: f64 = 0.1;
@@ -49,7 +47,6 @@ impl AppState {
         let policy = TokenPolicy {
             issuer: config.auth.issuer.clone(),
             audience: config.auth.audience.clone(),
-            leeway_s: CLOCK_LEEWAY_S,
         };
         let calibration = Calibration {
             refusal_threshold: config

@@ -1,11 +1,16 @@
 //! Access tokens: parsing, the choice of key, and the claims. Supabase signs with RS256 or ES256.
 //!
-//! The order is fixed by the types: parse, let the host verify the signature with the key that
-//! [`crate::jwks::Jwks::select`] names, then [`UnverifiedToken::accept`] the claims.
+//! The order is fixed: parse, let the host verify the signature with the key that
+//! [`crate::jwks::KeySet::select`] names, then [`UnverifiedToken::accept`] the claims. So a token that
+//! gets as far as a known key costs one verification, whatever is wrong with it.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use jwt_compact::{TimeOptions, UntrustedToken, ValidationError};
-use shared_types::{claims::AccessClaims, problem::ProblemKind};
+use jwt_compact::{Claims, UntrustedToken};
+use serde::{Deserialize, de::IgnoredAny};
+use shared_types::{
+    claims::AccessClaims,
+    problem::{Problem, ProblemKind},
+};
 use thiserror::Error;
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -13,6 +18,8 @@ pub mod verify;
 
 /// The longest token that is read at all, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
+/// Tolerated difference between the issuer's clock and ours, in seconds, in both directions.
+pub const CLOCK_SKEW_S: i64 = 60;
 
 /// The signature algorithms that are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +54,7 @@ pub enum TokenError {
     /// `exp` has passed.
     #[error("the token has expired")]
     Expired,
-    /// `nbf` has not come.
+    /// `nbf` or `iat` has not come.
     #[error("the token is not valid yet")]
     NotYetValid,
     /// `iss` is somebody else.
@@ -62,13 +69,48 @@ pub enum TokenError {
 }
 
 impl TokenError {
+    /// Every reason.
+    pub const ALL: [Self; 11] = [
+        Self::TooLarge,
+        Self::Malformed,
+        Self::AlgorithmRefused,
+        Self::UnknownKey,
+        Self::KeyMismatch,
+        Self::BadSignature,
+        Self::ClaimsInvalid,
+        Self::Expired,
+        Self::NotYetValid,
+        Self::WrongIssuer,
+        Self::WrongAudience,
+    ];
+
     /// How the caller is told.
     #[must_use]
     pub fn problem_kind(self) -> ProblemKind {
         match self {
+            Self::TooLarge => ProblemKind::TokenTooLarge,
+            Self::Malformed => ProblemKind::TokenInvalid,
+            Self::AlgorithmRefused => ProblemKind::TokenAlgorithmRefused,
+            Self::UnknownKey => ProblemKind::TokenKeyUnknown,
+            Self::KeyMismatch => ProblemKind::TokenKeyMismatch,
+            Self::BadSignature => ProblemKind::TokenSignatureInvalid,
+            Self::ClaimsInvalid => ProblemKind::TokenClaimsInvalid,
             Self::Expired => ProblemKind::TokenExpired,
-            _ => ProblemKind::TokenInvalid,
+            Self::NotYetValid => ProblemKind::TokenNotYetValid,
+            Self::WrongIssuer => ProblemKind::TokenIssuerRefused,
+            Self::WrongAudience => ProblemKind::TokenAudienceRefused,
         }
+    }
+
+    /// The refusal, with what to do about it.
+    #[must_use]
+    pub fn problem(self) -> Problem {
+        let remedy = match self {
+            Self::Expired => "Refresh the session, or sign in again.",
+            Self::NotYetValid => "Check the clocks, or wait.",
+            _ => "Sign in, and send the access token as it was given.",
+        };
+        Problem::new(self.problem_kind()).with_detail(remedy)
     }
 }
 
@@ -79,14 +121,20 @@ pub struct TokenPolicy {
     pub issuer: String,
     /// Required `aud`.
     pub audience: String,
-    /// Tolerated difference between clocks, in seconds.
-    pub leeway_s: i64,
+}
+
+/// Header parameters beside those that the library reads.
+#[derive(Debug, Deserialize)]
+struct OtherParameters {
+    /// Extensions that must be understood (RFC 7515, 4.1.11). We understand none.
+    #[serde(default)]
+    crit: Option<IgnoredAny>,
 }
 
 /// A well-formed token about which nothing is known yet.
 #[derive(Debug)]
 pub struct UnverifiedToken<'a> {
-    token: UntrustedToken<'a>,
+    token: UntrustedToken<'a, OtherParameters>,
     signed_data: &'a [u8],
     algorithm: SigningAlgorithm,
 }
@@ -98,7 +146,11 @@ impl<'a> UnverifiedToken<'a> {
             return Err(TokenError::TooLarge);
         }
         let (signed_data, _) = text.rsplit_once('.').ok_or(TokenError::Malformed)?;
-        let token = UntrustedToken::new(text).map_err(|_| TokenError::Malformed)?;
+        let token: UntrustedToken<'a, OtherParameters> =
+            text.try_into().map_err(|_| TokenError::Malformed)?;
+        if token.header().other_fields.crit.is_some() {
+            return Err(TokenError::Malformed);
+        }
         let algorithm = match token.algorithm() {
             "RS256" => SigningAlgorithm::Rs256,
             "ES256" => SigningAlgorithm::Es256,
@@ -135,7 +187,8 @@ impl<'a> UnverifiedToken<'a> {
         self.token.signature_bytes()
     }
 
-    /// Checks issuer, audience, `exp` (required) and `nbf` (where present) at the time `now`.
+    /// Checks `exp` (required), `nbf` and `iat` (where present), issuer and audience at the time
+    /// `now`. Times may be off by [`CLOCK_SKEW_S`].
     ///
     /// To be called only after the signature was found good.
     pub fn accept(
@@ -143,22 +196,17 @@ impl<'a> UnverifiedToken<'a> {
         policy: &TokenPolicy,
         now: DateTime<Utc>,
     ) -> Result<AccessClaims, TokenError> {
-        let claims = self
-            .token
-            .deserialize_claims_unchecked::<AccessClaims>()
-            .map_err(|_| TokenError::ClaimsInvalid)?;
-        let leeway = TimeDelta::seconds(policy.leeway_s);
-        claims
-            .validate_expiration(&TimeOptions::new(leeway, || now))
-            .map_err(|error| match error {
-                ValidationError::Expired => TokenError::Expired,
-                _ => TokenError::ClaimsInvalid,
-            })?;
-        if claims
-            .not_before
-            .is_some_and(|not_before| not_before > now + leeway)
-        {
-            return Err(TokenError::NotYetValid);
+        let claims = self.claims()?;
+        let skew = TimeDelta::seconds(CLOCK_SKEW_S);
+        // Differences rather than sums: no date in a token can overflow them.
+        let expires = claims.expiration.ok_or(TokenError::ClaimsInvalid)?;
+        if now.signed_duration_since(expires) > skew {
+            return Err(TokenError::Expired);
+        }
+        for begins in [claims.not_before, claims.issued_at].into_iter().flatten() {
+            if begins.signed_duration_since(now) > skew {
+                return Err(TokenError::NotYetValid);
+            }
         }
         let claims = claims.custom;
         if claims.iss != policy.issuer {
@@ -168,6 +216,17 @@ impl<'a> UnverifiedToken<'a> {
             return Err(TokenError::WrongAudience);
         }
         Ok(claims)
+    }
+
+    /// The claims, believed without a check: only for a token that its issuer has just handed over on
+    /// a connection that we opened (OpenID Connect Core 1.0, 3.1.3.7, item 6).
+    pub fn claims_from_issuer(&self) -> Result<AccessClaims, TokenError> {
+        self.claims().map(|claims| claims.custom)
+    }
+
+    fn claims(&self) -> Result<Claims<AccessClaims>, TokenError> {
+        let claims = self.token.deserialize_claims_unchecked();
+        claims.map_err(|_| TokenError::ClaimsInvalid)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What an access token of Supabase Auth says about its bearer.
 
-use crate::ids::UserId;
+use crate::ids::{SessionId, UserId};
 use serde::{Deserialize, Serialize};
 
 /// The part that a person plays in Etude. Set by the server alone, in `app_metadata.role`.
@@ -52,4 +52,7 @@ pub struct AccessClaims {
     /// The address the person signed in with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
+    /// The sign-in that the token descends from. Supabase always names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<SessionId>,
 }

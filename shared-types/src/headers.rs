@@ -8,3 +8,6 @@ pub const REQUEST_ID: &str = "x-request-id";
 pub const TRACEPARENT: &str = "traceparent";
 /// Stages and their durations (<https://www.w3.org/TR/server-timing/>), durations in milliseconds.
 pub const SERVER_TIMING: &str = "server-timing";
+/// Proof that a page of ours sends a request with a session cookie; replies that begin or name such a
+/// session carry it too.
+pub const CSRF_TOKEN: &str = "x-csrf-token";

@@ -42,3 +42,7 @@ id! {
     /// One request through the edge; travels as `x-request-id`.
     RequestId
 }
+id! {
+    /// A sign-in and all that is refreshed from it: the `session_id` of an access token.
+    SessionId
+}

@@ -12,5 +12,6 @@ pub mod headers;
 pub mod ids;
 pub mod origin;
 pub mod problem;
+pub mod session;
 pub mod trace;
 pub mod workers_ai;

@@ -10,17 +10,44 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProblemKind {
-    /// No bearer token, or not one we can read.
+    /// Neither a bearer token nor a session cookie.
     TokenMissing,
-    /// The token is malformed, forged, or meant for somebody else.
+    /// The access token is no JWT.
     TokenInvalid,
-    /// The token was good once.
+    /// The access token is longer than any that is read.
+    TokenTooLarge,
+    /// The access token is signed with an algorithm that is never accepted.
+    TokenAlgorithmRefused,
+    /// The access token names a key that is not in the key set.
+    TokenKeyUnknown,
+    /// The access token's algorithm is not that of the key it names.
+    TokenKeyMismatch,
+    /// The access token's signature is not by the key it names.
+    TokenSignatureInvalid,
+    /// The access token lacks a claim, or has one of a wrong type.
+    TokenClaimsInvalid,
+    /// The access token was good once.
     TokenExpired,
+    /// The access token will be good later.
+    TokenNotYetValid,
+    /// The access token was issued by somebody else.
+    TokenIssuerRefused,
+    /// The access token is meant for somebody else.
+    TokenAudienceRefused,
+    /// The access token is genuine, and its session was ended.
+    TokenSessionEnded,
+    /// The refresh token was used before: whoever holds its successor may be a thief, so the session
+    /// has ended.
+    RefreshTokenReused,
+    /// The refresh token is unknown, or its session has ended.
+    RefreshTokenRefused,
+    /// A cookie came without proof that a page of ours sent it.
+    CsrfRefused,
     /// The caller is known and may not do this.
     Forbidden,
     /// The call did not come through the edge.
     NotFromEdge,
-    /// The e-mail address or password is wrong, or a refresh token was used twice.
+    /// The e-mail address or password is wrong.
     SignInRefused,
     /// There is no such thing, or the caller may not know of it.
     NotFound,
@@ -69,10 +96,23 @@ impl ProblemKind {
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
-            Self::TokenMissing | Self::TokenInvalid | Self::TokenExpired | Self::SignInRefused => {
-                401
-            }
-            Self::Forbidden | Self::NotFromEdge => 403,
+            Self::TokenMissing
+            | Self::TokenInvalid
+            | Self::TokenTooLarge
+            | Self::TokenAlgorithmRefused
+            | Self::TokenKeyUnknown
+            | Self::TokenKeyMismatch
+            | Self::TokenSignatureInvalid
+            | Self::TokenClaimsInvalid
+            | Self::TokenExpired
+            | Self::TokenNotYetValid
+            | Self::TokenIssuerRefused
+            | Self::TokenAudienceRefused
+            | Self::TokenSessionEnded
+            | Self::RefreshTokenReused
+            | Self::RefreshTokenRefused
+            | Self::SignInRefused => 401,
+            Self::CsrfRefused | Self::Forbidden | Self::NotFromEdge => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::Conflict => 409,
@@ -100,8 +140,21 @@ impl ProblemKind {
     pub fn title(self) -> &'static str {
         match self {
             Self::TokenMissing => "Sign in first",
-            Self::TokenInvalid => "The access token is not valid",
+            Self::TokenInvalid => "The access token is not a JWT",
+            Self::TokenTooLarge => "The access token is too large",
+            Self::TokenAlgorithmRefused => "The access token's algorithm is not accepted",
+            Self::TokenKeyUnknown => "The access token's key is not known",
+            Self::TokenKeyMismatch => "The access token's algorithm is not its key's",
+            Self::TokenSignatureInvalid => "The access token's signature is wrong",
+            Self::TokenClaimsInvalid => "The access token lacks a claim",
             Self::TokenExpired => "The access token has expired",
+            Self::TokenNotYetValid => "The access token is not valid yet",
+            Self::TokenIssuerRefused => "The access token was issued by somebody else",
+            Self::TokenAudienceRefused => "The access token is meant for somebody else",
+            Self::TokenSessionEnded => "The session has ended",
+            Self::RefreshTokenReused => "The refresh token was used before",
+            Self::RefreshTokenRefused => "The refresh token is not valid",
+            Self::CsrfRefused => "Not sent by a page of ours",
             Self::Forbidden => "Not allowed",
             Self::NotFromEdge => "Calls come through the edge",
             Self::SignInRefused => "Sign-in refused",

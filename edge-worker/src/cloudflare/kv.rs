@@ -5,7 +5,7 @@ use crate::ports::{Cache, Layer, PortError};
 use worker::kv::{KvError, KvStore};
 
 /// The least that KV takes. Its reads are kept near the reader for a minute unless told otherwise,
-/// and a scope should be forgotten everywhere as soon as can be.
+/// and a scope should be forgotten everywhere as soon as can be. A key set is written again under its key.
 const SCOPE_READ_CACHE_S: u64 = 30;
 /// The other values never change under their key.
 const READ_CACHE_S: u64 = 300;
@@ -14,7 +14,7 @@ impl Workerd {
     fn store(&self, layer: Layer) -> &KvStore {
         let caches = &self.isolate.caches;
         match layer {
-            Layer::Scope => &caches.scope,
+            Layer::Scope | Layer::Keys => &caches.scope,
             Layer::Search => &caches.search,
             Layer::Embedding => &caches.embedding,
             Layer::Answer => &caches.answer,
@@ -25,7 +25,7 @@ impl Workerd {
 impl Cache for Workerd {
     async fn get(&self, layer: Layer, key: &str) -> Result<Option<Vec<u8>>, PortError> {
         let read_cache_s = match layer {
-            Layer::Scope => SCOPE_READ_CACHE_S,
+            Layer::Scope | Layer::Keys => SCOPE_READ_CACHE_S,
             _ => READ_CACHE_S,
         };
         let get = self.store(layer).get(key).cache_ttl(read_cache_s);

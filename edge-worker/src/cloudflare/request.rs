@@ -7,7 +7,7 @@ use crate::gateway::{
 };
 use futures_util::{StreamExt, stream};
 use http::Method;
-use shared_types::headers::{EDGE_TOKEN, TRACEPARENT};
+use shared_types::headers::{CSRF_TOKEN, EDGE_TOKEN, TRACEPARENT};
 use web_sys::Request;
 
 /// How the paths of files end. Their headers are six more calls out of wasm, which a question need
@@ -18,8 +18,17 @@ const FILE: &str = "/pdf";
 pub fn incoming(request: &Request) -> worker::Result<Incoming> {
     let headers = request.headers();
     let header = |name| headers.get(name).ok().flatten();
+    // The runtime admits no text here that is not a method.
+    let method = Method::from_bytes(request.method().as_bytes()).unwrap_or(Method::TRACE);
     let url = request.url();
     let (path, query) = path_and_query(&url);
+    let authorization = header("authorization");
+    let has_bearer = authorization.is_some();
+    let changes_something = !matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
+    // What goes with cookies costs a request with a bearer nothing.
+    let without_bearer = |name| (!has_bearer).then(|| header(name)).flatten();
+    let cookie = without_bearer("cookie");
+    let is_guarded = cookie.is_some() && changes_something;
     let selection = if path.ends_with(FILE) {
         Selection {
             range: header("range"),
@@ -33,13 +42,14 @@ pub fn incoming(request: &Request) -> worker::Result<Incoming> {
         Selection::default()
     };
     Ok(Incoming {
-        // The runtime admits no text here that is not a method.
-        method: Method::from_bytes(request.method().as_bytes()).unwrap_or(Method::TRACE),
         path: path.to_owned(),
         query: query.to_owned(),
         headers: IncomingHeaders {
             accept: header("accept"),
-            authorization: header("authorization"),
+            authorization,
+            csrf_token: is_guarded.then(|| header(CSRF_TOKEN)).flatten(),
+            cookie,
+            own_origin: (!has_bearer && changes_something).then(|| origin(&url).to_owned()),
             origin: header("origin"),
             edge_token: header(EDGE_TOKEN),
             traceparent: header(TRACEPARENT),
@@ -47,6 +57,7 @@ pub fn incoming(request: &Request) -> worker::Result<Incoming> {
             content_length: header("content-length").and_then(|length| length.parse().ok()),
             selection,
         },
+        method,
         body: match request.body() {
             Some(body) => read_stream(&body)?,
             None => stream::empty().boxed_local(),
@@ -56,10 +67,17 @@ pub fn incoming(request: &Request) -> worker::Result<Incoming> {
 
 /// Path and query of an absolute URL that the runtime has already normalised.
 fn path_and_query(url: &str) -> (&str, &str) {
-    let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let from_path = after_scheme.find('/').map_or("/", |at| &after_scheme[at..]);
+    let from_path = &url[origin(url).len()..];
     let without_fragment = from_path.split('#').next().unwrap_or_default();
-    without_fragment
+    let (path, query) = without_fragment
         .split_once('?')
-        .unwrap_or((without_fragment, ""))
+        .unwrap_or((without_fragment, ""));
+    (if path.is_empty() { "/" } else { path }, query)
+}
+
+/// Scheme, host and port of such a URL, as a browser writes them in `Origin`.
+fn origin(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    let end = url[host..].find(['/', '?', '#']);
+    end.map_or(url, |end| &url[..host + end])
 }

@@ -23,7 +23,8 @@ pub fn into_web(reply: Reply, context: &Context, client: &AbortSignal) -> worker
     let headers = Headers::new()?;
     for (name, value) in &head.headers {
         if let Ok(value) = value.to_str() {
-            headers.set(name.as_str(), value)?;
+            // Appended, since there may be more than one cookie.
+            headers.append(name.as_str(), value)?;
         }
     }
     let init = ResponseInit::new();

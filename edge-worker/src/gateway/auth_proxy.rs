@@ -2,8 +2,8 @@
 
 use crate::{
     gateway::{
-        Gateway, authentication,
-        exchange::{Exchange, Incoming, JSON, Reply, empty, whole},
+        Gateway, authentication, cookie_session, csrf,
+        exchange::{Exchange, Incoming, JSON, Reply, empty, set, whole},
         upstream::read_bytes,
     },
     ports::{AuthCall, Host, PortError, Upstream},
@@ -11,21 +11,47 @@ use crate::{
 };
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
-use shared_types::problem::{Problem, ProblemKind};
+use shared_types::{
+    headers::CSRF_TOKEN,
+    problem::{Problem, ProblemKind},
+    session::SessionForm,
+};
 
 /// Body of register and login. No `Debug`: it holds a password.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Credentials {
+struct SignIn {
     email: String,
     password: String,
+    #[serde(default)]
+    session: SessionForm,
 }
 
-/// Body of refresh. No `Debug`: it holds a token.
-#[derive(Serialize, Deserialize)]
+/// What Supabase is told of it: nothing else that a caller sends.
+#[derive(Serialize)]
+struct Credentials<'a> {
+    email: &'a str,
+    password: &'a str,
+}
+
+/// Body of refresh; empty where the token is a cookie. No `Debug`: it holds a token.
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RefreshGrant {
-    refresh_token: String,
+struct Refresh {
+    #[serde(default)]
+    refresh_token: Option<String>,
+}
+
+/// What Supabase is told of it.
+#[derive(Serialize)]
+pub(super) struct RefreshGrant<'a> {
+    pub(super) refresh_token: &'a str,
+}
+
+/// A reply that is no refusal.
+pub(super) struct Answered {
+    pub(super) status: StatusCode,
+    pub(super) body: Vec<u8>,
 }
 
 /// The part of a Supabase Auth error that tells errors apart.
@@ -39,70 +65,131 @@ struct AuthError {
     error: Option<String>,
 }
 
-/// Register, login and refresh: the reply is Supabase's session. Counted by address.
-pub async fn session<H: Host>(
+/// Register and login: the reply is Supabase's session, or its tokens become cookies. Counted by
+/// address.
+pub async fn sign_in<H: Host>(
     exchange: &Exchange<H>,
     found: Route,
     incoming: Incoming,
 ) -> Result<Reply, Problem> {
     authentication::count_address(exchange, &incoming.headers).await?;
-    let limit = found.body_limit();
-    let (path, body) = match found {
-        Route::Register => (
-            "/signup",
-            encode(&incoming.json::<Credentials>(limit).await?),
-        ),
-        Route::Login => (
-            "/token?grant_type=password",
-            encode(&incoming.json::<Credentials>(limit).await?),
-        ),
-        Route::Refresh => (
-            "/token?grant_type=refresh_token",
-            encode(&incoming.json::<RefreshGrant>(limit).await?),
-        ),
-        _ => return Err(Problem::new(ProblemKind::NotFound)),
+    let headers = incoming.headers.clone();
+    let wanted: SignIn = incoming.json(found.body_limit()).await?;
+    if wanted.session == SessionForm::Cookie {
+        csrf::check_origin(&headers, &exchange.config.allowed_origins)?;
+    }
+    let path = match found {
+        Route::Register => "/signup",
+        _ => "/token?grant_type=password",
     };
-    let call = AuthCall {
-        method: Method::POST,
-        path,
-        authorization: None,
-        body: Some(body),
+    let credentials = Credentials {
+        email: &wanted.email,
+        password: &wanted.password,
     };
-    relay(exchange, found, call).await
+    let answered = ask(exchange, found, post(path, &credentials)).await?;
+    match wanted.session {
+        SessionForm::Bearer => Ok(answered.into_reply()),
+        SessionForm::Cookie => cookie_session::begin(exchange, answered),
+    }
 }
 
-/// Logout and me: for the bearer of a valid token.
-pub async fn account<H: Host>(
-    gateway: &Gateway,
+/// Refresh: with the token in the body, the reply is Supabase's session; with the cookie, both cookies
+/// are new. Counted by address.
+pub async fn refresh<H: Host>(
     exchange: &Exchange<H>,
-    found: Route,
     incoming: Incoming,
 ) -> Result<Reply, Problem> {
+    authentication::count_address(exchange, &incoming.headers).await?;
+    let limit = Route::Refresh.body_limit();
+    let wanted: Refresh = incoming.json_or_default(limit).await?;
+    match &wanted.refresh_token {
+        Some(refresh_token) => {
+            let grant = RefreshGrant { refresh_token };
+            let answered = ask(exchange, Route::Refresh, grant.call()).await?;
+            Ok(answered.into_reply())
+        }
+        None => cookie_session::refresh(exchange).await,
+    }
+}
+
+/// Logout: ends the sessions of the bearer, or of the browser.
+pub async fn log_out<H: Host>(
+    gateway: &Gateway,
+    exchange: &Exchange<H>,
+    incoming: Incoming,
+) -> Result<Reply, Problem> {
+    if exchange.cookies.is_some() {
+        return cookie_session::end(gateway, exchange, &incoming.headers).await;
+    }
     authentication::signed_in(gateway, exchange, &incoming.headers).await?;
-    let (method, path) = match found {
-        Route::Logout => (Method::POST, "/logout"),
-        Route::Me => (Method::GET, "/user"),
-        _ => return Err(Problem::new(ProblemKind::NotFound)),
-    };
+    let authorization = incoming.headers.authorization.as_deref();
+    let answered = ask(exchange, Route::Logout, log_out_call(authorization)).await?;
+    Ok(answered.into_reply())
+}
+
+/// Me: the account of the bearer, and a browser's CSRF token.
+pub async fn me<H: Host>(
+    gateway: &Gateway,
+    exchange: &Exchange<H>,
+    incoming: Incoming,
+) -> Result<Reply, Problem> {
+    let claims = authentication::signed_in(gateway, exchange, &incoming.headers).await?;
     let call = AuthCall {
-        method,
-        path,
+        method: Method::GET,
+        path: "/user",
         authorization: incoming.headers.authorization.as_deref(),
         body: None,
     };
-    relay(exchange, found, call).await
+    let mut reply = ask(exchange, Route::Me, call).await?.into_reply();
+    if let (Some(_), Some(session)) = (&exchange.cookies, claims.session_id) {
+        let token = csrf::token(&exchange.config.edge_token, session);
+        set(reply.headers_mut(), CSRF_TOKEN, &token);
+    }
+    Ok(reply)
 }
 
-fn encode(body: &impl Serialize) -> Vec<u8> {
-    // Two strings always serialise.
-    serde_json::to_vec(body).unwrap_or_default()
+impl RefreshGrant<'_> {
+    pub(super) fn call(&self) -> AuthCall<'static> {
+        post("/token?grant_type=refresh_token", self)
+    }
 }
 
-async fn relay<H: Host>(
+impl Answered {
+    /// The reply as it is.
+    pub(super) fn into_reply(self) -> Reply {
+        if self.status == StatusCode::NO_CONTENT {
+            empty(self.status)
+        } else {
+            whole(self.status, JSON, self.body)
+        }
+    }
+}
+
+pub(super) fn log_out_call(authorization: Option<&str>) -> AuthCall<'_> {
+    AuthCall {
+        method: Method::POST,
+        path: "/logout",
+        authorization,
+        body: None,
+    }
+}
+
+fn post(path: &'static str, body: &impl Serialize) -> AuthCall<'static> {
+    AuthCall {
+        method: Method::POST,
+        path,
+        authorization: None,
+        // Strings always serialise.
+        body: Some(serde_json::to_vec(body).unwrap_or_default()),
+    }
+}
+
+/// Calls the sign-in service for an endpoint.
+pub(super) async fn ask<H: Host>(
     exchange: &Exchange<H>,
     found: Route,
     call: AuthCall<'_>,
-) -> Result<Reply, Problem> {
+) -> Result<Answered, Problem> {
     let limit_ms = exchange.config.timeouts.auth_ms;
     let called = exchange.within(limit_ms, exchange.host.call_auth(call));
     let upstream = exchange.stage("auth_service", called).await;
@@ -110,12 +197,10 @@ async fn relay<H: Host>(
     let (status, retry_after) = (upstream.status, upstream.retry_after.clone());
     let body = read(exchange, upstream).await?;
     match status {
-        204 => Ok(empty(StatusCode::NO_CONTENT)),
-        200..300 => Ok(whole(
-            StatusCode::from_u16(status).unwrap_or(StatusCode::OK),
-            JSON,
+        200..300 => Ok(Answered {
+            status: StatusCode::from_u16(status).unwrap_or(StatusCode::OK),
             body,
-        )),
+        }),
         429 => {
             let mut problem = Problem::new(ProblemKind::RateLimited);
             problem.retry_after_s = retry_after.and_then(|s| s.parse().ok()).or(Some(60));
@@ -135,7 +220,7 @@ async fn read<H: Host>(exchange: &Exchange<H>, upstream: Upstream) -> Result<Vec
         .map_err(|error| unavailable(exchange, &error))
 }
 
-fn unavailable<H: Host>(exchange: &Exchange<H>, error: &PortError) -> Problem {
+pub(super) fn unavailable<H: Host>(exchange: &Exchange<H>, error: &PortError) -> Problem {
     exchange.fail(
         ProblemKind::AuthUnavailable,
         "sign-in service failed",
@@ -163,8 +248,15 @@ fn refused(found: Route, status: u16, body: &[u8]) -> Problem {
         }
         (Route::Register, _) => Problem::new(ProblemKind::BodyInvalid)
             .with_detail("The e-mail address or password is not acceptable."),
+        (Route::Refresh, "refresh_token_already_used") => {
+            Problem::new(ProblemKind::RefreshTokenReused)
+                .with_detail("The session has ended for safety's sake. Sign in again.")
+        }
+        (Route::Refresh, _) => {
+            Problem::new(ProblemKind::RefreshTokenRefused).with_detail("Sign in again.")
+        }
         (Route::Logout | Route::Me, _) if matches!(status, 401 | 403) => {
-            Problem::new(ProblemKind::TokenInvalid)
+            Problem::new(ProblemKind::TokenSessionEnded).with_detail("Sign in again.")
         }
         (Route::Logout | Route::Me, _) => Problem::new(ProblemKind::NotFound),
         _ => Problem::new(ProblemKind::SignInRefused),

@@ -3,29 +3,23 @@
 use crate::{
     gateway::{
         Gateway,
-        exchange::{Exchange, IncomingHeaders, read_body},
+        exchange::{Exchange, IncomingHeaders},
+        keys::key_for,
     },
-    ports::{Allowance, AuthCall, Host, PortError},
+    ports::{Allowance, Host},
 };
-use http::Method;
-use rag_core::{
-    jwks::Jwks,
-    token::{TokenError, TokenPolicy, UnverifiedToken},
-};
+use rag_core::token::{TokenError, UnverifiedToken};
 use shared_types::{
     claims::AccessClaims,
     problem::{Problem, ProblemKind},
 };
 
-/// Tolerated difference between clocks.
-const LEEWAY_S: i64 = 30;
-/// The largest key set that is read.
-const MAX_JWKS_BYTES: usize = 64 * 1024;
 /// The period of every allowance in `wrangler.toml`.
 const ALLOWANCE_PERIOD_S: u32 = 60;
 
-/// The caller of a signed-in endpoint, within the allowance. Somebody whose token is refused is
-/// counted by address, so that guessing is slow.
+/// The caller of a signed-in endpoint, within the allowance; where a cookie says so, one whose request
+/// a page of ours sent. Somebody whose token is refused is counted by address, so that guessing is
+/// slow.
 pub async fn signed_in<H: Host>(
     gateway: &Gateway,
     exchange: &Exchange<H>,
@@ -37,6 +31,9 @@ pub async fn signed_in<H: Host>(
     {
         Ok(claims) => {
             count(exchange, Allowance::User, &claims.sub.to_string()).await?;
+            if let Some(cookies) = &exchange.cookies {
+                cookies.check(&exchange.config.edge_token, claims.session_id)?;
+            }
             Ok(claims)
         }
         Err(problem) => {
@@ -79,7 +76,8 @@ async fn count<H: Host>(
     }
 }
 
-async fn authenticate<H: Host>(
+/// Who the bearer token says is calling, once it is verified.
+pub async fn authenticate<H: Host>(
     gateway: &Gateway,
     exchange: &Exchange<H>,
     headers: &IncomingHeaders,
@@ -91,67 +89,16 @@ async fn authenticate<H: Host>(
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim())
         .ok_or_else(|| Problem::new(ProblemKind::TokenMissing))?;
-    let token = UnverifiedToken::parse(token).map_err(refused)?;
-
-    let ring = &gateway.keys;
-    let now = exchange.host.now();
-    if ring.wants_fetch(&token, now) {
-        match fetch_keys(exchange).await {
-            Ok(jwks) => ring.replace(jwks, now),
-            Err(error) if ring.is_empty() => {
-                let message = "no keys to verify access tokens with";
-                return Err(exchange.fail(ProblemKind::AuthUnavailable, message, &error));
-            }
-            Err(error) => exchange.warn("key set not refreshed, the last one stays", &error),
-        }
-    }
-    let key = ring.select(&token).map_err(refused)?;
+    let token = UnverifiedToken::parse(token).map_err(TokenError::problem)?;
+    let key = key_for(&gateway.keys, exchange, &token).await?;
     match exchange.host.verify(&key, &token).await {
         Ok(true) => {}
-        Ok(false) => return Err(refused(TokenError::BadSignature)),
+        Ok(false) => return Err(TokenError::BadSignature.problem()),
         Err(error) => {
             let message = "a signature could not be checked";
             return Err(exchange.fail(ProblemKind::AuthUnavailable, message, &error));
         }
     }
-    let policy = TokenPolicy {
-        issuer: exchange.config.jwt_issuer.clone(),
-        audience: exchange.config.jwt_audience.clone(),
-        leeway_s: LEEWAY_S,
-    };
-    token.accept(&policy, exchange.host.now()).map_err(refused)
-}
-
-/// Which check failed is for the log of whoever forges, not for the forger.
-fn refused(error: TokenError) -> Problem {
-    Problem::new(error.problem_kind())
-}
-
-async fn fetch_keys<H: Host>(exchange: &Exchange<H>) -> Result<Jwks, PortError> {
-    let failed = |words: String| PortError::Failed(words);
-    exchange
-        .within(exchange.config.timeouts.jwks_ms, async {
-            let reply = exchange
-                .host
-                .call_auth(AuthCall {
-                    method: Method::GET,
-                    path: "/.well-known/jwks.json",
-                    authorization: None,
-                    body: None,
-                })
-                .await?;
-            if reply.status != 200 {
-                return Err(failed(format!("the key set answered {}", reply.status)));
-            }
-            let body = read_body(reply.body, MAX_JWKS_BYTES)
-                .await
-                .map_err(|error| failed(error.to_string()))?;
-            let jwks: Jwks =
-                serde_json::from_slice(&body).map_err(|error| failed(error.to_string()))?;
-            if jwks.keys.is_empty() {
-                return Err(failed("the key set is empty".to_owned()));
-            }
-            Ok(jwks)
-        })
-        .await
+    let accepted = token.accept(&gateway.policy, exchange.host.now());
+    accepted.map_err(TokenError::problem)
 }

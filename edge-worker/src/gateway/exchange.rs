@@ -2,7 +2,7 @@
 
 use crate::{
     config::EdgeConfig,
-    gateway::{files::selection::Selection, timing::Timings},
+    gateway::{csrf::CookieCall, files::selection::Selection, timing::Timings},
     ports::{ByteStream, FileBody, Host, PortError, Severity},
 };
 use bytes::Bytes;
@@ -38,8 +38,15 @@ pub struct IncomingHeaders {
     pub accept: Option<String>,
     /// `Authorization`.
     pub authorization: Option<String>,
+    /// `Cookie`, where there is no `Authorization`.
+    pub cookie: Option<String>,
+    /// [`shared_types::headers::CSRF_TOKEN`], beside a cookie on what changes something.
+    pub csrf_token: Option<String>,
     /// `Origin`.
     pub origin: Option<String>,
+    /// Scheme, host and port that the request was sent to, on what changes something without
+    /// `Authorization`. From the URL.
+    pub own_origin: Option<String>,
     /// [`shared_types::headers::EDGE_TOKEN`].
     pub edge_token: Option<String>,
     /// `traceparent`.
@@ -93,6 +100,8 @@ pub struct Exchange<H> {
     pub trace: TraceParent,
     /// When the caller has waited long enough: no stage goes on beyond it.
     pub deadline: DateTime<Utc>,
+    /// The cookies that came in place of a bearer token.
+    pub cookies: Option<CookieCall>,
     /// How long each stage took.
     pub timings: Timings,
     /// Whether something of ours failed on the way, for the completion line.
@@ -174,6 +183,22 @@ pub enum ReadError {
 impl Incoming {
     /// Reads the body as JSON of at most `limit` bytes.
     pub async fn json<T: DeserializeOwned>(self, limit: usize) -> Result<T, Problem> {
+        parse(&self.bytes(limit).await?)
+    }
+
+    /// The same, where an empty body stands for `T`'s default.
+    pub async fn json_or_default<T>(self, limit: usize) -> Result<T, Problem>
+    where
+        T: DeserializeOwned + Default,
+    {
+        let bytes = self.bytes(limit).await?;
+        if bytes.is_empty() {
+            return Ok(T::default());
+        }
+        parse(&bytes)
+    }
+
+    async fn bytes(self, limit: usize) -> Result<Vec<u8>, Problem> {
         if self
             .headers
             .content_length
@@ -181,15 +206,18 @@ impl Incoming {
         {
             return Err(too_large(limit));
         }
-        let bytes = match read_body(self.body, limit).await {
-            Ok(bytes) => bytes,
-            Err(ReadError::TooLarge) => return Err(too_large(limit)),
-            Err(ReadError::Broken(_)) => return Err(Problem::new(ProblemKind::BodyInvalid)),
-        };
-        // The reader's message says where and what, and quotes at most the offending field name.
-        serde_json::from_slice(&bytes)
-            .map_err(|error| Problem::new(ProblemKind::BodyInvalid).with_detail(error.to_string()))
+        match read_body(self.body, limit).await {
+            Ok(bytes) => Ok(bytes),
+            Err(ReadError::TooLarge) => Err(too_large(limit)),
+            Err(ReadError::Broken(_)) => Err(Problem::new(ProblemKind::BodyInvalid)),
+        }
     }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    // The reader's message says where and what, and quotes at most the offending field name.
+    serde_json::from_slice(body)
+        .map_err(|error| Problem::new(ProblemKind::BodyInvalid).with_detail(error.to_string()))
 }
 
 fn too_large(limit: usize) -> Problem {

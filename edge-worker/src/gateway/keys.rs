@@ -1,18 +1,38 @@
-//! The sign-in service's public keys, kept in the isolate.
+//! The sign-in service's public keys: kept in the isolate, in KV for all isolates, and fetched from the
+//! service itself where neither has what is needed.
+//!
+//! A request must not wait for another one's I/O (the runtime forbids it), so there is no shared
+//! fetch. Instead one request is on its way at a time; the others go on with the last set where it
+//! has their key, and otherwise look again, on timers of their own, until the first has come back.
 
+use crate::{
+    gateway::{
+        cached::{Layered, Lookup, Slot, look_up},
+        exchange::{Exchange, read_body},
+    },
+    ports::{AuthCall, Host, Layer, PortError},
+};
 use chrono::{DateTime, TimeDelta, Utc};
-use rag_core::jwks::{Jwk, Jwks};
-use rag_core::token::{TokenError, UnverifiedToken};
-use std::cell::RefCell;
+use http::Method;
+use rag_core::{
+    jwks::{COOL_DOWN_S, Jwk, KeySet, KeySetKey, MAX_KEY_SET_BYTES},
+    token::{TokenError, UnverifiedToken},
+};
+use shared_types::problem::{Problem, ProblemKind};
+use std::{cell::RefCell, sync::Arc};
 
-/// How long a key set is used before it is fetched again.
-const LIFE: TimeDelta = TimeDelta::minutes(10);
-/// The least time between two fetches for the sake of unknown key ids: forged ones can't make us
-/// call the sign-in service for every request.
-const COOL_DOWN: TimeDelta = TimeDelta::seconds(30);
+/// The least time between two looks for newer keys while there are none at all: nobody can be let
+/// in meanwhile.
+const COOL_DOWN_WITHOUT_KEYS: TimeDelta = TimeDelta::seconds(1);
+/// How often a request looks whether another one has brought keys.
+const LOOK_AGAIN_MS: u32 = 20;
 
-/// The key set and its age. While the service does not answer, the last set stays in use: tokens
-/// live for an hour, so nothing is accepted for long that a fresh set would refuse.
+impl Layered for KeySetKey<'_> {
+    const LAYER: Layer = Layer::Keys;
+    const STAGE: &'static str = "jwks";
+}
+
+/// The key set of the isolate, and who is on the way to a newer one.
 #[derive(Debug, Default)]
 pub struct KeyRing {
     state: RefCell<State>,
@@ -20,46 +40,161 @@ pub struct KeyRing {
 
 #[derive(Debug, Default)]
 struct State {
-    jwks: Jwks,
-    fetched_at: Option<DateTime<Utc>>,
-    tried_at: Option<DateTime<Utc>>,
+    set: Option<KeySet>,
+    /// Until when a request is given time to bring newer keys. A moment rather than a flag: a
+    /// request may end on the way without a word.
+    busy_until: Option<DateTime<Utc>>,
+    /// When the last look for newer keys began, or ended: unknown keys are no reason for another one
+    /// just now.
+    looked_at: Option<DateTime<Utc>>,
+    /// When the service was last asked in vain: an old set is no reason to ask again just now.
+    failed_at: Option<DateTime<Utc>>,
+}
+
+/// What a request does about its key.
+enum Step {
+    /// Verify with it.
+    Use(Arc<Jwk>),
+    /// Refuse the token.
+    Refuse(TokenError),
+    /// Look for newer keys.
+    Look,
+    /// Another request is looking.
+    Wait,
+    /// There are no keys.
+    GiveUp,
+}
+
+/// The key that the token names.
+pub async fn key_for<H: Host>(
+    ring: &KeyRing,
+    exchange: &Exchange<H>,
+    token: &UnverifiedToken<'_>,
+) -> Result<Arc<Jwk>, Problem> {
+    let timeouts = &exchange.config.timeouts;
+    let patience = TimeDelta::milliseconds((timeouts.cache_ms + timeouts.jwks_ms).into());
+    loop {
+        let now = exchange.host.now();
+        match ring.step(token, now, patience) {
+            Step::Use(key) => return Ok(key),
+            Step::Refuse(error) => return Err(error.problem()),
+            Step::Look => look(ring, exchange, token).await,
+            Step::Wait if now < exchange.deadline => exchange.host.sleep(LOOK_AGAIN_MS).await,
+            Step::Wait | Step::GiveUp => return Err(Problem::new(ProblemKind::AuthUnavailable)),
+        }
+    }
+}
+
+/// Looks for newer keys: in KV, and then, unless those answer the need, at the service.
+async fn look<H: Host>(ring: &KeyRing, exchange: &Exchange<H>, token: &UnverifiedToken<'_>) {
+    let key = KeySetKey {
+        url: &exchange.config.supabase_url,
+    };
+    if let Lookup::Hit(set) = look_up(exchange, &key).await {
+        ring.adopt(set, exchange.host.now());
+    }
+    if ring.lacks(token, exchange.host.now()) {
+        match fetch(exchange).await {
+            Ok(set) => {
+                Slot::of(&key).fill(&exchange.host, &set);
+                ring.adopt(set, exchange.host.now());
+            }
+            Err(error) => {
+                exchange.warn("key set not refreshed, the last one stays", &error);
+                ring.fail(exchange.host.now());
+            }
+        }
+    }
+    ring.end(exchange.host.now());
+}
+
+async fn fetch<H: Host>(exchange: &Exchange<H>) -> Result<KeySet, PortError> {
+    let failed = |words: String| PortError::Failed(words);
+    exchange
+        .within(exchange.config.timeouts.jwks_ms, async {
+            let call = AuthCall {
+                method: Method::GET,
+                path: "/.well-known/jwks.json",
+                authorization: None,
+                body: None,
+            };
+            let reply = exchange.host.call_auth(call).await?;
+            if reply.status != 200 {
+                return Err(failed(format!("the key set answered {}", reply.status)));
+            }
+            let body = read_body(reply.body, MAX_KEY_SET_BYTES).await;
+            let body = body.map_err(|error| failed(error.to_string()))?;
+            let now_s = exchange.host.now().timestamp();
+            KeySet::read(&body, now_s).map_err(|error| failed(error.to_string()))
+        })
+        .await
 }
 
 impl KeyRing {
-    /// The key for a token, out of what is known.
-    pub fn select(&self, token: &UnverifiedToken<'_>) -> Result<Jwk, TokenError> {
-        self.state.borrow().jwks.select(token).cloned()
-    }
-
-    /// Whether the sign-in service ever answered.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.state.borrow().fetched_at.is_none()
-    }
-
-    /// Whether the set should be fetched now: it has never been, it is old, or it lacks the token's
-    /// key. An answer of `true` starts the cool-down.
-    pub fn wants_fetch(&self, token: &UnverifiedToken<'_>, now: DateTime<Utc>) -> bool {
+    /// Decides what a request does. [`Step::Look`] is said to one request at a time, which has
+    /// `patience` to come back.
+    fn step(&self, token: &UnverifiedToken<'_>, now: DateTime<Utc>, patience: TimeDelta) -> Step {
         let mut state = self.state.borrow_mut();
-        let is_current = state.fetched_at.is_some_and(|at| now - at < LIFE);
-        let is_unknown = matches!(state.jwks.select(token), Err(TokenError::UnknownKey));
-        let is_cooling = state.tried_at.is_some_and(|at| now - at < COOL_DOWN);
-        // An empty ring can't serve anybody: there is nothing to protect by waiting.
-        let wants = if state.fetched_at.is_none() {
-            true
-        } else {
-            (!is_current || is_unknown) && !is_cooling
-        };
-        if wants {
-            state.tried_at = Some(now);
+        let now_s = now.timestamp();
+        let set = state.set.as_ref().filter(|set| set.is_usable(now_s));
+        let selected = set.map(|set| set.select(token).cloned());
+        let is_current = set.is_some_and(|set| set.is_current(now_s));
+        match selected {
+            Some(Ok(key)) if is_current => return Step::Use(key),
+            Some(Err(error)) if error != TokenError::UnknownKey => return Step::Refuse(error),
+            _ => {}
         }
-        wants
+        let is_busy = state.busy_until.is_some_and(|until| now < until);
+        let (last, cool_down) = match selected {
+            None => (state.failed_at, COOL_DOWN_WITHOUT_KEYS),
+            Some(_) if is_current => (state.looked_at, TimeDelta::seconds(COOL_DOWN_S)),
+            Some(_) => (state.failed_at, TimeDelta::seconds(COOL_DOWN_S)),
+        };
+        let is_cooling = last.is_some_and(|at| now - at < cool_down);
+        if !is_busy && !is_cooling {
+            state.busy_until = Some(now + patience);
+            state.looked_at = Some(now);
+            return Step::Look;
+        }
+        match selected {
+            Some(Ok(key)) => Step::Use(key),
+            _ if is_busy => Step::Wait,
+            Some(Err(error)) => Step::Refuse(error),
+            None => Step::GiveUp,
+        }
     }
 
-    /// Takes a freshly fetched set.
-    pub fn replace(&self, jwks: Jwks, now: DateTime<Utc>) {
+    /// Whether the service must be asked for the sake of this token: the set is old, or lacks the
+    /// token's key and was not fetched just now, by whatever isolate.
+    fn lacks(&self, token: &UnverifiedToken<'_>, now: DateTime<Utc>) -> bool {
+        let state = self.state.borrow();
+        let now_s = now.timestamp();
+        let current = state.set.as_ref().filter(|set| set.is_current(now_s));
+        current.is_none_or(|set| {
+            matches!(set.select(token), Err(TokenError::UnknownKey)) && !set.is_cooling(now_s)
+        })
+    }
+
+    /// Takes a set that may be used and is no older than the last one: keys that are not in it are
+    /// forgotten.
+    fn adopt(&self, set: KeySet, now: DateTime<Utc>) {
         let mut state = self.state.borrow_mut();
-        state.jwks = jwks;
-        state.fetched_at = Some(now);
+        let last = state.set.as_ref();
+        let is_newer = last.is_none_or(|last| set.fetched_at_s() >= last.fetched_at_s());
+        if is_newer && set.is_usable(now.timestamp()) {
+            state.set = Some(set);
+        }
+    }
+
+    /// Notes that the service was asked in vain.
+    fn fail(&self, now: DateTime<Utc>) {
+        self.state.borrow_mut().failed_at = Some(now);
+    }
+
+    /// Lets others look for newer keys, as soon as they may.
+    fn end(&self, now: DateTime<Utc>) {
+        let mut state = self.state.borrow_mut();
+        state.busy_until = None;
+        state.looked_at = Some(now);
     }
 }

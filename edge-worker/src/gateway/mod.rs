@@ -5,6 +5,9 @@ mod auth_proxy;
 mod authentication;
 mod cached;
 pub mod chat;
+mod cookie_session;
+pub mod cookies;
+pub mod csrf;
 mod documents;
 pub mod exchange;
 pub mod files;
@@ -22,10 +25,12 @@ use crate::{
 };
 use admission::{Admission, Admissions};
 use chrono::{DateTime, TimeDelta, Utc};
+use csrf::CookieCall;
 use exchange::{Exchange, Incoming, Reply, ReplyBody, log_ms, refusal, set};
 use futures_util::StreamExt;
 use http::{Method, header::ALLOW};
 use keys::KeyRing;
+use rag_core::token::TokenPolicy;
 use shared_types::{
     headers::{REQUEST_ID, SERVER_TIMING},
     ids::RequestId,
@@ -42,6 +47,7 @@ use timing::Timings;
 #[derive(Debug)]
 pub struct Gateway {
     config: Rc<EdgeConfig>,
+    policy: TokenPolicy,
     keys: KeyRing,
     admissions: Rc<Admissions>,
 }
@@ -51,6 +57,10 @@ impl Gateway {
     #[must_use]
     pub fn new(config: EdgeConfig) -> Self {
         Self {
+            policy: TokenPolicy {
+                issuer: config.jwt_issuer.clone(),
+                audience: config.jwt_audience.clone(),
+            },
             config: Rc::new(config),
             keys: KeyRing::default(),
             admissions: Rc::default(),
@@ -63,7 +73,7 @@ impl Gateway {
         &self,
         host: Rc<H>,
         request_id: RequestId,
-        incoming: Incoming,
+        mut incoming: Incoming,
     ) -> Reply {
         let started = host.now();
         let found = route(&incoming.method, &incoming.path);
@@ -73,6 +83,7 @@ impl Gateway {
             request_id,
             trace: trace_of(incoming.headers.traceparent.as_deref(), request_id),
             deadline: started + self.patience(found),
+            cookies: CookieCall::take(&mut incoming, &self.config.allowed_origins),
             timings: Timings::default(),
             degraded: Cell::new(false),
             notes: RefCell::default(),
@@ -185,10 +196,10 @@ impl Gateway {
         match found {
             Route::ChatQuery => chat::query(self, exchange, incoming).await,
             Route::Health => Ok(health::report(exchange).await),
-            Route::Register | Route::Login | Route::Refresh => {
-                auth_proxy::session(exchange, found, incoming).await
-            }
-            Route::Logout | Route::Me => auth_proxy::account(self, exchange, found, incoming).await,
+            Route::Register | Route::Login => auth_proxy::sign_in(exchange, found, incoming).await,
+            Route::Refresh => auth_proxy::refresh(exchange, incoming).await,
+            Route::Logout => auth_proxy::log_out(self, exchange, incoming).await,
+            Route::Me => auth_proxy::me(self, exchange, incoming).await,
             Route::CreateDocument
             | Route::ListDocuments
             | Route::GetDocument(_)

@@ -3,40 +3,52 @@
 
 use crate::gateway::exchange::{IncomingHeaders, Reply, empty, set};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use shared_types::problem::{Problem, ProblemKind};
+use shared_types::{
+    headers::EDGE_TOKEN,
+    problem::{Problem, ProblemKind},
+};
 
 const METHODS: &str = "GET, HEAD, POST, OPTIONS";
 const REQUEST_HEADERS: &str = "authorization, content-type, if-match, if-modified-since, \
-    if-none-match, if-range, if-unmodified-since, range, traceparent";
+    if-none-match, if-range, if-unmodified-since, range, traceparent, x-csrf-token";
 const EXPOSED_HEADERS: &str = "accept-ranges, content-disposition, content-range, etag, location, \
-    retry-after, server-timing, x-request-id";
+    retry-after, server-timing, x-csrf-token, x-request-id";
 const PREFLIGHT_LIFE_S: &str = "7200";
 /// The longest header of each kind that is read, in bytes; tokens have a limit of their own
 /// ([`rag_core::token::MAX_TOKEN_BYTES`]). The runtime bounds them all together.
 pub const MAX_HEADER_BYTES: usize = 1_024;
+/// The longest `Cookie`, which holds those of other applications of the domain as well.
+pub const MAX_COOKIE_BYTES: usize = 16 * 1_024;
 
 /// Refuses headers that nobody sends in earnest, before anything is compared with them.
 pub fn check_sizes(headers: &IncomingHeaders) -> Result<(), Problem> {
     let bounded = [
-        ("Accept", &headers.accept),
-        ("Origin", &headers.origin),
-        (shared_types::headers::EDGE_TOKEN, &headers.edge_token),
-        ("Range", &headers.selection.range),
-        ("If-Range", &headers.selection.if_range),
-        ("If-Match", &headers.selection.if_match),
-        ("If-None-Match", &headers.selection.if_none_match),
-        ("If-Modified-Since", &headers.selection.if_modified_since),
+        ("Accept", &headers.accept, MAX_HEADER_BYTES),
+        ("Cookie", &headers.cookie, MAX_COOKIE_BYTES),
+        ("Origin", &headers.origin, MAX_HEADER_BYTES),
+        (EDGE_TOKEN, &headers.edge_token, MAX_HEADER_BYTES),
+        ("Range", &headers.selection.range, MAX_HEADER_BYTES),
+        ("If-Range", &headers.selection.if_range, MAX_HEADER_BYTES),
+        ("If-Match", &headers.selection.if_match, MAX_HEADER_BYTES),
+        (
+            "If-None-Match",
+            &headers.selection.if_none_match,
+            MAX_HEADER_BYTES,
+        ),
+        (
+            "If-Modified-Since",
+            &headers.selection.if_modified_since,
+            MAX_HEADER_BYTES,
+        ),
         (
             "If-Unmodified-Since",
             &headers.selection.if_unmodified_since,
+            MAX_HEADER_BYTES,
         ),
     ];
-    for (name, value) in bounded {
-        if value
-            .as_ref()
-            .is_some_and(|value| value.len() > MAX_HEADER_BYTES)
-        {
-            let detail = format!("{name} has at most {MAX_HEADER_BYTES} bytes.");
+    for (name, value, limit) in bounded {
+        if value.as_ref().is_some_and(|value| value.len() > limit) {
+            let detail = format!("{name} has at most {limit} bytes.");
             return Err(Problem::new(ProblemKind::HeadersTooLarge).with_detail(detail));
         }
     }
@@ -63,6 +75,7 @@ pub fn protect(headers: &mut HeaderMap, origin: Option<&str>, allowed: &[String]
     set(headers, "vary", "Origin");
     if let Some(origin) = origin.filter(|_| is_allowed(origin, allowed)) {
         set(headers, "access-control-allow-origin", origin);
+        set(headers, "access-control-allow-credentials", "true");
         set(headers, "access-control-expose-headers", EXPOSED_HEADERS);
         set(headers, "timing-allow-origin", origin);
     }

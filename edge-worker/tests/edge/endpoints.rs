@@ -82,6 +82,18 @@ async fn refusals_of_the_sign_in_service_become_problems_of_ours() {
             ProblemKind::Conflict,
         ),
         (
+            "refresh",
+            400,
+            refusal("refresh_token_already_used"),
+            ProblemKind::RefreshTokenReused,
+        ),
+        (
+            "refresh",
+            400,
+            refusal("refresh_token_not_found"),
+            ProblemKind::RefreshTokenRefused,
+        ),
+        (
             "register",
             422,
             refusal("weak_password"),
@@ -92,13 +104,36 @@ async fn refusals_of_the_sign_in_service_become_problems_of_ours() {
         let edge = edge();
         *edge.world.auth_reply.borrow_mut() = (status, body.clone());
         let path = format!("/api/auth/{action}");
-        let refused = edge.send(request(Method::POST, &path, CREDENTIALS)).await;
+        let sent = match action {
+            "refresh" => r#"{"refresh_token":"r-1"}"#,
+            _ => CREDENTIALS,
+        };
+        let refused = edge.send(request(Method::POST, &path, sent)).await;
         assert!(
             refused.problem().is(kind),
             "{action} {status} {body}: {}",
             refused.body
         );
         assert_eq!(refused.status, kind.status());
+    }
+}
+
+#[tokio::test]
+async fn who_registers_says_nothing_of_a_role() {
+    for claim in [
+        r#""role":"admin""#,
+        r#""app_metadata":{"role":"admin"}"#,
+        r#""data":{"role":"teacher"}"#,
+        r#""user_metadata":{}"#,
+        r#""session":"forever""#,
+    ] {
+        let edge = edge();
+        let body = format!("{},{claim}}}", CREDENTIALS.trim_end_matches('}'));
+        let refused = edge
+            .send(request(Method::POST, "/api/auth/register", &body))
+            .await;
+        assert!(refused.problem().is(ProblemKind::BodyInvalid), "{claim}");
+        assert!(edge.calls().is_empty(), "{claim}");
     }
 }
 
@@ -143,7 +178,8 @@ async fn an_account_is_for_its_bearer() {
 
     *edge.world.auth_reply.borrow_mut() = (403, r#"{"error_code":"session_not_found"}"#.to_owned());
     let me = edge.signed_in(FIRST_STUDENT, Method::GET, "/api/auth/me", "");
-    assert!(edge.send(me).await.problem().is(ProblemKind::TokenInvalid));
+    let ended = edge.send(me).await.problem();
+    assert!(ended.is(ProblemKind::TokenSessionEnded));
 
     let nobody = request(Method::GET, "/api/auth/me", "");
     assert!(
@@ -247,6 +283,10 @@ async fn browsers_may_call_from_our_own_pages_only() {
             reply.headers.contains_key("access-control-allow-methods"),
             is_ours
         );
+        if is_ours {
+            let allowed = reply.headers["access-control-allow-headers"].to_str();
+            assert!(allowed.unwrap().contains("x-csrf-token"));
+        }
 
         let mut missing = request(Method::GET, "/api/nothing", "");
         missing.headers.origin = Some(origin.to_owned());
@@ -254,6 +294,11 @@ async fn browsers_may_call_from_our_own_pages_only() {
         let allowed = reply.headers.get("access-control-allow-origin");
         assert_eq!(
             allowed.map(|value| value == origin),
+            is_ours.then_some(true)
+        );
+        let with_cookies = reply.headers.get("access-control-allow-credentials");
+        assert_eq!(
+            with_cookies.map(|value| value == "true"),
             is_ours.then_some(true)
         );
         assert_eq!(reply.headers["vary"], "Origin");

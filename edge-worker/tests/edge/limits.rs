@@ -6,7 +6,10 @@ use crate::support::{
     request,
 };
 use edge_worker::{
-    gateway::{admission::MAX_IN_WORK, protection::MAX_HEADER_BYTES},
+    gateway::{
+        admission::MAX_IN_WORK,
+        protection::{MAX_COOKIE_BYTES, MAX_HEADER_BYTES},
+    },
     ports::Allowance,
     router::Route,
 };
@@ -123,6 +126,9 @@ async fn tokens_and_headers_are_bounded() {
         let problem = refusal(&edge, sent).await;
         documented("Any other header that is read", "1 KiB", &problem);
     }
+    let mut sent = request(Method::POST, QUESTION, r#"{"query":"scales?"}"#);
+    sent.headers.cookie = Some("a".repeat(MAX_COOKIE_BYTES + 1));
+    documented("Cookies", "16 KiB", &refusal(&edge, sent).await);
     assert!(edge.calls().is_empty(), "nobody was asked");
 }
 

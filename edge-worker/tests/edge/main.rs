@@ -5,15 +5,18 @@
     reason = "tests may, and the lint does not know helpers of integration tests as tests"
 )]
 
+mod browser;
 mod chat;
 mod degradation;
 mod endpoints;
 mod failures;
 mod files;
 mod freshness;
+mod keys;
 mod leaving;
 mod limits;
 mod privacy;
+mod refusals;
 mod stream;
 mod support;
 mod tokens;

@@ -55,7 +55,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 impl From<VerifyError> for ApiError {
     fn from(error: VerifyError) -> Self {
         match error {
-            VerifyError::Token(error) => Self::refused(error.problem_kind(), format!("{error}.")),
+            VerifyError::Token(error) => error.problem().into(),
             VerifyError::NoKeys => {
                 Self::new(ProblemKind::AuthUnavailable).retry_after(Some(Duration::from_secs(2)))
             }

@@ -5,6 +5,7 @@ use crate::{
     origin::{Origin, SECRET, problem},
 };
 use reqwest::Method;
+use serde_json::{Value, json};
 use shared_types::{
     claims::Role,
     headers::{EDGE_TOKEN, REQUEST_ID},
@@ -34,18 +35,61 @@ async fn only_the_bearer_of_a_good_token_is_somebody() {
     let origin = Origin::start().await;
     let student = origin.database.person(Role::Student).await;
     let issuer = origin.issuer_url();
+    let now_s = origin_api::host::now().timestamp();
+    let claiming = |name: &str, value: Value| {
+        let mut claims = serde_json::to_value(&student).unwrap();
+        claims["iss"] = json!(issuer);
+        claims["exp"] = json!(now_s + 600);
+        claims[name] = value;
+        origin.issuer.sign(&origin.issuer.header(), &claims)
+    };
+    let headed = |name: &str, value: Value| {
+        let mut header = origin.issuer.header();
+        header[name] = value;
+        let claims = serde_json::to_value(&student).unwrap();
+        origin.issuer.sign(&header, &claims)
+    };
     let forged = Issuer::new("key-1").token(&student, &issuer, 600);
-    let expired = origin.issuer.token(&student, &issuer, -1);
-    let foreign = origin
-        .issuer
-        .token(&student, "https://elsewhere.example", 600);
     for (token, kind) in [
-        ("not a token", ProblemKind::TokenInvalid),
-        (&forged, ProblemKind::TokenInvalid),
-        (&foreign, ProblemKind::TokenInvalid),
-        (&expired, ProblemKind::TokenExpired),
+        ("not a token".to_owned(), ProblemKind::TokenInvalid),
+        ("a".repeat(9_000), ProblemKind::TokenTooLarge),
+        (
+            headed("alg", json!("none")),
+            ProblemKind::TokenAlgorithmRefused,
+        ),
+        (
+            headed("alg", json!("HS256")),
+            ProblemKind::TokenAlgorithmRefused,
+        ),
+        (headed("alg", json!("RS256")), ProblemKind::TokenKeyMismatch),
+        (headed("kid", json!("key-9")), ProblemKind::TokenKeyUnknown),
+        (forged, ProblemKind::TokenSignatureInvalid),
+        (
+            claiming("exp", Value::Null),
+            ProblemKind::TokenClaimsInvalid,
+        ),
+        (
+            claiming("exp", json!(now_s - 61)),
+            ProblemKind::TokenExpired,
+        ),
+        (
+            claiming("nbf", json!(now_s + 90)),
+            ProblemKind::TokenNotYetValid,
+        ),
+        (
+            claiming("iat", json!(now_s + 90)),
+            ProblemKind::TokenNotYetValid,
+        ),
+        (
+            claiming("iss", json!("https://elsewhere.example")),
+            ProblemKind::TokenIssuerRefused,
+        ),
+        (
+            claiming("aud", json!("service")),
+            ProblemKind::TokenAudienceRefused,
+        ),
     ] {
-        let request = origin.with_token(Method::GET, SCOPE, token);
+        let request = origin.with_token(Method::GET, SCOPE, &token);
         problem(request.send().await.unwrap(), kind).await;
     }
     let nobody = origin.bare(Method::GET, SCOPE).header(EDGE_TOKEN, SECRET);
@@ -72,9 +116,25 @@ async fn keys_are_fetched_once_again_for_a_new_key_and_kept_through_an_outage() 
 
     origin.clouds.inside().issuer_is_down = true;
     origin.issuer = Issuer::new("key-3");
-    problem(origin.get(&student, SCOPE).await, ProblemKind::TokenInvalid).await;
+    problem(
+        origin.get(&student, SCOPE).await,
+        ProblemKind::TokenKeyUnknown,
+    )
+    .await;
     origin.issuer = before;
     assert_eq!(origin.get(&student, SCOPE).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_cookie_is_nobody_at_the_origin() {
+    let origin = Origin::start().await;
+    let student = origin.database.person(Role::Student).await;
+    let token = origin.issuer.token(&student, &origin.issuer_url(), 600);
+    let request = origin
+        .bare(Method::GET, SCOPE)
+        .header(EDGE_TOKEN, SECRET)
+        .header("cookie", format!("__Host-etude-access={token}"));
+    problem(request.send().await.unwrap(), ProblemKind::TokenMissing).await;
 }
 
 #[tokio::test]

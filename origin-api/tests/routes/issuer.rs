@@ -44,9 +44,18 @@ impl Issuer {
         let mut claims = serde_json::to_value(person).unwrap();
         claims["iss"] = json!(issuer);
         claims["exp"] = json!(origin_api::host::now().timestamp() + lifetime_s);
-        let header = json!({"alg": "ES256", "typ": "JWT", "kid": self.name});
+        self.sign(&self.header(), &claims)
+    }
+
+    /// The header of this issuer's tokens.
+    pub fn header(&self) -> Value {
+        json!({"alg": "ES256", "typ": "JWT", "kid": self.name})
+    }
+
+    /// A token that says this.
+    pub fn sign(&self, header: &Value, claims: &Value) -> String {
         let part = |value: &Value| Base64UrlUnpadded::encode_string(value.to_string().as_bytes());
-        let data = format!("{}.{}", part(&header), part(&claims));
+        let data = format!("{}.{}", part(header), part(claims));
         let signature = self
             .pair
             .sign(&SystemRandom::new(), data.as_bytes())

@@ -10,6 +10,7 @@ mod database;
 mod documents;
 mod flights;
 mod issuer;
+mod keys;
 mod limits;
 mod origin;
 mod retrieve;

@@ -55,7 +55,6 @@ impl Origin {
             TokenPolicy {
                 issuer: config.auth.issuer.clone(),
                 audience: config.auth.audience.clone(),
-                leeway_s: 0,
             },
             Duration::ZERO,
         );

@@ -7,7 +7,7 @@ use ring::signature::{
     ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
 };
 
-/// Checks the token's signature against the key that [`crate::jwks::Jwks::select`] chose.
+/// Checks the token's signature against the key that [`crate::jwks::KeySet::select`] chose.
 pub fn verify(key: &Jwk, token: &UnverifiedToken<'_>) -> Result<(), TokenError> {
     let verified = match token.algorithm() {
         SigningAlgorithm::Rs256 => {

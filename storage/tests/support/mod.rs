@@ -252,6 +252,7 @@ pub fn claims(id: UserId, role: Role) -> AccessClaims {
         role: "authenticated".into(),
         app_metadata: AppMetadata { role },
         email: None,
+        session_id: None,
     }
 }
 

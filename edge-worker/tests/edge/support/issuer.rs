@@ -12,6 +12,9 @@ use uuid::Uuid;
 /// Who issues tokens.
 pub const ISSUER: &str = "https://auth.example/auth/v1";
 
+/// The session of every token.
+pub const SESSION: Uuid = Uuid::from_u128(0x5e);
+
 /// A key pair with a name.
 pub struct Issuer {
     pair: EcdsaKeyPair,
@@ -74,6 +77,8 @@ pub fn claims(person: Uuid, now_s: i64) -> Value {
         "aud": "authenticated",
         "role": "authenticated",
         "app_metadata": {"role": "student"},
+        "email": "student@school.example",
+        "session_id": SESSION,
         "iat": now_s,
         "exp": now_s + 3600,
     })

@@ -1,6 +1,7 @@
 //! A whole world in memory around the gateway: people with tokens, a library with private shelves,
 //! models, caches, and a switch to break each of them.
 
+pub mod browser;
 pub mod files;
 pub mod issuer;
 pub mod library;
@@ -16,7 +17,11 @@ use edge_worker::{
     ports::{Allowance, Layer},
 };
 use files::Files;
-use futures_util::{StreamExt, future::LocalBoxFuture, stream};
+use futures_util::{
+    StreamExt,
+    future::{LocalBoxFuture, join_all},
+    stream,
+};
 use http::{HeaderMap, Method};
 use issuer::Issuer;
 use library::Library;
@@ -135,8 +140,14 @@ pub struct World {
     pub issuer: RefCell<Issuer>,
     /// The next reply of the sign-in service.
     pub auth_reply: RefCell<(u16, String)>,
+    /// The replies of the sign-in service at some paths, where they differ from the next one.
+    pub auth_replies: RefCell<HashMap<&'static str, (u16, String)>>,
     /// What the sign-in service was sent.
     pub auth_calls: RefCell<Vec<(String, String)>>,
+    /// Whose tokens the sign-in service was shown.
+    pub auth_bearers: RefCell<Vec<Uuid>>,
+    /// How many signatures were verified.
+    pub verifications: Cell<usize>,
 }
 
 /// The gateway in its world.
@@ -191,12 +202,36 @@ impl Edge {
             files: Files::default(),
             issuer: RefCell::new(Issuer::new("key-1")),
             auth_reply: RefCell::new((200, "{}".to_owned())),
+            auth_replies: RefCell::default(),
             auth_calls: RefCell::default(),
+            auth_bearers: RefCell::default(),
+            verifications: Cell::default(),
         };
         Self {
             gateway: Gateway::new(config()),
             world: Rc::new(world),
         }
+    }
+
+    /// Another isolate in the same world: it knows no keys yet.
+    pub fn another_isolate(&self) -> Self {
+        Self {
+            gateway: Gateway::new(config()),
+            world: Rc::clone(&self.world),
+        }
+    }
+
+    /// Sends requests at the same moment and reads the replies, then lets the background work end.
+    pub async fn send_at_once(&self, all: Vec<Sent>) -> Vec<Received> {
+        let whole = async {
+            let received = all
+                .into_iter()
+                .map(|sent| async { read(self.begin(sent).await).await });
+            let received = join_all(received).await;
+            self.settle().await;
+            received
+        };
+        self.world.time.drive(whole).await
     }
 
     /// Sends a request and reads the reply, then lets the background work end.

@@ -162,6 +162,10 @@ impl World {
             let body = serde_json::to_string(&problem).unwrap();
             return Ok(upstream(problem.status, "application/problem+json", &body));
         }
+        if route != "/api/health" {
+            // The origin knows callers by nothing else.
+            bearer(call.authorization);
+        }
         let body = call.body.unwrap_or_default();
         let reply = match &*route {
             "/api/health" => "{}".to_owned(),
@@ -277,17 +281,23 @@ impl AuthProvider for World {
         }
         self.note(format!("auth {}", call.path));
         suffer(&self.time, failure).await?;
+        if call.authorization.is_some() {
+            let shown = bearer(call.authorization);
+            self.auth_bearers.borrow_mut().push(shown);
+        }
         let body = String::from_utf8(call.body.unwrap_or_default()).unwrap();
         self.auth_calls
             .borrow_mut()
             .push((call.path.to_owned(), body));
-        let (status, reply) = self.auth_reply.borrow().clone();
+        let at_path = self.auth_replies.borrow().get(call.path).cloned();
+        let (status, reply) = at_path.unwrap_or_else(|| self.auth_reply.borrow().clone());
         Ok(upstream(status, "application/json", &reply))
     }
 }
 
 impl SignatureVerifier for World {
     async fn verify(&self, key: &Jwk, token: &UnverifiedToken<'_>) -> Result<bool, PortError> {
+        self.verifications.set(self.verifications.get() + 1);
         Ok(verify(key, token).is_ok())
     }
 }
