@@ -12,7 +12,6 @@ fuzz_target!(|text: &str| {
     let policy = TokenPolicy {
         issuer: "https://etude.example/auth/v1".into(),
         audience: "authenticated".into(),
-        leeway_s: 5,
     };
     let _ = token.accept(&policy, DateTime::UNIX_EPOCH);
 });
