@@ -12,4 +12,5 @@ mod freshness;
 mod leaving;
 mod opening;
 mod privacy;
+mod signing_in;
 mod uploading;
