@@ -21,7 +21,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Bench {
-    /// The edge's latency and CPU time for a cached answer.
+    /// The edge's CPU time and latency, beside a Worker in TypeScript and against fixed targets.
     Edge(edge::Options),
 }
 

@@ -1,30 +1,30 @@
-//! A table, and the targets that it is held against.
+//! Tables, and the targets that they are held against.
 
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use std::process::ExitCode;
 
 /// What a benchmark found.
+#[derive(Default)]
 pub struct Report {
-    table: Table,
+    tables: Vec<(String, Table)>,
     missed: Vec<String>,
 }
 
 impl Report {
-    /// An empty table under these headings.
-    pub fn new(headings: &[&str]) -> Self {
+    /// Begins a table; rows go there from now on.
+    pub fn begin(&mut self, caption: &str, headings: &[&str]) {
         let mut table = Table::new();
         table
             .load_style(UTF8_FULL_CONDENSED)
             .set_header(headings.iter().copied());
-        Self {
-            table,
-            missed: Vec::new(),
-        }
+        self.tables.push((caption.to_owned(), table));
     }
 
     /// Adds a row.
     pub fn row(&mut self, cells: Vec<String>) {
-        self.table.add_row(cells);
+        if let Some((_, table)) = self.tables.last_mut() {
+            table.add_row(cells);
+        }
     }
 
     /// Holds a measured figure against an upper bound.
@@ -36,9 +36,20 @@ impl Report {
         }
     }
 
+    /// The same, for a bound that must not be reached.
+    pub fn below(&mut self, what: &str, measured: f64, bound: f64, unit: &str) {
+        if measured >= bound {
+            self.missed.push(format!(
+                "{what}: {measured:.2} {unit}, target < {bound} {unit}"
+            ));
+        }
+    }
+
     /// Prints everything. With `check`, a missed target makes the exit code 1.
     pub fn conclude(self, check: bool) -> ExitCode {
-        println!("{}", self.table);
+        for (caption, table) in &self.tables {
+            println!("{caption}\n{table}\n");
+        }
         for missed in &self.missed {
             println!("missed: {missed}");
         }

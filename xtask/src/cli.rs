@@ -41,12 +41,30 @@ pub enum Command {
     Bench {
         /// Which one
         name: String,
-        /// Fail, and name every target that is missed
-        #[arg(long)]
-        check: bool,
+        #[command(flatten)]
+        options: BenchOptions,
     },
     /// Runs every check: formatting, lints, docs, licences, migrations, tests, a dry deployment
     Ci,
+}
+
+#[derive(Args)]
+pub struct BenchOptions {
+    /// Fail, and name every target that is missed
+    #[arg(long)]
+    check: bool,
+    /// Fewer and shorter runs: good for development, too few to judge by
+    #[arg(long)]
+    quick: bool,
+}
+
+impl BenchOptions {
+    /// As the package `bench` takes them.
+    pub fn words(&self) -> Vec<&'static str> {
+        let check = self.check.then_some("--check");
+        let quick = self.quick.then_some("--quick");
+        check.into_iter().chain(quick).collect()
+    }
 }
 
 #[derive(Args)]

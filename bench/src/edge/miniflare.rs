@@ -6,9 +6,9 @@
 //! (Node, which only hosts `workerd`, included) from `/proc`. Miniflare's simulation of KV costs
 //! more than the real one, so the figures err on the high side.
 
+use super::{Options, cpu};
 use crate::report::{Report, quantile};
 use anyhow::{Context, ensure};
-use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use local_stack::{Client, Part, Role, Stack, StackConfig, Stopwatch, client::NewDocument};
 use reqwest::Method;
@@ -27,12 +27,8 @@ use tokio::{task::JoinSet, time::interval};
 const QUESTION: &str = "On which beat do I release the pedal in a light waltz?";
 const PASSWORD: &str = "correct-horse-battery";
 
-#[derive(Args)]
-pub struct Options {
-    /// Requests in each row.
-    #[arg(long, default_value_t = 2_000)]
-    requests: usize,
-}
+/// CPU milliseconds that a cached answer may take, Miniflare's simulation of KV included.
+const MAX_CPU_MS: f64 = 3.0;
 
 /// What is asked for.
 struct Endpoint {
@@ -114,34 +110,39 @@ const LOADS: [Load; 5] = [
 ];
 
 /// Starts a stack of its own, fills its caches, and measures.
-pub async fn run(options: &Options) -> anyhow::Result<Report> {
+pub async fn measure(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     let folder = tempfile::Builder::new().prefix("etude-bench-").tempdir()?;
     let config = StackConfig::for_test(folder.path())?;
     let stack = Stack::start(config).await?;
-    let measured = measure(&stack, options).await;
+    let requests = if options.quick { 500 } else { 2_000 };
+    let measured = measure_stack(&stack, requests, report).await;
     stack.stop().await;
     measured
 }
 
-async fn measure(stack: &Stack, options: &Options) -> anyhow::Result<Report> {
+async fn measure_stack(stack: &Stack, requests: usize, report: &mut Report) -> anyhow::Result<()> {
     let browser = prepare(stack).await?;
     let edge = stack.process_id(Part::Edge).context("the edge runs")?;
-    let mut report = Report::new(&[
-        "what",
-        "load",
-        "p50 ms",
-        "p95 ms",
-        "p99 ms",
-        "req/s",
-        "CPU ms/req",
-    ]);
+    report.begin(
+        "The whole system, KV as Miniflare simulates it",
+        &[
+            "what",
+            "load",
+            "p50 ms",
+            "p95 ms",
+            "p99 ms",
+            "req/s",
+            "CPU ms/req",
+        ],
+    );
     for load in &LOADS {
-        run_load(&browser, load, options.requests / 10).await?;
-        let cpu_before = cpu_ms_of_tree(edge);
+        run_load(&browser, load, requests / 10).await?;
+        let cpu_before = cpu::of_tree(edge)?;
         let clock = Stopwatch::start();
-        let latencies = run_load(&browser, load, options.requests).await?;
+        let latencies = run_load(&browser, load, requests).await?;
         let elapsed_s = clock.elapsed().as_secs_f64();
-        let cpu_ms = (cpu_ms_of_tree(edge) - cpu_before) / latencies.len() as f64;
+        let cpu_ms =
+            (cpu::of_tree(edge)? - cpu_before).as_secs_f64() * 1e3 / latencies.len() as f64;
         let p95 = quantile(&latencies, 0.95);
         report.row(vec![
             load.endpoint.name.to_owned(),
@@ -156,8 +157,12 @@ async fn measure(stack: &Stack, options: &Options) -> anyhow::Result<Report> {
             let what = format!("p95 of {}, {}", load.endpoint.name, load.pace);
             report.at_most(&what, p95, target, "ms");
         }
+        if load.endpoint.body.is_some() {
+            let what = format!("CPU of {}, {}", load.endpoint.name, load.pace);
+            report.below(&what, cpu_ms, MAX_CPU_MS, "ms");
+        }
     }
-    Ok(report)
+    Ok(())
 }
 
 /// A signed-in browser whose question every cache knows.
@@ -259,42 +264,4 @@ async fn send(browser: &Client, endpoint: &Endpoint) -> anyhow::Result<()> {
     let body = response.bytes().await?;
     ensure!(!body.is_empty(), "{} answered nothing", endpoint.path);
     Ok(())
-}
-
-/// CPU time of a process and its descendants so far, in milliseconds (`/proc`, 100 ticks a second).
-fn cpu_ms_of_tree(root: u32) -> f64 {
-    let mut parents = Vec::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else {
-            continue;
-        };
-        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else {
-            continue;
-        };
-        // The name in parentheses may hold spaces; fields are counted after it.
-        let Some((_, fields)) = stat.rsplit_once(')') else {
-            continue;
-        };
-        let fields: Vec<&str> = fields.split_whitespace().collect();
-        let field = |index: usize| fields.get(index).and_then(|text| text.parse::<u32>().ok());
-        if let (Some(parent), Some(user), Some(system)) = (field(1), field(11), field(12)) {
-            parents.push((pid, parent, f64::from(user + system) * 10.0));
-        }
-    }
-    let mut tree = vec![root];
-    let mut seen = 0;
-    while let Some(&pid) = tree.get(seen) {
-        tree.extend(
-            parents
-                .iter()
-                .filter(|(_, parent, _)| *parent == pid)
-                .map(|(child, ..)| *child),
-        );
-        seen += 1;
-    }
-    parents
-        .iter()
-        .filter(|(pid, ..)| tree.contains(pid))
-        .map(|(.., ms)| ms)
-        .sum()
 }

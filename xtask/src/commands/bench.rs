@@ -3,13 +3,16 @@
 use crate::{
     cache::Cache,
     checkout::{Checkout, cargo},
+    fetch,
     native::Native,
-    process,
+    prerequisites, process,
     setup::{self, Wanted},
     steps::Steps,
+    wasm,
 };
 use anyhow::Result;
 use local_stack::{Encoder, LanguageModel};
+use std::path::PathBuf;
 use tokio::process::Command;
 
 const WANTED: Wanted = Wanted {
@@ -17,18 +20,44 @@ const WANTED: Wanted = Wanted {
     language_model: LanguageModel::Extractive,
     native: Native::Programs,
 };
+/// What makes the load.
+const OHA: &str = "1.16.0";
 
-pub async fn run(checkout: &Checkout, name: &str, check: bool) -> Result<()> {
+pub async fn run(checkout: &Checkout, name: &str, words: &[&str]) -> Result<()> {
     let mut steps = Steps::start();
     let cache = Cache::open()?;
     let ready = setup::run(&cache, checkout, WANTED, &mut steps).await?;
+    let oha = ensure_oha(&cache, &mut steps).await?;
     let mut command = Command::new(cargo());
-    command.args(["run", "--quiet", "--package=bench", "--", name]);
-    if check {
-        command.arg("--check");
-    }
     command
+        .args(["run", "--quiet", "--package=bench", "--", name])
+        .args(words)
         .current_dir(&checkout.root)
+        .env("ETUDE_OHA", oha)
         .envs(ready.install.to_env());
     process::visibly("the benchmark", &mut command).await
+}
+
+/// The machine's own oha, else one built once into the cache.
+async fn ensure_oha(cache: &Cache, steps: &mut Steps) -> Result<PathBuf> {
+    if let Some(found) = prerequisites::find("oha") {
+        return Ok(found);
+    }
+    let folder = cache.path(format!("oha-{OHA}"));
+    let program = folder.join("bin/oha");
+    if !program.exists() {
+        let target = cache.path("unfinished/oha");
+        let mut command = wasm::quick_install(&folder, &target);
+        command
+            .args(["--locked", "--no-default-features"])
+            .arg(format!("oha@{OHA}"))
+            // It shares the machine with what it measures.
+            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "2");
+        let building = process::visibly("building oha", &mut command);
+        steps
+            .run_visibly("build the load generator (oha)", building)
+            .await?;
+        fetch::remove(&target)?;
+    }
+    Ok(program)
 }

@@ -22,6 +22,8 @@ const ON_WASM: [&str; 3] = [
     "--package=edge-worker",
 ];
 const CARGO_DENY: &str = "0.20.2";
+/// The largest Worker, in bytes before compression. `bench edge` holds the same bound.
+const MAX_WORKER_BYTES: u64 = 600_000;
 /// Rules of the migration checker that do not fit here.
 const SQUAWK_EXCLUDED: &[&str] = &[
     // Counters, page numbers and sizes are bounded by checks.
@@ -80,6 +82,9 @@ pub async fn run(checkout: &Checkout) -> Result<ExitCode> {
             anyhow::ensure!(failures.is_empty(), "{}", failures.join("\n"));
             Ok(())
         })
+        .await;
+    checks
+        .run("size of the Worker", async { worker_size(checkout) })
         .await;
     checks
         .run(
@@ -250,6 +255,21 @@ async fn migrations(checkout: &Checkout, cache: &Cache) -> Result<()> {
         .args(files)
         .current_dir(&checkout.root);
     process::visibly("squawk", &mut command).await
+}
+
+/// The module as it was built for this very checkout.
+fn worker_size(checkout: &Checkout) -> Result<()> {
+    let module = checkout.root.join("edge-worker/build/index_bg.wasm");
+    let metadata = fs::metadata(&module).with_context(|| module.display().to_string())?;
+    let bytes = metadata.len();
+    say(&format!(
+        "{bytes} bytes before compression, of {MAX_WORKER_BYTES}"
+    ));
+    anyhow::ensure!(
+        bytes < MAX_WORKER_BYTES,
+        "the Worker has {bytes} bytes before compression, {MAX_WORKER_BYTES} or more are too many"
+    );
+    Ok(())
 }
 
 /// What `wrangler deploy` would upload.

@@ -42,7 +42,7 @@ async fn dispatch(checkout: &Checkout, command: Command) -> Result<ExitCode> {
         Command::Add(options) => add::run(checkout, &options).await,
         Command::Token { email } => ask::token(checkout, &email).await,
         Command::Test { arguments } => test::run(checkout, &arguments).await,
-        Command::Bench { name, check } => bench::run(checkout, &name, check)
+        Command::Bench { name, options } => bench::run(checkout, &name, &options.words())
             .await
             .map(|()| ExitCode::SUCCESS),
         Command::Ci => ci::run(checkout).await,

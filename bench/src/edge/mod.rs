@@ -1,0 +1,61 @@
+//! The edge, measured in real `workerd`: side by side with a Worker in TypeScript, and against fixed targets.
+//! `docs/benchmarks.md` says how, and what the figures mean.
+
+mod cpu;
+mod load;
+mod miniflare;
+mod pairs;
+mod question;
+mod services;
+mod sides;
+mod start_up;
+mod token;
+mod workerd;
+
+use crate::report::Report;
+use clap::Args;
+use local_stack::Install;
+use std::path::PathBuf;
+
+#[derive(Args)]
+pub struct Options {
+    /// Fewer and shorter runs: good for development, too few to judge by
+    #[arg(long)]
+    quick: bool,
+    /// What makes the load: `oha`
+    #[arg(long, env = "ETUDE_OHA", default_value = "oha")]
+    oha: PathBuf,
+    /// Only the comparison with the Worker in TypeScript
+    #[arg(long)]
+    pairs_only: bool,
+}
+
+/// The largest Worker, in bytes before compression.
+const MAX_WASM_BYTES: u32 = 600_000;
+
+/// Measures everything, one thing after the other.
+pub async fn run(options: &Options) -> anyhow::Result<Report> {
+    let install = Install::from_env()?;
+    let mut report = Report::default();
+    pairs::measure(&install, options, &mut report).await?;
+    if options.pairs_only {
+        return Ok(report);
+    }
+    let wasm = install.repository.join("edge-worker/build/index_bg.wasm");
+    let wasm_bytes = std::fs::metadata(wasm)?.len() as f64;
+    report.begin("Size and start-up", &["what", "measured", "target"]);
+    report.row(vec![
+        "wasm before compression".to_owned(),
+        format!("{:.0} kB", wasm_bytes / 1e3),
+        format!("< {} kB", MAX_WASM_BYTES / 1_000),
+    ]);
+    report.below(
+        "wasm before compression",
+        wasm_bytes / 1e3,
+        f64::from(MAX_WASM_BYTES) / 1e3,
+        "kB",
+    );
+    start_up::measure(&install, options, &mut report).await?;
+    miniflare::measure(options, &mut report).await?;
+    Ok(report)
+}

@@ -1,0 +1,180 @@
+//! This Worker and one in TypeScript by turns, in many short runs: what disturbs the machine for longer than a run
+//! disturbs both.
+
+use super::{
+    Options, cpu,
+    load::{self, Run},
+    sides::{Row, Side, Sides},
+};
+use crate::report::{Report, quantile};
+use indicatif::{ProgressBar, ProgressStyle};
+use local_stack::Install;
+use std::time::Duration;
+
+const CONNECTIONS: [u32; 3] = [1, 16, 64];
+/// How the ratio of a row may be at most.
+const MAX_RATIO: f64 = 1.0;
+/// The same for the cached answer.
+const MAX_CACHED_RATIO: f64 = 0.9;
+/// CPU milliseconds of a cached answer over KV on disk.
+const MAX_CACHED_CPU_MS: f64 = 0.3;
+
+/// How long and how often.
+struct Plan {
+    pairs: usize,
+    /// Seconds that one run is to take.
+    run_s: f64,
+    /// Requests before the first run: V8 compiles what is called often a second time, and better.
+    warm_up: u32,
+}
+
+impl Plan {
+    fn of(options: &Options) -> Self {
+        if options.quick {
+            Self {
+                pairs: 7,
+                run_s: 0.25,
+                warm_up: 600,
+            }
+        } else {
+            Self {
+                pairs: 21,
+                run_s: 0.4,
+                warm_up: 3_000,
+            }
+        }
+    }
+}
+
+/// One run, and the CPU time of `workerd` for it.
+#[derive(Clone, Copy)]
+struct Sample {
+    run: Run,
+    cpu_ms: f64,
+}
+
+/// Starts both Workers, compares them, and holds the outcome against the targets.
+pub async fn measure(
+    install: &Install,
+    options: &Options,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let plan = Plan::of(options);
+    let sides = Sides::start(install).await?;
+    report.begin(
+        &format!(
+            "This Worker beside one in TypeScript (Hono, jose), KV on disk: medians of {} runs each, by turns; ratio of \
+             CPU with its quartiles",
+            plan.pairs
+        ),
+        &[
+            "what", "connections", "Worker", "CPU ms/req", "req/s", "p50 ms", "p95 ms", "p99 ms", "CPU ratio",
+        ],
+    );
+    let style = ProgressStyle::with_template("{msg:34} {bar:30} {pos}/{len} pairs, {eta} left")?;
+    let rows = Row::ALL.len() * CONNECTIONS.len();
+    let bar = ProgressBar::new((rows * plan.pairs) as u64).with_style(style);
+    for row in Row::ALL {
+        for connections in CONNECTIONS {
+            bar.set_message(format!("{}, {connections} connections", row.name()));
+            let pairs = compare(&sides, options, &plan, row, connections, &bar).await?;
+            add(report, &sides, row, connections, &pairs);
+        }
+    }
+    bar.finish_and_clear();
+    for side in sides.both {
+        side.workerd.stop().await?;
+    }
+    Ok(())
+}
+
+async fn compare(
+    sides: &Sides,
+    options: &Options,
+    plan: &Plan,
+    row: Row,
+    connections: u32,
+    bar: &ProgressBar,
+) -> anyhow::Result<Vec<[Sample; 2]>> {
+    let once = async |side: &Side, requests: u32| {
+        side.refresh()?;
+        let request = sides.request(side, row);
+        let before = cpu::of_tree(side.workerd.process_id())?;
+        let run = load::run(&options.oha, &request, connections, requests).await?;
+        let spent = cpu::of_tree(side.workerd.process_id())? - before;
+        anyhow::Ok(Sample {
+            run,
+            cpu_ms: spent.as_secs_f64() * 1e3 / f64::from(requests),
+        })
+    };
+    let mut per_second = f64::INFINITY;
+    for side in &sides.both {
+        let warm = once(side, plan.warm_up).await?;
+        per_second = per_second.min(warm.run.per_second);
+    }
+    // The same number for both: what a run costs beside its requests weighs the same then.
+    let requests = ((per_second * plan.run_s) as u32).max(connections * 4);
+    let mut pairs = Vec::new();
+    for turn in 0..plan.pairs {
+        let [etude, typescript] = &sides.both;
+        // Whoever is first meets another machine than the second; each is first every other time.
+        pairs.push(if turn % 2 == 0 {
+            let first = once(etude, requests).await?;
+            [first, once(typescript, requests).await?]
+        } else {
+            let first = once(typescript, requests).await?;
+            [once(etude, requests).await?, first]
+        });
+        bar.inc(1);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(pairs)
+}
+
+fn add(report: &mut Report, sides: &Sides, row: Row, connections: u32, pairs: &[[Sample; 2]]) {
+    let ratios = sorted(
+        pairs
+            .iter()
+            .map(|[etude, other]| etude.cpu_ms / other.cpu_ms),
+    );
+    let ratio = quantile(&ratios, 0.5);
+    for (n, side) in sides.both.iter().enumerate() {
+        let median = |figure: fn(&Sample) -> f64| {
+            quantile(&sorted(pairs.iter().map(|pair| figure(&pair[n]))), 0.5)
+        };
+        let cpu_ms = median(|sample| sample.cpu_ms);
+        let is_ours = n == 0;
+        report.row(vec![
+            row.name().to_owned(),
+            connections.to_string(),
+            side.name.to_owned(),
+            format!("{cpu_ms:.3}"),
+            format!("{:.0}", median(|sample| sample.run.per_second)),
+            format!("{:.2}", median(|sample| sample.run.p50_ms)),
+            format!("{:.2}", median(|sample| sample.run.p95_ms)),
+            format!("{:.2}", median(|sample| sample.run.p99_ms)),
+            if is_ours {
+                let quartile = |share| quantile(&ratios, share);
+                format!("{ratio:.2} ({:.2}–{:.2})", quartile(0.25), quartile(0.75))
+            } else {
+                String::new()
+            },
+        ]);
+        if is_ours && row == Row::CachedAnswer {
+            let what = format!("CPU of a cached answer over KV on disk, {connections} connections");
+            report.below(&what, cpu_ms, MAX_CACHED_CPU_MS, "ms");
+        }
+    }
+    let bound = match row {
+        Row::CachedAnswer => MAX_CACHED_RATIO,
+        Row::TokenOnly | Row::EmbeddingHit => MAX_RATIO,
+    };
+    let what = format!("CPU ratio of {}, {connections} connections", row.name());
+    report.at_most(&what, ratio, bound, "");
+}
+
+fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values
+}

@@ -1,0 +1,177 @@
+//! A question whose every part is in the caches, and one of which only the embedding is.
+
+use anyhow::Context;
+use rag_core::query::normalise;
+use shared_types::{
+    cache::{
+        AnswerKey, AnswerPiece, CacheKey, CacheValue, EmbedKey, ScopeKey, ScopeReading, SearchKey,
+        SearchResults, StoredAnswer,
+    },
+    chat::{Citation, FinishReason, SearchFilters, Usage},
+    embedding::{DIMENSIONS, Embedding},
+    ids::{ChunkId, DocumentId, UserId},
+    origin::{Passage, ScopeVersion, Scoring},
+};
+use std::{fs, path::Path, time::SystemTime};
+use uuid::Uuid;
+
+/// Who asks.
+pub const PERSON: UserId = UserId(Uuid::from_u128(0xE7DE));
+/// Asked before: answered out of the caches.
+pub const KNOWN: &str = "On which beat do I release the pedal in a light waltz?";
+/// Its embedding is known, and nothing else.
+pub const EMBEDDED: &str = "How do I keep the left hand soft under a singing melody?";
+
+/// The names of the models, as `wrangler.toml` has them.
+pub struct Models {
+    /// Model and pooling of the embeddings.
+    pub embedding_space: String,
+    /// The reranker.
+    pub rerank: String,
+    /// Model and prompt version of the answers.
+    pub answer: String,
+}
+
+/// What the origin says, and the scope cache holds.
+#[must_use]
+pub fn scope() -> ScopeVersion {
+    ScopeVersion {
+        scope_version: "5c".repeat(32),
+    }
+}
+
+/// Seconds since 1970.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tokens and scopes are dated by the host's clock"
+)]
+pub fn now_s() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs() as i64)
+}
+
+/// Fills the caches, each a folder below `folder` that has the name of its binding. The keys and bytes are those
+/// of the product.
+pub fn fill(folder: &Path, models: &Models) -> anyhow::Result<()> {
+    let known = normalise(KNOWN)?;
+    let passages: Vec<Passage> = (0..3).map(passage).collect();
+    let judged: Vec<(ChunkId, &str)> = passages
+        .iter()
+        .map(|passage| (passage.chunk_id, &*passage.content_sha256))
+        .collect();
+    let answer = AnswerKey {
+        model: &models.answer,
+        query: &known,
+        passages: &judged,
+    };
+    write(folder, "ANSWER_CACHE", &answer, &stored_answer(&passages))?;
+    let search = SearchKey {
+        scope: &scope(),
+        models: &format!("{} {}", models.embedding_space, models.rerank),
+        query: &known,
+        filters: &SearchFilters::default(),
+    };
+    write(folder, "SEARCH_CACHE", &search, &SearchResults { passages })?;
+    for question in [KNOWN, EMBEDDED] {
+        let key = EmbedKey {
+            embedding_model: &models.embedding_space,
+            query: &normalise(question)?,
+        };
+        write(folder, "EMBED_CACHE", &key, &embedding()?)?;
+    }
+    refresh(folder)
+}
+
+/// Renews the scope, which lives for a minute.
+pub fn refresh(folder: &Path) -> anyhow::Result<()> {
+    let reading = ScopeReading {
+        scope: scope(),
+        read_at_s: now_s(),
+    };
+    write(
+        folder,
+        "SCOPE_CACHE",
+        &ScopeKey { user_id: PERSON },
+        &reading,
+    )
+}
+
+fn write<K: CacheKey>(folder: &Path, cache: &str, key: &K, value: &K::Value) -> anyhow::Result<()> {
+    let path = folder.join(cache).join(key.text());
+    // Renamed into place: a reader sees the old value or the new one.
+    let unfinished = folder.join(cache).join("unfinished");
+    fs::write(&unfinished, value.encode())?;
+    fs::rename(&unfinished, &path).with_context(|| path.display().to_string())
+}
+
+fn embedding() -> anyhow::Result<Embedding> {
+    let components = (0..DIMENSIONS).map(|n| (n as f32 * 0.37).sin() / 28.0);
+    Ok(Embedding::new(components.collect())?)
+}
+
+/// Passage `n` of the library: as long as the sample library's are.
+#[must_use]
+pub fn passage(n: u32) -> Passage {
+    let sentence = "In a light waltz the pedal goes down with the bass on the first beat and comes \
+                    up before the third, so that the two lighter chords stay dry and the dance keeps \
+                    its lift. ";
+    let id = Uuid::from_u128(0x1000 + u128::from(n));
+    Passage {
+        chunk_id: ChunkId(id),
+        document_id: DocumentId(Uuid::from_u128(0x2000 + u128::from(n) / 2)),
+        document_title: "Pedalling: from the first pedal to half pedal".into(),
+        page_start: 4 + n,
+        page_end: 4 + n,
+        section: Some("Pedal in dances".into()),
+        content: sentence.repeat(9),
+        content_sha256: format!("{n:064x}"),
+        scoring: Scoring {
+            vector_rank: Some(n + 1),
+            vector_distance: Some(0.18 + f64::from(n) / 97.0),
+            lexical_rank: Some(2 * n + 1),
+            lexical_score: Some(11.5 / f64::from(n + 1)),
+            fused_score: 2.0 / f64::from(61 + n),
+            rerank_score: Some(1.0 / (1.3 + f64::from(n))),
+        },
+    }
+}
+
+/// An answer of some 4 kB as events: four pieces of text, each with a citation.
+fn stored_answer(passages: &[Passage]) -> StoredAnswer {
+    let text = "Release the pedal before the third beat. Press it with the bass note on the first beat, hold it \
+                through the second only where the harmony asks for it, and let the third stay dry: the waltz keeps \
+                its lift that way, and the melody is heard above a clear accompaniment. ";
+    let mut pieces = Vec::new();
+    for (marker, passage) in (1..).zip(passages.iter().cycle().take(4)) {
+        pieces.push(AnswerPiece::Text(text.repeat(2)));
+        pieces.push(AnswerPiece::Citation(Citation {
+            marker,
+            chunk_id: passage.chunk_id,
+            document_id: passage.document_id,
+            document_title: passage.document_title.clone(),
+            page: passage.page_start,
+            quote:
+                "the pedal goes down with the bass on the first beat and comes up before the third"
+                    .into(),
+        }));
+    }
+    StoredAnswer {
+        pieces,
+        confidence: 0.87,
+        finish_reason: FinishReason::Complete,
+        usage: Usage {
+            input_tokens: 1_480,
+            output_tokens: 212,
+        },
+    }
+}
+
+/// The same answer as the origin tells it.
+#[must_use]
+pub fn told() -> String {
+    let passages: Vec<Passage> = (0..3).map(passage).collect();
+    rag_core::answer::replay(&stored_answer(&passages))
+        .iter()
+        .map(shared_types::event::AnswerEvent::to_sse)
+        .collect()
+}

@@ -1,0 +1,247 @@
+//! The two Workers that are compared, in the same `workerd` over the same bindings and the same cached bytes.
+
+use super::{
+    load::Request,
+    question::{self, EMBEDDED, KNOWN, PERSON},
+    services::Services,
+    token::{self, Claims},
+    workerd::{Deployment, Module, Workerd},
+};
+use anyhow::{Context, ensure};
+use local_stack::Install;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+/// What is asked of both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Row {
+    /// A signed-in caller's empty body: refused as soon as the token is verified.
+    TokenOnly,
+    /// A question that every cache knows.
+    CachedAnswer,
+    /// A question of which only the embedding is known, and an origin that answers at once.
+    EmbeddingHit,
+}
+
+impl Row {
+    /// All rows.
+    pub const ALL: [Self; 3] = [Self::TokenOnly, Self::CachedAnswer, Self::EmbeddingHit];
+
+    /// In tables.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TokenOnly => "JWT only",
+            Self::CachedAnswer => "cached answer",
+            Self::EmbeddingHit => "embedding hit",
+        }
+    }
+
+    fn question(self) -> Option<&'static str> {
+        match self {
+            Self::TokenOnly => None,
+            Self::CachedAnswer => Some(KNOWN),
+            Self::EmbeddingHit => Some(EMBEDDED),
+        }
+    }
+
+    fn status(self) -> u16 {
+        match self {
+            Self::TokenOnly => 422,
+            Self::CachedAnswer | Self::EmbeddingHit => 200,
+        }
+    }
+}
+
+/// One of the two.
+pub struct Side {
+    /// In tables.
+    pub name: &'static str,
+    /// The runtime.
+    pub workerd: Workerd,
+    folder: TempDir,
+}
+
+impl Side {
+    /// Renews what lives for a minute only.
+    pub fn refresh(&self) -> anyhow::Result<()> {
+        question::refresh(self.folder.path())
+    }
+}
+
+/// Both, and what they call.
+pub struct Sides {
+    /// This Worker, and the one in TypeScript.
+    pub both: [Side; 2],
+    token: String,
+    _services: Services,
+}
+
+/// The modules of this Worker, as `worker-build` left them.
+#[must_use]
+pub fn etude(install: &Install) -> Vec<Module> {
+    let build = install.repository.join("edge-worker/build");
+    let module = |name, kind| Module {
+        name,
+        kind,
+        file: build.join(name),
+    };
+    vec![
+        module("index.js", "esModule"),
+        module("index_bg.wasm", "wasm"),
+    ]
+}
+
+/// Bundles the Worker in TypeScript, as `wrangler` would.
+async fn typescript(install: &Install, folder: &Path) -> anyhow::Result<Vec<Module>> {
+    let file: PathBuf = folder.join("typescript.js");
+    let outcome = Command::new(install.repository.join("node_modules/.bin/esbuild"))
+        .arg(install.repository.join("bench/edge-ts/index.ts"))
+        .args(["--bundle", "--format=esm", "--target=es2024"])
+        .args(["--conditions=workerd,worker", "--log-level=warning"])
+        .arg(format!("--outfile={}", file.display()))
+        .status()
+        .await
+        .context("can't run esbuild")?;
+    ensure!(outcome.success(), "esbuild: {outcome}");
+    Ok(vec![Module {
+        name: "index.js",
+        kind: "esModule",
+        file,
+    }])
+}
+
+impl Sides {
+    /// Starts both, with full caches.
+    pub async fn start(install: &Install) -> anyhow::Result<Self> {
+        let listener = Services::bind().await?;
+        let address = listener.local_addr()?;
+        let deployment = Deployment::read(install, address)?;
+        let (token, key_set) = token::issue(&Claims {
+            person: PERSON,
+            issuer: deployment.var("JWT_ISSUER")?,
+            audience: deployment.var("JWT_AUDIENCE")?,
+            issued_at_s: question::now_s(),
+        })?;
+        let services = Services::serve(listener, &key_set)?;
+        let bundle = tempfile::tempdir()?;
+        let start = async |name, modules: Vec<Module>| {
+            let folder = tempfile::Builder::new().prefix("etude-bench-").tempdir()?;
+            deployment.make_namespaces(folder.path())?;
+            question::fill(folder.path(), &deployment.models()?)?;
+            let path = folder.path();
+            let workerd = Workerd::start(install, &deployment, &modules, path, address).await?;
+            anyhow::Ok(Side {
+                name,
+                workerd,
+                folder,
+            })
+        };
+        let both = [
+            start("Etude", etude(install)).await?,
+            start("TypeScript", typescript(install, bundle.path()).await?).await?,
+        ];
+        let sides = Self {
+            both,
+            token,
+            _services: services,
+        };
+        for row in Row::ALL {
+            sides.compare_replies(row).await?;
+        }
+        Ok(sides)
+    }
+
+    /// The request of a row to one side.
+    #[must_use]
+    pub fn request(&self, side: &Side, row: Row) -> Request {
+        Request {
+            url: format!("{}/api/chat/query", side.workerd.url()),
+            authorization: format!("Bearer {}", self.token),
+            body: row
+                .question()
+                .map(|question| serde_json::json!({ "query": question }).to_string()),
+            status: row.status(),
+        }
+    }
+
+    /// Two Workers can only be compared if they do the same: head and body must not differ, ids and times aside.
+    async fn compare_replies(&self, row: Row) -> anyhow::Result<()> {
+        let client = reqwest::Client::new();
+        let mut replies = Vec::new();
+        for side in &self.both {
+            side.refresh()?;
+            let request = self.request(side, row);
+            let mut builder = client
+                .post(&request.url)
+                .header("authorization", &request.authorization)
+                .header("accept", "text/event-stream");
+            if let Some(body) = &request.body {
+                builder = builder
+                    .header("content-type", "application/json")
+                    .body(body.clone());
+            }
+            let reply = builder.send().await?;
+            ensure!(
+                reply.status().as_u16() == request.status,
+                "{}, {}: {} {}",
+                side.name,
+                row.name(),
+                reply.status(),
+                reply.text().await?
+            );
+            replies.push(Reply::read(reply, row).await?);
+        }
+        ensure!(
+            replies[0] == replies[1],
+            "the replies to {:?} differ:\n{:#?}",
+            row.name(),
+            replies
+        );
+        Ok(())
+    }
+}
+
+/// What must be the same on both sides.
+#[derive(Debug, PartialEq)]
+struct Reply {
+    headers: BTreeMap<String, String>,
+    stages: usize,
+    body: String,
+}
+
+impl Reply {
+    async fn read(reply: reqwest::Response, row: Row) -> anyhow::Result<Self> {
+        let mut headers: BTreeMap<String, String> = reply
+            .headers()
+            .iter()
+            .map(|(name, value)| {
+                (
+                    name.to_string(),
+                    String::from_utf8_lossy(value.as_bytes()).into(),
+                )
+            })
+            .collect();
+        let id = headers.insert("x-request-id".into(), "the id".into());
+        let id = id.context("a reply has an id")?;
+        let stages = headers.insert("server-timing".into(), "the stages".into());
+        let stages = stages.context("a reply says how long its stages took")?;
+        let mut body = reply.text().await?.replace(&id, "the id");
+        if row == Row::TokenOnly {
+            // Each JSON reader has its own words for an empty body.
+            headers.remove("content-length");
+            let mut problem: serde_json::Value = serde_json::from_str(&body)?;
+            problem["detail"].take();
+            body = problem.to_string();
+        }
+        Ok(Self {
+            headers,
+            stages: stages.split(", ").count(),
+            body,
+        })
+    }
+}
