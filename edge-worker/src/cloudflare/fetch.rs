@@ -125,8 +125,5 @@ fn read(body: &ReadableStream, connection: Option<Connection>) -> Result<ByteStr
 
 #[expect(clippy::needless_pass_by_value, reason = "for use in map_err")]
 pub(super) fn failed(error: JsValue) -> PortError {
-    let words = error
-        .dyn_ref::<js_sys::Error>()
-        .map(|error| String::from(error.message()));
-    PortError::Failed(words.unwrap_or_else(|| format!("{error:?}")))
+    super::failed(&error)
 }

@@ -1,35 +1,95 @@
-//! The caches, in Workers KV. Values are bytes: `kv.json` would parse them twice.
+//! The caches, in Workers KV. Values are bytes: `kv.json` would parse them twice. The namespaces are typed and the
+//! options are kept: calls by reflection and options made anew cost more than the rest of a read.
 
 use super::Workerd;
 use crate::ports::{Cache, Layer, PortError};
-use worker::kv::{KvError, KvStore};
+use js_sys::{Object, Promise, Reflect, Uint8Array};
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+use wasm_bindgen_futures::JsFuture;
 
 /// The least that KV takes. Its reads are kept near the reader for a minute unless told otherwise,
 /// and a scope should be forgotten everywhere as soon as can be. A key set is written again under its key.
-const SCOPE_READ_CACHE_S: u64 = 30;
+const SCOPE_READ_CACHE_S: u32 = 30;
 /// The other values never change under their key.
-const READ_CACHE_S: u64 = 300;
+const READ_CACHE_S: u32 = 300;
 
-impl Workerd {
-    fn store(&self, layer: Layer) -> &KvStore {
-        let caches = &self.isolate.caches;
+#[wasm_bindgen]
+extern "C" {
+    /// A namespace.
+    pub type KvNamespace;
+    #[wasm_bindgen(method, catch)]
+    fn get(this: &KvNamespace, key: &str, options: &Object) -> Result<Promise, JsValue>;
+    #[wasm_bindgen(method, catch)]
+    fn put(
+        this: &KvNamespace,
+        key: &str,
+        value: &Uint8Array,
+        options: &Object,
+    ) -> Result<Promise, JsValue>;
+    #[wasm_bindgen(method, catch)]
+    fn delete(this: &KvNamespace, key: &str) -> Result<Promise, JsValue>;
+}
+
+/// The namespaces, and how they are read.
+pub struct Caches {
+    /// Of [`Layer::Scope`].
+    pub scope: KvNamespace,
+    /// Of [`Layer::Search`].
+    pub search: KvNamespace,
+    /// Of [`Layer::Embedding`].
+    pub embedding: KvNamespace,
+    /// Of [`Layer::Answer`].
+    pub answer: KvNamespace,
+    /// See [`ReadOptions`].
+    pub options: ReadOptions,
+}
+
+impl Caches {
+    fn of(&self, layer: Layer) -> &KvNamespace {
         match layer {
-            Layer::Scope | Layer::Keys => &caches.scope,
-            Layer::Search => &caches.search,
-            Layer::Embedding => &caches.embedding,
-            Layer::Answer => &caches.answer,
+            Layer::Scope | Layer::Keys => &self.scope,
+            Layer::Search => &self.search,
+            Layer::Embedding => &self.embedding,
+            Layer::Answer => &self.answer,
+        }
+    }
+}
+
+/// Options of `get`, as JavaScript takes them.
+pub struct ReadOptions {
+    scope: Object,
+    others: Object,
+}
+
+impl ReadOptions {
+    /// Makes them.
+    pub fn new() -> Result<Self, JsValue> {
+        let options = |read_cache_s: u32| {
+            let options = Object::new();
+            Reflect::set(&options, &"type".into(), &"arrayBuffer".into())?;
+            Reflect::set(&options, &"cacheTtl".into(), &read_cache_s.into())?;
+            Ok::<_, JsValue>(options)
+        };
+        Ok(Self {
+            scope: options(SCOPE_READ_CACHE_S)?,
+            others: options(READ_CACHE_S)?,
+        })
+    }
+
+    fn of(&self, layer: Layer) -> &Object {
+        match layer {
+            Layer::Scope | Layer::Keys => &self.scope,
+            _ => &self.others,
         }
     }
 }
 
 impl Cache for Workerd {
     async fn get(&self, layer: Layer, key: &str) -> Result<Option<Vec<u8>>, PortError> {
-        let read_cache_s = match layer {
-            Layer::Scope | Layer::Keys => SCOPE_READ_CACHE_S,
-            _ => READ_CACHE_S,
-        };
-        let get = self.store(layer).get(key).cache_ttl(read_cache_s);
-        get.bytes().await.map_err(|error| failed(&error))
+        let caches = &self.isolate.caches;
+        let get = caches.of(layer).get(key, caches.options.of(layer));
+        let value = JsFuture::from(get.map_err(failed)?).await.map_err(failed)?;
+        Ok((!value.is_null()).then(|| Uint8Array::new(&value).to_vec()))
     }
 
     async fn put(
@@ -39,18 +99,22 @@ impl Cache for Workerd {
         value: Vec<u8>,
         ttl_s: u32,
     ) -> Result<(), PortError> {
-        let put = self.store(layer).put_bytes(key, &value);
-        let put = put.map_err(|error| failed(&error))?;
-        let put = put.expiration_ttl(ttl_s.into());
-        put.execute().await.map_err(|error| failed(&error))
+        let options = Object::new();
+        Reflect::set(&options, &"expirationTtl".into(), &ttl_s.into()).map_err(failed)?;
+        let value = Uint8Array::from(&*value);
+        let put = self.isolate.caches.of(layer).put(key, &value, &options);
+        let put = JsFuture::from(put.map_err(failed)?).await;
+        put.map(drop).map_err(failed)
     }
 
     async fn delete(&self, layer: Layer, key: &str) -> Result<(), PortError> {
-        let delete = self.store(layer).delete(key);
-        delete.await.map_err(|error| failed(&error))
+        let delete = self.isolate.caches.of(layer).delete(key);
+        let delete = JsFuture::from(delete.map_err(failed)?).await;
+        delete.map(drop).map_err(failed)
     }
 }
 
-fn failed(error: &KvError) -> PortError {
-    PortError::Failed(error.to_string())
+#[expect(clippy::needless_pass_by_value, reason = "for use in map_err")]
+fn failed(error: JsValue) -> PortError {
+    super::failed(&error)
 }

@@ -14,16 +14,21 @@ mod webcrypto;
 use crate::{
     config::{ConfigError, EdgeConfig},
     gateway::{Gateway, exchange::refusal},
+    ports::PortError,
 };
 use fetch::Target;
+use js_sys::Reflect;
+use kv::{Caches, ReadOptions};
 use r2::Bucket;
+use rate_limit::RateLimitBinding;
 use shared_types::{
     ids::RequestId,
     problem::{Problem, ProblemKind},
 };
 use std::{cell::OnceCell, rc::Rc};
-use webcrypto::ImportedKeys;
-use worker::{Ai, Context, Env, RateLimiter, kv::KvStore};
+use wasm_bindgen::{JsCast, JsValue};
+use webcrypto::Verifier;
+use worker::{Ai, Context, Env};
 
 thread_local! {
     static ISOLATE: OnceCell<Rc<Isolate>> = const { OnceCell::new() };
@@ -35,19 +40,12 @@ struct Isolate {
     caches: Caches,
     ai: Ai,
     library: Bucket,
-    user_limit: RateLimiter,
-    address_limit: RateLimiter,
-    imported_keys: ImportedKeys,
+    user_limit: RateLimitBinding,
+    address_limit: RateLimitBinding,
+    verifier: Verifier,
     origin: Target,
     auth: Target,
     models: Models,
-}
-
-struct Caches {
-    scope: KvStore,
-    search: KvStore,
-    embedding: KvStore,
-    answer: KvStore,
 }
 
 struct Models {
@@ -110,29 +108,29 @@ enum SetUpError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// A binding of `wrangler.toml`.
-    #[error("binding {name}: {cause}")]
-    Binding {
-        name: &'static str,
-        cause: worker::Error,
-    },
+    #[error("{0} is not bound")]
+    Binding(&'static str),
+    /// The runtime lacks something that every Worker has.
+    #[error("the runtime: {0:?}")]
+    Runtime(JsValue),
 }
 
 impl Isolate {
     fn new(env: &Env) -> Result<Self, SetUpError> {
         let config = EdgeConfig::read(|name| env.var(name).ok().map(|value| value.to_string()))?;
-        let kv = |name| bound(name, env.kv(name));
         Ok(Self {
             caches: Caches {
-                scope: kv("SCOPE_CACHE")?,
-                search: kv("SEARCH_CACHE")?,
-                embedding: kv("EMBED_CACHE")?,
-                answer: kv("ANSWER_CACHE")?,
+                scope: bound(env, "SCOPE_CACHE")?,
+                search: bound(env, "SEARCH_CACHE")?,
+                embedding: bound(env, "EMBED_CACHE")?,
+                answer: bound(env, "ANSWER_CACHE")?,
+                options: ReadOptions::new().map_err(SetUpError::Runtime)?,
             },
-            ai: bound("AI", env.ai("AI"))?,
-            library: bound("PIANO_KNOWLEDGE", r2::bucket(env, "PIANO_KNOWLEDGE"))?,
-            user_limit: bound("USER_RATE_LIMIT", env.rate_limiter("USER_RATE_LIMIT"))?,
-            address_limit: bound("IP_RATE_LIMIT", env.rate_limiter("IP_RATE_LIMIT"))?,
-            imported_keys: ImportedKeys::default(),
+            ai: env.ai("AI").map_err(|_| SetUpError::Binding("AI"))?,
+            library: bound(env, "PIANO_KNOWLEDGE")?,
+            user_limit: bound(env, "USER_RATE_LIMIT")?,
+            address_limit: bound(env, "IP_RATE_LIMIT")?,
+            verifier: Verifier::new().map_err(SetUpError::Runtime)?,
             origin: services::origin(&config),
             auth: services::auth(&config),
             models: Models {
@@ -145,6 +143,18 @@ impl Isolate {
     }
 }
 
-fn bound<T>(name: &'static str, binding: worker::Result<T>) -> Result<T, SetUpError> {
-    binding.map_err(|cause| SetUpError::Binding { name, cause })
+/// A binding as its type. Whether it is of that type shows at its first call.
+fn bound<T: JsCast>(env: &Env, name: &'static str) -> Result<T, SetUpError> {
+    match Reflect::get(env.as_ref(), &name.into()) {
+        Ok(binding) if binding.is_object() => Ok(binding.unchecked_into()),
+        _ => Err(SetUpError::Binding(name)),
+    }
+}
+
+/// What the runtime says of a failure, for the log.
+fn failed(error: &JsValue) -> PortError {
+    let words = error
+        .dyn_ref::<js_sys::Error>()
+        .map(|error| String::from(error.message()));
+    PortError::Failed(words.unwrap_or_else(|| format!("{error:?}")))
 }

@@ -7,7 +7,6 @@ use js_sys::{Object, Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::ReadableStream;
-use worker::Env;
 
 #[wasm_bindgen]
 extern "C" {
@@ -26,15 +25,6 @@ extern "C" {
     fn size(this: &Found) -> f64;
     #[wasm_bindgen(method, getter)]
     fn body(this: &Found) -> Option<ReadableStream>;
-}
-
-/// The bucket that is bound under a name.
-pub fn bucket(env: &Env, name: &str) -> worker::Result<Bucket> {
-    let binding = Reflect::get(env, &name.into())?;
-    if binding.is_undefined() {
-        return Err(worker::Error::BindingError(name.to_owned()));
-    }
-    Ok(binding.unchecked_into())
 }
 
 impl FileStore for Workerd {

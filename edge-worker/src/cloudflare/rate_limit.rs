@@ -1,7 +1,26 @@
 //! The rate-limit bindings; their numbers are in `wrangler.toml`.
 
-use super::Workerd;
+use super::{Workerd, failed};
 use crate::ports::{Allowance, PortError, RateLimiter};
+use js_sys::{Object, Promise};
+use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
+use wasm_bindgen_futures::JsFuture;
+
+#[wasm_bindgen]
+extern "C" {
+    /// A counter, typed like what it takes and gives: this is on the path of every request.
+    pub type RateLimitBinding;
+    #[wasm_bindgen(method, catch)]
+    fn limit(this: &RateLimitBinding, options: &LimitOptions) -> Result<Promise, JsValue>;
+
+    type LimitOptions;
+    #[wasm_bindgen(method, setter)]
+    fn set_key(this: &LimitOptions, key: &str);
+
+    type LimitOutcome;
+    #[wasm_bindgen(method, getter)]
+    fn success(this: &LimitOutcome) -> bool;
+}
 
 impl RateLimiter for Workerd {
     async fn allow(&self, allowance: Allowance, key: &str) -> Result<bool, PortError> {
@@ -9,8 +28,11 @@ impl RateLimiter for Workerd {
             Allowance::User => &self.isolate.user_limit,
             Allowance::Address => &self.isolate.address_limit,
         };
-        let outcome = limiter.limit(key.to_owned()).await;
-        let outcome = outcome.map_err(|error| PortError::Failed(error.to_string()))?;
-        Ok(outcome.success)
+        let options: LimitOptions = Object::new().unchecked_into();
+        options.set_key(key);
+        let counted = limiter.limit(&options).map_err(|error| failed(&error))?;
+        let outcome = JsFuture::from(counted).await;
+        let outcome = outcome.map_err(|error| failed(&error))?;
+        Ok(outcome.unchecked_into::<LimitOutcome>().success())
     }
 }

@@ -16,9 +16,17 @@ use web_sys::{CryptoKey, SubtleCrypto, WorkerGlobalScope};
 /// Keys at most; a project has one or two in use.
 const CAPACITY: usize = 8;
 
+/// What verifies: the runtime's WebCrypto, its parameters, and the keys imported so far.
+pub struct Verifier {
+    subtle: SubtleCrypto,
+    rs256: Object,
+    es256: Object,
+    keys: ImportedKeys,
+}
+
 /// Imported keys beside what they were imported from.
 #[derive(Default)]
-pub struct ImportedKeys(RefCell<Vec<(Jwk, CryptoKey)>>);
+struct ImportedKeys(RefCell<Vec<(Jwk, CryptoKey)>>);
 
 impl ImportedKeys {
     fn find(&self, key: &Jwk) -> Option<CryptoKey> {
@@ -38,41 +46,61 @@ impl ImportedKeys {
 
 impl SignatureVerifier for Workerd {
     async fn verify(&self, key: &Jwk, token: &UnverifiedToken<'_>) -> Result<bool, PortError> {
-        let keys = &self.isolate.imported_keys;
-        let verified = verify(keys, key, token).await;
-        verified.map_err(|error| PortError::Failed(format!("{error:?}")))
+        let verified = self.isolate.verifier.verify(key, token).await;
+        verified.map_err(|error| super::failed(&error))
     }
 }
 
-async fn verify(
-    keys: &ImportedKeys,
-    key: &Jwk,
-    token: &UnverifiedToken<'_>,
-) -> Result<bool, JsValue> {
-    let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
-    let subtle = scope.crypto()?.subtle();
-    let imported = if let Some(imported) = keys.find(key) {
-        imported
-    } else {
-        let imported = import(&subtle, key, token.algorithm()).await?;
-        keys.keep(key.clone(), imported.clone());
-        imported
-    };
-    let algorithm = algorithm(token.algorithm())?;
-    // Copies, not views into wasm memory: the work goes on while other requests use that memory.
-    let verified = subtle.verify_with_object_and_js_u8_array_and_js_u8_array(
-        &algorithm,
-        &imported,
-        &Uint8Array::from(token.signature()),
-        &Uint8Array::from(token.signed_data()),
-    )?;
-    Ok(JsFuture::from(verified).await?.is_truthy())
+impl Verifier {
+    /// A verifier that has imported no keys.
+    pub fn new() -> Result<Self, JsValue> {
+        let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
+        Ok(Self {
+            subtle: scope.crypto()?.subtle(),
+            rs256: object(&[("name", "RSASSA-PKCS1-v1_5"), ("hash", "SHA-256")])?,
+            es256: object(&[
+                ("name", "ECDSA"),
+                ("namedCurve", "P-256"),
+                ("hash", "SHA-256"),
+            ])?,
+            keys: ImportedKeys::default(),
+        })
+    }
+
+    async fn verify(&self, key: &Jwk, token: &UnverifiedToken<'_>) -> Result<bool, JsValue> {
+        let algorithm = self.algorithm(token.algorithm());
+        let imported = if let Some(imported) = self.keys.find(key) {
+            imported
+        } else {
+            let imported = import(&self.subtle, key, algorithm).await?;
+            self.keys.keep(key.clone(), imported.clone());
+            imported
+        };
+        // Copies, not views into wasm memory: the work goes on while other requests use that memory.
+        let verified = self
+            .subtle
+            .verify_with_object_and_js_u8_array_and_js_u8_array(
+                algorithm,
+                &imported,
+                &Uint8Array::from(token.signature()),
+                &Uint8Array::from(token.signed_data()),
+            )?;
+        Ok(JsFuture::from(verified).await?.is_truthy())
+    }
+
+    /// The parameters of both import and verification: each takes what it needs of them.
+    fn algorithm(&self, signing: SigningAlgorithm) -> &Object {
+        match signing {
+            SigningAlgorithm::Rs256 => &self.rs256,
+            SigningAlgorithm::Es256 => &self.es256,
+        }
+    }
 }
 
 async fn import(
     subtle: &SubtleCrypto,
     key: &Jwk,
-    signing: SigningAlgorithm,
+    algorithm: &Object,
 ) -> Result<CryptoKey, JsValue> {
     let jwk = object(&[("kty", &key.kty)])?;
     let members = [
@@ -88,21 +116,8 @@ async fn import(
         }
     }
     let usages = Array::of1(&"verify".into());
-    let algorithm = algorithm(signing)?;
-    let imported = subtle.import_key_with_object("jwk", &jwk, &algorithm, false, &usages)?;
+    let imported = subtle.import_key_with_object("jwk", &jwk, algorithm, false, &usages)?;
     Ok(JsFuture::from(imported).await?.unchecked_into())
-}
-
-/// The parameters of both import and verification: each takes what it needs of them.
-fn algorithm(signing: SigningAlgorithm) -> Result<Object, JsValue> {
-    match signing {
-        SigningAlgorithm::Rs256 => object(&[("name", "RSASSA-PKCS1-v1_5"), ("hash", "SHA-256")]),
-        SigningAlgorithm::Es256 => object(&[
-            ("name", "ECDSA"),
-            ("namedCurve", "P-256"),
-            ("hash", "SHA-256"),
-        ]),
-    }
 }
 
 fn object(members: &[(&str, &str)]) -> Result<Object, JsValue> {
