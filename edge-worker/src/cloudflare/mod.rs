@@ -9,6 +9,7 @@ mod request;
 mod response;
 mod runtime;
 mod services;
+mod timers;
 mod webcrypto;
 
 use crate::{
@@ -26,6 +27,7 @@ use shared_types::{
     problem::{Problem, ProblemKind},
 };
 use std::{cell::OnceCell, rc::Rc};
+use timers::Timers;
 use wasm_bindgen::{JsCast, JsValue};
 use webcrypto::Verifier;
 use worker::{Ai, Context, Env};
@@ -58,6 +60,7 @@ struct Models {
 struct Workerd {
     isolate: Rc<Isolate>,
     context: Rc<Context>,
+    timers: Rc<Timers>,
 }
 
 /// Answers one request.
@@ -80,6 +83,7 @@ pub async fn serve(
     let host = Rc::new(Workerd {
         isolate: Rc::clone(&isolate),
         context: Rc::clone(&context),
+        timers: Rc::default(),
     });
     let incoming = request::incoming(request)?;
     let reply = isolate.gateway.handle(host, request_id, incoming).await;

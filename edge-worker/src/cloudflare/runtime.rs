@@ -5,7 +5,6 @@ use crate::ports::{Background, Clock, HttpDates, Log, Severity};
 use chrono::{DateTime, Utc};
 use futures_util::future::LocalBoxFuture;
 use serde_json::{Map, Value};
-use std::time::Duration;
 
 impl Clock for Workerd {
     fn now(&self) -> DateTime<Utc> {
@@ -15,7 +14,7 @@ impl Clock for Workerd {
     }
 
     async fn sleep(&self, duration_ms: u32) {
-        worker::Delay::from(Duration::from_millis(duration_ms.into())).await;
+        self.timers.sleep(duration_ms).await;
     }
 }
 
