@@ -4,7 +4,9 @@ use super::Workerd;
 use crate::ports::{Background, Clock, HttpDates, Log, Severity};
 use chrono::{DateTime, Utc};
 use futures_util::future::LocalBoxFuture;
-use serde_json::{Map, Value};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde_json::Value;
+use wasm_bindgen::JsValue;
 
 impl Clock for Workerd {
     fn now(&self) -> DateTime<Utc> {
@@ -38,16 +40,44 @@ impl Background for Workerd {
 
 impl Log for Workerd {
     fn log(&self, severity: Severity, message: &str, fields: &[(&str, Value)]) {
-        let mut line = Map::new();
-        line.insert("message".to_owned(), message.into());
-        for (name, value) in fields {
-            line.insert((*name).to_owned(), value.clone());
-        }
-        let line = Value::Object(line);
+        // Names and JSON values always serialise.
+        let line = serde_json::to_string(&Line { message, fields }).unwrap_or_default();
+        let line = JsValue::from(line);
         match severity {
-            Severity::Info => worker::console_log!("{line}"),
-            Severity::Warning => worker::console_warn!("{line}"),
-            Severity::Error => worker::console_error!("{line}"),
+            Severity::Info => console::log(&line),
+            Severity::Warning => console::warn(&line),
+            Severity::Error => console::error(&line),
         }
+    }
+}
+
+/// A line as one JSON object.
+struct Line<'a> {
+    message: &'a str,
+    fields: &'a [(&'a str, Value)],
+}
+
+impl Serialize for Line<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut line = serializer.serialize_map(Some(self.fields.len() + 1))?;
+        line.serialize_entry("message", self.message)?;
+        for (name, value) in self.fields {
+            line.serialize_entry(name, value)?;
+        }
+        line.end()
+    }
+}
+
+mod console {
+    use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+
+    #[wasm_bindgen]
+    extern "C" {
+        #[wasm_bindgen(js_namespace = console)]
+        pub fn log(line: &JsValue);
+        #[wasm_bindgen(js_namespace = console)]
+        pub fn warn(line: &JsValue);
+        #[wasm_bindgen(js_namespace = console)]
+        pub fn error(line: &JsValue);
     }
 }
