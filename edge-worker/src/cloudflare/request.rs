@@ -1,18 +1,26 @@
 //! A request of the runtime as the gateway takes it.
 
-use super::fetch::read_stream;
-use crate::gateway::{
-    exchange::{Incoming, IncomingHeaders},
-    files::selection::Selection,
+use super::{failed, fetch::read_stream};
+use crate::{
+    gateway::{
+        exchange::{Incoming, IncomingHeaders},
+        files::selection::Selection,
+    },
+    ports::ByteStream,
 };
+use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::Method;
+use js_sys::Uint8Array;
 use shared_types::headers::{CSRF_TOKEN, EDGE_TOKEN, TRACEPARENT};
+use wasm_bindgen_futures::JsFuture;
 use web_sys::Request;
 
 /// How the paths of files end. Their headers are six more calls out of wasm, which a question need
 /// not pay for.
 const FILE: &str = "/pdf";
+/// A body of at most so many bytes is read at once: a stream and its pieces cost more than all of them.
+const WHOLE_BYTES: usize = 64 * 1024;
 
 /// Reads head and body handle.
 pub fn incoming(request: &Request) -> worker::Result<Incoming> {
@@ -41,6 +49,7 @@ pub fn incoming(request: &Request) -> worker::Result<Incoming> {
     } else {
         Selection::default()
     };
+    let length = header("content-length").and_then(|length| length.parse().ok());
     Ok(Incoming {
         path: path.to_owned(),
         query: query.to_owned(),
@@ -54,15 +63,29 @@ pub fn incoming(request: &Request) -> worker::Result<Incoming> {
             edge_token: header(EDGE_TOKEN),
             traceparent: header(TRACEPARENT),
             client_address: header("cf-connecting-ip"),
-            content_length: header("content-length").and_then(|length| length.parse().ok()),
+            content_length: length,
             selection,
         },
         method,
-        body: match request.body() {
-            Some(body) => read_stream(&body)?,
-            None => stream::empty().boxed_local(),
-        },
+        body: body(request, length)?,
     })
+}
+
+/// The body as it comes. The runtime holds it to the length that was announced.
+fn body(request: &Request, length: Option<usize>) -> worker::Result<ByteStream> {
+    if length.is_some_and(|length| length <= WHOLE_BYTES) {
+        let request = Clone::clone(request);
+        return Ok(stream::once(async move {
+            let read = request.array_buffer().map_err(|error| failed(&error))?;
+            let buffer = JsFuture::from(read).await.map_err(|error| failed(&error))?;
+            Ok(Bytes::from(Uint8Array::new(&buffer).to_vec()))
+        })
+        .boxed_local());
+    }
+    match request.body() {
+        Some(body) => Ok(read_stream(&body)?),
+        None => Ok(stream::empty().boxed_local()),
+    }
 }
 
 /// Path and query of an absolute URL that the runtime has already normalised.
