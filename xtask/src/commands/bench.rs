@@ -49,8 +49,7 @@ async fn ensure_oha(cache: &Cache, steps: &mut Steps) -> Result<PathBuf> {
         let target = cache.path("unfinished/oha");
         let mut command = wasm::quick_install(&folder, &target);
         command
-            .args(["--locked", "--no-default-features"])
-            .arg(format!("oha@{OHA}"))
+            .args(["--locked".to_owned(), format!("oha@{OHA}")])
             // It shares the machine with what it measures.
             .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "2");
         let building = process::visibly("building oha", &mut command);
