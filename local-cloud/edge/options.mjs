@@ -93,7 +93,8 @@ export function miniflareOptions(args, secrets, deployed) {
         ...worker,
         name: "edge",
         modules: true,
-        modulesRules,
+        // Unlike Node, wrangler takes every `.js` for an ES module.
+        modulesRules: [{ type: "ESModule", include: ["**/*.js"] }, ...modulesRules],
         scriptPath: deployed.main,
         bindings: { ...vars, ...edgeSecrets },
         ai: worker.ai && { ...worker.ai, remoteProxyConnectionString: args.aiUrl },

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
+import { createServer } from "node:http";
 import { after, before, beforeEach, test } from "node:test";
 import { start } from "./testing/edge.mjs";
 import { FIRST_STUDENT, OTHER_STUDENT, DELTA, DONE, Services } from "./testing/services.mjs";
@@ -131,6 +132,27 @@ test("no reply holds bytes of another, however many are under way", async () => 
     if (body.instance) assert.equal(body.instance, reply.headers.get("x-request-id"));
   });
   await Promise.all(replies);
+});
+
+test("a service that says nothing is given up, and the caller told", async () => {
+  const silent = createServer(() => {}).listen(0, "127.0.0.1");
+  await once(silent, "listening");
+  const url = `http://127.0.0.1:${silent.address().port}`;
+  const other = await start(...services.options(), "--var", `ORIGIN_URL=${url}`);
+  try {
+    const reply = await fetch(`${other.url}/api/chat/query`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${services.token(FIRST_STUDENT)}` },
+      body: JSON.stringify({ query: "scales?" }),
+    });
+    assert.equal((await reply.json()).type, "urn:etude:problem:origin-unavailable");
+    // The embedding came meanwhile, and the scope's share of the time has passed.
+    assert.match(reply.headers.get("server-timing"), /origin_scope;dur=([2-9]|\d\d)\d{3}\./);
+  } finally {
+    await other.stop();
+    silent.closeAllConnections();
+    silent.close();
+  }
 });
 
 test("without its origin the edge says so, and goes on", async () => {

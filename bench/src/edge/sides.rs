@@ -84,15 +84,16 @@ pub struct Sides {
 /// The modules of this Worker, as `worker-build` left them.
 #[must_use]
 pub fn etude(install: &Install) -> Vec<Module> {
-    let build = install.repository.join("edge-worker/build");
+    let folder = install.repository.join("edge-worker");
     let module = |name, kind| Module {
         name,
         kind,
-        file: build.join(name),
+        file: folder.join(name),
     };
     vec![
-        module("index.js", "esModule"),
-        module("index_bg.wasm", "wasm"),
+        module("entry.js", "esModule"),
+        module("build/index.js", "esModule"),
+        module("build/index_bg.wasm", "wasm"),
     ]
 }
 

@@ -30,7 +30,7 @@ const SECRETS: [(&str, &str); 2] = [
 
 /// A module of a Worker.
 pub struct Module {
-    /// Its name for the others; the file beside the configuration has it too.
+    /// Its name for the others, and its path from the configuration. The first module is the Worker.
     pub name: &'static str,
     /// `esModule` or `wasm`.
     pub kind: &'static str,
@@ -211,7 +211,11 @@ impl Workerd {
     ) -> anyhow::Result<Self> {
         let node_modules = install.repository.join("node_modules");
         for module in modules {
-            let copied = fs::copy(&module.file, folder.join(module.name));
+            let target = folder.join(module.name);
+            if let Some(parent) = target.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            let copied = fs::copy(&module.file, target);
             copied.with_context(|| module.file.display().to_string())?;
         }
         let limiter = node_modules.join("miniflare/dist/src/workers/ratelimit/ratelimit.worker.js");
