@@ -113,7 +113,7 @@ impl AnswerEvent {
     /// The event as it goes over the wire, final blank line included.
     #[must_use]
     pub fn to_sse(&self) -> String {
-        format!("event: {}\ndata: {}\n\n", self.name(), self.data())
+        ["event: ", self.name(), "\ndata: ", &self.data(), "\n\n"].concat()
     }
 
     /// Reads the name and data of a server-sent event.

@@ -73,6 +73,9 @@ pub fn incoming(request: &Request) -> worker::Result<Incoming> {
 
 /// The body as it comes. The runtime holds it to the length that was announced.
 fn body(request: &Request, length: Option<usize>) -> worker::Result<ByteStream> {
+    if length == Some(0) {
+        return Ok(stream::empty().boxed_local());
+    }
     if length.is_some_and(|length| length <= WHOLE_BYTES) {
         let request = Clone::clone(request);
         return Ok(stream::once(async move {

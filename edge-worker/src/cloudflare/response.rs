@@ -1,13 +1,17 @@
 //! A reply as the runtime takes it. How a body is written matters more than anything else on the
 //! way out: whole ones go as one buffer, live ones through a `ReadableStream` that is fed directly.
 
-use crate::gateway::exchange::{Reply, ReplyBody};
+use crate::gateway::{
+    exchange::{Reply, ReplyBody},
+    protection::PROTECTION_HEADERS,
+};
 use bytes::Bytes;
 use futures_util::{
     StreamExt,
     future::{AbortHandle, Abortable},
     stream::LocalBoxStream,
 };
+use http::HeaderMap;
 use js_sys::{Object, Reflect, Uint8Array};
 use std::{cell::OnceCell, rc::Rc};
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
@@ -20,13 +24,7 @@ use worker::Context;
 /// then `client` is aborted.
 pub fn into_web(reply: Reply, context: &Context, client: &AbortSignal) -> worker::Result<Response> {
     let (head, body) = reply.into_parts();
-    let headers = Headers::new()?;
-    for (name, value) in &head.headers {
-        if let Ok(value) = value.to_str() {
-            // Appended, since there may be more than one cookie.
-            headers.append(name.as_str(), value)?;
-        }
-    }
+    let headers = headers(&head.headers)?;
     let init = ResponseInit::new();
     init.set_status(head.status.as_u16());
     init.set_headers(&headers);
@@ -47,6 +45,48 @@ pub fn into_web(reply: Reply, context: &Context, client: &AbortSignal) -> worker
         }
     };
     Ok(response)
+}
+
+thread_local! {
+    static PROTECTION: OnceCell<Headers> = const { OnceCell::new() };
+}
+
+/// The headers as the runtime takes them. Those that every reply has are copied within the runtime: to write one
+/// costs more than to copy all.
+fn headers(map: &HeaderMap) -> Result<Headers, JsValue> {
+    let is_protected = PROTECTION_HEADERS
+        .iter()
+        .all(|(name, value)| map.get(*name).is_some_and(|set| set == value));
+    let headers = if is_protected {
+        Headers::new_with_headers(&protection()?)?
+    } else {
+        Headers::new()?
+    };
+    for (name, value) in map {
+        let is_copied = is_protected
+            && PROTECTION_HEADERS
+                .iter()
+                .any(|(protection, _)| name == protection);
+        if !is_copied && let Ok(value) = value.to_str() {
+            // Appended, since there may be more than one cookie.
+            headers.append(name.as_str(), value)?;
+        }
+    }
+    Ok(headers)
+}
+
+/// The headers that every reply has, made once per isolate.
+fn protection() -> Result<Headers, JsValue> {
+    PROTECTION.with(|cell| {
+        if let Some(headers) = cell.get() {
+            return Ok(headers.clone());
+        }
+        let headers = Headers::new()?;
+        for (name, value) in PROTECTION_HEADERS {
+            headers.set(name, value)?;
+        }
+        Ok(cell.get_or_init(|| headers).clone())
+    })
 }
 
 /// A stream for the runtime. When the client leaves, the source is dropped at once.

@@ -55,6 +55,25 @@ pub fn check_sizes(headers: &IncomingHeaders) -> Result<(), Problem> {
     Ok(())
 }
 
+/// The headers of every reply.
+pub const PROTECTION_HEADERS: [(&str, &str); 7] = [
+    // Replies are personal, and our own caches are keyed by what their reader may see.
+    ("cache-control", "no-store"),
+    (
+        "content-security-policy",
+        "default-src 'none'; frame-ancestors 'none'",
+    ),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("referrer-policy", "no-referrer"),
+    (
+        "strict-transport-security",
+        "max-age=63072000; includeSubDomains",
+    ),
+    // A reply differs by origin, whether or not this one is allowed.
+    ("vary", "Origin"),
+    ("x-content-type-options", "nosniff"),
+];
+
 /// The answer to a preflight request. One from a foreign origin gets no permission.
 #[must_use]
 pub fn preflight(origin: Option<&str>, allowed: &[String]) -> Reply {
@@ -71,29 +90,13 @@ pub fn preflight(origin: Option<&str>, allowed: &[String]) -> Reply {
 /// Adds the CORS headers for a request from `origin`, and the security headers, save those that the
 /// endpoint has set itself.
 pub fn protect(headers: &mut HeaderMap, origin: Option<&str>, allowed: &[String]) {
-    // The reply differs by origin, whether or not this one is allowed.
-    set(headers, "vary", "Origin");
     if let Some(origin) = origin.filter(|_| is_allowed(origin, allowed)) {
         set(headers, "access-control-allow-origin", origin);
         set(headers, "access-control-allow-credentials", "true");
         set(headers, "access-control-expose-headers", EXPOSED_HEADERS);
         set(headers, "timing-allow-origin", origin);
     }
-    for (name, value) in [
-        // Replies are personal, and our own caches are keyed by what their reader may see.
-        ("cache-control", "no-store"),
-        (
-            "content-security-policy",
-            "default-src 'none'; frame-ancestors 'none'",
-        ),
-        ("cross-origin-resource-policy", "same-origin"),
-        ("referrer-policy", "no-referrer"),
-        (
-            "strict-transport-security",
-            "max-age=63072000; includeSubDomains",
-        ),
-        ("x-content-type-options", "nosniff"),
-    ] {
+    for (name, value) in PROTECTION_HEADERS {
         if !headers.contains_key(name) {
             headers.insert(name, HeaderValue::from_static(value));
         }
