@@ -24,8 +24,8 @@ struct Plan {
     pairs: usize,
     /// Seconds that one run is to take.
     run_s: f64,
-    /// Requests before the first run: V8 compiles what is called often a second time, and better.
-    warm_up: u32,
+    /// Seconds of load before the first run of a row: V8 compiles what is called often a second time, and better.
+    warm_up_s: f64,
 }
 
 impl Plan {
@@ -34,13 +34,13 @@ impl Plan {
             Self {
                 pairs: 7,
                 run_s: 0.25,
-                warm_up: 600,
+                warm_up_s: 1.5,
             }
         } else {
             Self {
                 pairs: 21,
                 run_s: 0.4,
-                warm_up: 3_000,
+                warm_up_s: 6.0,
             }
         }
     }
@@ -75,6 +75,8 @@ pub async fn measure(
     let rows = Row::ALL.len() * CONNECTIONS.len();
     let bar = ProgressBar::new((rows * plan.pairs) as u64).with_style(style);
     for row in Row::ALL {
+        bar.set_message(format!("{}, warming up", row.name()));
+        warm_up(&sides, options, &plan, row).await?;
         for connections in CONNECTIONS {
             bar.set_message(format!("{}, {connections} connections", row.name()));
             let pairs = compare(&sides, options, &plan, row, connections, &bar).await?;
@@ -88,6 +90,41 @@ pub async fn measure(
     Ok(())
 }
 
+/// One run of a row on one side.
+async fn once(
+    sides: &Sides,
+    side: &Side,
+    options: &Options,
+    row: Row,
+    connections: u32,
+    requests: u32,
+) -> anyhow::Result<Sample> {
+    side.refresh()?;
+    let request = sides.request(side, row);
+    let before = cpu::of_tree(side.workerd.process_id())?;
+    let run = load::run(&options.oha, &request, connections, requests).await?;
+    let spent = cpu::of_tree(side.workerd.process_id())? - before;
+    Ok(Sample {
+        run,
+        cpu_ms: spent.as_secs_f64() * 1e3 / f64::from(requests),
+    })
+}
+
+/// Has both sides do a row until their code is as good as it gets: the same number of requests for both.
+async fn warm_up(sides: &Sides, options: &Options, plan: &Plan, row: Row) -> anyhow::Result<()> {
+    const CONNECTIONS: u32 = 16;
+    const FIRST: u32 = 300;
+    let mut requests = FIRST;
+    for side in &sides.both {
+        let first = once(sides, side, options, row, CONNECTIONS, FIRST).await?;
+        requests = requests.max((first.run.per_second * plan.warm_up_s) as u32);
+    }
+    for side in &sides.both {
+        once(sides, side, options, row, CONNECTIONS, requests).await?;
+    }
+    Ok(())
+}
+
 async fn compare(
     sides: &Sides,
     options: &Options,
@@ -97,20 +134,12 @@ async fn compare(
     bar: &ProgressBar,
 ) -> anyhow::Result<Vec<[Sample; 2]>> {
     let once = async |side: &Side, requests: u32| {
-        side.refresh()?;
-        let request = sides.request(side, row);
-        let before = cpu::of_tree(side.workerd.process_id())?;
-        let run = load::run(&options.oha, &request, connections, requests).await?;
-        let spent = cpu::of_tree(side.workerd.process_id())? - before;
-        anyhow::Ok(Sample {
-            run,
-            cpu_ms: spent.as_secs_f64() * 1e3 / f64::from(requests),
-        })
+        once(sides, side, options, row, connections, requests).await
     };
     let mut per_second = f64::INFINITY;
     for side in &sides.both {
-        let warm = once(side, plan.warm_up).await?;
-        per_second = per_second.min(warm.run.per_second);
+        let first = once(side, connections.max(100)).await?;
+        per_second = per_second.min(first.run.per_second);
     }
     // The same number for both: what a run costs beside its requests weighs the same then.
     let requests = ((per_second * plan.run_s) as u32).max(connections * 4);
