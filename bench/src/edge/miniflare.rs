@@ -3,7 +3,7 @@
 //! At a steady rate latency counts from the moment that a request was due, so that a stall is seen by all that
 //! wait behind it. On a number of busy connections the edge is saturated: those rows tell what it can take.
 //! Latency is what a client on this machine sees; CPU time is the whole process tree of the edge
-//! (Node, which only hosts `workerd`, included) from `/proc`. Miniflare's simulation of KV costs
+//! (Node, which only hosts `workerd`, included). Miniflare's simulation of KV costs
 //! more than the real one, so the figures err on the high side.
 
 use super::{Options, cpu};
@@ -137,12 +137,11 @@ async fn measure_stack(stack: &Stack, requests: usize, report: &mut Report) -> a
     );
     for load in &LOADS {
         run_load(&browser, load, requests / 10).await?;
-        let cpu_before = cpu::of_tree(edge)?;
+        let cpu_before = cpu::ms_of_tree(edge)?;
         let clock = Stopwatch::start();
         let latencies = run_load(&browser, load, requests).await?;
         let elapsed_s = clock.elapsed().as_secs_f64();
-        let cpu_ms =
-            (cpu::of_tree(edge)? - cpu_before).as_secs_f64() * 1e3 / latencies.len() as f64;
+        let cpu_ms = (cpu::ms_of_tree(edge)? - cpu_before) / latencies.len() as f64;
         let p95 = quantile(&latencies, 0.95);
         report.row(vec![
             load.endpoint.name.to_owned(),

@@ -12,7 +12,7 @@ use local_stack::Install;
 use std::time::Duration;
 
 const CONNECTIONS: [u32; 3] = [1, 16, 64];
-/// How the ratio of a row may be at most.
+/// The ratio of a row at most.
 const MAX_RATIO: f64 = 1.0;
 /// The same for the cached answer.
 const MAX_CACHED_RATIO: f64 = 0.9;
@@ -101,12 +101,12 @@ async fn once(
 ) -> anyhow::Result<Sample> {
     side.refresh()?;
     let request = sides.request(side, row);
-    let before = cpu::of_tree(side.workerd.process_id())?;
+    let before_ms = cpu::ms_of_tree(side.workerd.process_id())?;
     let run = load::run(&options.oha, &request, connections, requests).await?;
-    let spent = cpu::of_tree(side.workerd.process_id())? - before;
+    let spent_ms = cpu::ms_of_tree(side.workerd.process_id())? - before_ms;
     Ok(Sample {
         run,
-        cpu_ms: spent.as_secs_f64() * 1e3 / f64::from(requests),
+        cpu_ms: spent_ms / f64::from(requests),
     })
 }
 

@@ -47,7 +47,7 @@ pub fn scope() -> ScopeVersion {
 )]
 pub fn now_s() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs() as i64)
+    since.map_or(0, |since| since.as_secs().cast_signed())
 }
 
 /// Fills the caches, each a folder below `folder` that has the name of its binding. The keys and bytes are those

@@ -129,9 +129,10 @@ impl Deployment {
         for Binding { binding } in &self.kv_namespaces {
             writeln!(bindings, "(name = {binding:?}, kvNamespace = {binding:?}),")?;
             let path = folder.join(binding);
+            let path = path.display();
             writeln!(
                 disks,
-                "(name = {binding:?}, disk = (path = {path:?}, writable = true)),"
+                "(name = {binding:?}, disk = (path = \"{path}\", writable = true)),"
             )?;
         }
         // Bound, since the Worker asks for them at its start; no request that is measured reads an object.
@@ -158,22 +159,17 @@ impl Deployment {
              innerBindings = [(name = \"fetcher\", service = \"services\")])),",
             self.ai.binding
         )?;
-        let modules: String = modules
-            .iter()
-            .map(|module| {
-                format!(
-                    "(name = {0:?}, {1} = embed {0:?}),\n",
-                    module.name, module.kind
-                )
-            })
-            .collect();
+        let mut embedded = String::new();
+        for Module { name, kind, .. } in modules {
+            writeln!(embedded, "(name = {name:?}, {kind} = embed {name:?}),")?;
+        }
         let flags = &self.compatibility_flags;
         Ok(format!(
             "using Workerd = import \"/workerd/workerd.capnp\";\n\
              const config :Workerd.Config = (\n\
              services = [\n\
              (name = \"worker\", worker = (\n\
-             modules = [\n{modules}],\n\
+             modules = [\n{embedded}],\n\
              compatibilityDate = {:?},\n\
              compatibilityFlags = {flags:?},\n\
              bindings = [\n{bindings}],\n\

@@ -6,11 +6,12 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use js_sys::Uint8Array;
 use secrecy::{ExposeSecret, SecretString};
+use shared_types::event::EVENT_STREAM;
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
-    AbortController, Headers, ReadableStream, ReadableStreamDefaultReader, Request, RequestInit,
-    RequestRedirect, Response, WorkerGlobalScope,
+    AbortController, AbortSignal, Headers, ReadableStream, ReadableStreamDefaultReader,
+    RequestInit, RequestRedirect, Response, WorkerGlobalScope,
 };
 
 /// A service that is called.
@@ -35,42 +36,86 @@ pub struct Outgoing<'a> {
     pub body: Option<&'a [u8]>,
 }
 
-/// Ends a fetch when dropped.
-struct Connection(AbortController);
+/// A reply of a known length of at most so many bytes is read at once: a stream and its pieces cost more.
+const WHOLE_BYTES: usize = 256 * 1024;
+
+/// Ends a fetch when dropped before its time.
+struct Connection(Option<AbortController>);
+
+impl Connection {
+    fn open() -> Result<Self, JsValue> {
+        Ok(Self(Some(AbortController::new()?)))
+    }
+
+    fn signal(&self) -> Option<AbortSignal> {
+        self.0.as_ref().map(AbortController::signal)
+    }
+
+    /// The fetch has come to its own end. To abort it all the same would cost as much as two reads of KV.
+    fn close(mut self) {
+        self.0.take();
+    }
+}
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.0.abort();
+        if let Some(controller) = self.0.take() {
+            controller.abort();
+        }
     }
 }
 
 /// Calls, and resolves when the head of the reply is there.
 pub async fn send(target: &Target, outgoing: Outgoing<'_>) -> Result<Upstream, PortError> {
-    let connection = Connection(AbortController::new().map_err(failed)?);
-    let request = request(target, &outgoing, &connection).map_err(failed)?;
+    let connection = Connection::open().map_err(failed)?;
+    let init = init(target, &outgoing, &connection).map_err(failed)?;
+    let url = format!("{}{}", target.base, outgoing.path);
     let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
-    let response = JsFuture::from(scope.fetch_with_request(&request)).await;
+    let response = JsFuture::from(scope.fetch_with_str_and_init(&url, &init)).await;
     let response: Response = response.map_err(failed)?.unchecked_into();
     let headers = response.headers();
     let header = |name| headers.get(name).ok().flatten();
+    let length = header("content-length").and_then(|length| length.parse::<usize>().ok());
+    let content_type = header("content-type");
     Ok(Upstream {
         status: response.status(),
-        content_type: header("content-type"),
         location: header("location"),
         retry_after: header("retry-after"),
         server_timing: header("server-timing"),
-        body: match response.body() {
-            Some(body) => read(&body, Some(connection)).map_err(failed)?,
-            None => stream::empty().boxed_local(),
+        // Events are wanted as they come.
+        body: if length.is_some_and(|length| length <= WHOLE_BYTES)
+            && content_type.as_deref() != Some(EVENT_STREAM)
+        {
+            whole(response, connection)
+        } else {
+            match response.body() {
+                Some(body) => read(&body, Some(connection)).map_err(failed)?,
+                None => {
+                    connection.close();
+                    stream::empty().boxed_local()
+                }
+            }
         },
+        content_type,
     })
 }
 
-fn request(
+/// The body in one piece.
+fn whole(response: Response, connection: Connection) -> ByteStream {
+    stream::once(async move {
+        let read = response.array_buffer().map_err(failed)?;
+        let buffer = JsFuture::from(read).await.map_err(failed)?;
+        connection.close();
+        Ok(Bytes::from(Uint8Array::new(&buffer).to_vec()))
+    })
+    .boxed_local()
+}
+
+fn init(
     target: &Target,
     outgoing: &Outgoing<'_>,
     connection: &Connection,
-) -> Result<Request, JsValue> {
+) -> Result<RequestInit, JsValue> {
     let headers = Headers::new()?;
     headers.set(target.credential_header, target.credential.expose_secret())?;
     for (name, value) in outgoing.headers {
@@ -79,14 +124,13 @@ fn request(
     let init = RequestInit::new();
     init.set_method(outgoing.method);
     init.set_headers_headers(&headers);
-    init.set_signal(Some(&connection.0.signal()));
+    init.set_signal(connection.signal().as_ref());
     // Neither service redirects; credentials must not travel to where one would point.
     init.set_redirect(RequestRedirect::Manual);
     if let Some(body) = outgoing.body {
         init.set_body_opt_u8_array(Some(&Uint8Array::from(body)));
     }
-    let url = format!("{}{}", target.base, outgoing.path);
-    Request::new_with_str_and_init(&url, &init)
+    Ok(init)
 }
 
 #[wasm_bindgen]
@@ -112,6 +156,9 @@ fn read(body: &ReadableStream, connection: Option<Connection>) -> Result<ByteStr
             Ok(result) => {
                 let result: ReadResult = result.unchecked_into();
                 if result.done() {
+                    if let Some(connection) = connection {
+                        connection.close();
+                    }
                     return None;
                 }
                 let piece = result.value().unchecked_into::<Uint8Array>().to_vec();
