@@ -13,28 +13,20 @@ const EVENT_STREAM = { "content-type": "text/event-stream" };
 const event = (name: string, data: unknown) => `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
 
 export async function answer(c: Context<Environment>, question: Question, found: Found): Promise<Response> {
-  const key = await caches.answerKey(c.env.ANSWER_MODEL, question.normalised, found.passages);
+  const { id, key } = await caches.answerKey(c.env.ANSWER_MODEL, question.normalised, found.passages, found.purges);
   const stored = await stage(c, "answer_cache", () => caches.readAnswer(c.env.ANSWER_CACHE, key));
   const outcome = stored ? "hit" : "miss";
   const cache = { scope: found.scope, search: found.search, embedding: found.embedding, answer: outcome };
   c.set("notes", { passages: found.passages.length, cache, degradations: found.degraded });
-  const sources = found.passages.map((passage) => ({
-    chunk_id: passage.chunk_id,
-    document_id: passage.document_id,
-    document_title: passage.document_title,
-    page_start: passage.page_start,
-    page_end: passage.page_end,
-    section: passage.section ?? undefined,
-    score: passage.scoring.rerank_score,
-  }));
-  const meta = { request_id: c.var.requestId, cache, sources };
+  const sources = found.passages.map((passage) => passage.source);
+  const meta = { request_id: c.var.requestId, answer_id: id, cache, sources };
   if (stored) {
     if (wantsJson(c)) return c.json({ ...meta, ...whole(stored) });
     return new Response(event("meta", meta) + replay(stored), { headers: EVENT_STREAM });
   }
   const body = {
     query: question.asked,
-    passages: found.passages.map(({ chunk_id, scoring }) => ({ chunk_id, rerank_score: scoring.rerank_score ?? null })),
+    passages: sources.map(({ chunk_id, score }) => ({ chunk_id, rerank_score: score ?? null })),
   };
   const upstream = await stage(c, "answer", () =>
     callOrigin(c, question, "/v1/answer", "text/event-stream", 45_000, body),

@@ -33,6 +33,7 @@ export interface RateLimit {
 
 export interface Variables {
   requestId: string;
+  traceparent: string;
   stages: string[];
   notes: Record<string, unknown>;
 }

@@ -1,4 +1,5 @@
-// Keys and values of the caches: the very ones of `shared_types::cache`, so that both Workers read one store.
+// Keys and values of the caches: those of `shared_types::cache`, but for the sum behind a value, which costs a Worker in
+// TypeScript more than it would be thought worth.
 
 import type { KvNamespace } from "./bindings";
 
@@ -26,6 +27,12 @@ function hex(bytes: Uint8Array): string {
   return text;
 }
 
+function numberBytes(number: number): Uint8Array {
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(number), true);
+  return bytes;
+}
+
 function idBytes(ids: string[]): Uint8Array {
   const bytes = new Uint8Array(ids.length * 16);
   ids.forEach((id, n) => {
@@ -44,11 +51,36 @@ export interface Passage {
   section: string | null;
   content: string;
   content_sha256: string;
-  scoring: { rerank_score?: number };
+  generation: number;
+}
+
+export interface FoundPassage {
+  source: {
+    chunk_id: string;
+    document_id: string;
+    document_title: string;
+    page_start: number;
+    page_end: number;
+    section?: string;
+    score?: number;
+  };
+  content_sha256: string;
+  generation: number;
+}
+
+export interface Purges {
+  everything: number;
+  reader: number;
+  answers?: { id: string; generation: number }[];
+}
+
+export interface Scope {
+  scope_version: string;
+  purges: Purges;
 }
 
 export interface ScopeReading {
-  scope: { scope_version: string };
+  scope: Scope;
   read_at_s: number;
 }
 
@@ -64,23 +96,31 @@ export const SEARCH_TTL_S = 60 * 60;
 export const EMBED_TTL_S = 24 * 60 * 60;
 export const ANSWER_TTL_S = 24 * 60 * 60;
 const SCOPE_READ_CACHE_S = 30;
+const ANSWER_READ_CACHE_S = 60;
 const READ_CACHE_S = 300;
 const EMBEDDING_BYTES = 768 * 4;
 
 export const scopeKey = (userId: string) => `scope:v1:${userId}`;
-export const embedKey = async (space: string, query: string) => `embed:v1:${await digest([space, query])}`;
+export const embedKey = async (space: string, query: string, generation: number) =>
+  `embed:v1:${await digest([space, query, numberBytes(generation)])}`;
 export const searchKey = async (scope: string, models: string, query: string, documentIds: string[]) =>
   `search:v1:${await digest([scope, models, query, idBytes([...new Set(documentIds)].sort())])}`;
 
-export async function answerKey(model: string, query: string, passages: Passage[]) {
-  const parts = passages.flatMap((passage) => [idBytes([passage.chunk_id]), encoder.encode(passage.content_sha256)]);
+export async function answerKey(model: string, query: string, passages: FoundPassage[], purges: Purges) {
+  const parts = passages.flatMap((passage) => [
+    idBytes([passage.source.chunk_id]),
+    encoder.encode(passage.content_sha256),
+    numberBytes(passage.generation),
+  ]);
   const joined = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
   let at = 0;
   for (const part of parts) {
     joined.set(part, at);
     at += part.length;
   }
-  return `llm:v1:${await digest([model, query, joined])}`;
+  const id = await digest([model, query, numberBytes(purges.reader), joined]);
+  const purged = purges.answers?.find((answer) => answer.id === id);
+  return { id, key: purged ? `llm:v1:${id}.${purged.generation}` : `llm:v1:${id}` };
 }
 
 export async function readScope(kv: KvNamespace, key: string): Promise<ScopeReading | null> {
@@ -90,8 +130,8 @@ export async function readScope(kv: KvNamespace, key: string): Promise<ScopeRead
   return age >= 0 && age < SCOPE_TTL_S ? reading : null;
 }
 
-export async function readSearch(kv: KvNamespace, key: string): Promise<Passage[] | null> {
-  const results = (await kv.get(key, { type: "json", cacheTtl: READ_CACHE_S })) as { passages: Passage[] } | null;
+export async function readSearch(kv: KvNamespace, key: string): Promise<FoundPassage[] | null> {
+  const results = (await kv.get(key, { type: "json", cacheTtl: READ_CACHE_S })) as { passages: FoundPassage[] } | null;
   return Array.isArray(results?.passages) ? results.passages : null;
 }
 
@@ -101,6 +141,6 @@ export async function readEmbedding(kv: KvNamespace, key: string): Promise<Float
 }
 
 export async function readAnswer(kv: KvNamespace, key: string): Promise<StoredAnswer | null> {
-  const answer = (await kv.get(key, { type: "json", cacheTtl: READ_CACHE_S })) as StoredAnswer | null;
+  const answer = (await kv.get(key, { type: "json", cacheTtl: ANSWER_READ_CACHE_S })) as StoredAnswer | null;
   return Array.isArray(answer?.pieces) ? answer : null;
 }

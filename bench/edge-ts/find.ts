@@ -3,7 +3,7 @@
 import type { Context } from "hono";
 import type { Bindings, Environment } from "./bindings";
 import * as caches from "./caches";
-import type { Passage } from "./caches";
+import type { FoundPassage, Passage, Purges, Scope } from "./caches";
 import { Problem } from "./problem";
 import { stage } from "./stages";
 
@@ -18,7 +18,8 @@ export interface Question {
 }
 
 export interface Found {
-  passages: Passage[];
+  passages: FoundPassage[];
+  purges: Purges;
   scope: string;
   search: string;
   embedding: string;
@@ -38,6 +39,7 @@ export function callOrigin(
     accept,
     authorization: question.authorization,
     "x-request-id": c.var.requestId,
+    traceparent: c.var.traceparent,
     "x-etude-edge-token": c.env.EDGE_TOKEN,
   };
   if (body) headers["content-type"] = "application/json";
@@ -58,16 +60,18 @@ async function askOrigin<T>(c: Context<Environment>, question: Question, path: s
 export async function find(c: Context<Environment>, question: Question): Promise<Found> {
   const { env } = c;
   const models = `${space(env)} ${env.RERANK_MODEL}`;
-  const embedded = embed(c, question.normalised);
-  const recalled = await recall(c, question, models);
-  if (recalled.passages) {
-    const passages = recalled.passages;
+  const { scope, outcome: scopeOutcome } = await scopeOf(c, question);
+  const embedded = embed(c, question.normalised, scope.purges.everything);
+  const remembered = await caches.searchKey(scope.scope_version, models, question.normalised, question.documentIds);
+  const recalled = await stage(c, "search", () => caches.readSearch(env.SEARCH_CACHE, remembered));
+  if (recalled) {
     c.executionCtx.waitUntil(embedded);
-    return { passages, scope: recalled.outcome, search: "hit", embedding: "skipped", degraded: [] };
+    const { purges } = scope;
+    return { passages: recalled, purges, scope: scopeOutcome, search: "hit", embedding: "skipped", degraded: [] };
   }
   const { embedding, outcome } = await embedded;
   const retrieved = await stage(c, "retrieve", () =>
-    askOrigin<{ passages: Passage[]; scope: { scope_version: string } }>(c, question, "/v1/retrieve", 4_000, {
+    askOrigin<{ passages: Passage[]; scope: Scope }>(c, question, "/v1/retrieve", 4_000, {
       query: question.normalised,
       embedding: embedding && Array.from(embedding),
       embedding_model: space(env),
@@ -78,34 +82,28 @@ export async function find(c: Context<Environment>, question: Question): Promise
   const key = await caches.searchKey(retrieved.scope.scope_version, models, question.normalised, question.documentIds);
   const write = env.SEARCH_CACHE.put(key, JSON.stringify({ passages }), { expirationTtl: caches.SEARCH_TTL_S });
   c.executionCtx.waitUntil(write);
-  return { passages, scope: recalled.outcome, search: "miss", embedding: outcome, degraded: [] };
-}
-
-async function recall(c: Context<Environment>, question: Question, models: string) {
-  const { scope, outcome } = await scopeOf(c, question);
-  const key = await caches.searchKey(scope, models, question.normalised, question.documentIds);
-  const passages = await stage(c, "search", () => caches.readSearch(c.env.SEARCH_CACHE, key));
-  return { outcome, passages };
+  const { purges } = retrieved.scope;
+  return { passages, purges, scope: scopeOutcome, search: "miss", embedding: outcome, degraded: [] };
 }
 
 async function scopeOf(c: Context<Environment>, question: Question) {
   const key = caches.scopeKey(question.userId);
   const reading = await stage(c, "scope", () => caches.readScope(c.env.SCOPE_CACHE, key));
-  if (reading) return { scope: reading.scope.scope_version, outcome: "hit" };
+  if (reading) return { scope: reading.scope, outcome: "hit" };
   const read_at_s = Math.floor(Date.now() / 1000);
   const scope = await stage(c, "origin_scope", () =>
-    askOrigin<{ scope_version: string }>(c, question, "/v1/scope", 2_000),
+    askOrigin<Scope>(c, question, "/v1/scope", 2_000),
   );
   const value = JSON.stringify({ scope, read_at_s });
   c.executionCtx.waitUntil(c.env.SCOPE_CACHE.put(key, value, { expirationTtl: caches.SCOPE_TTL_S }));
-  return { scope: scope.scope_version, outcome: "miss" };
+  return { scope, outcome: "miss" };
 }
 
 const space = (env: Bindings) => `${env.EMBEDDING_MODEL}#${env.EMBEDDING_POOLING}`;
 
-async function embed(c: Context<Environment>, query: string) {
+async function embed(c: Context<Environment>, query: string, generation: number) {
   const { env } = c;
-  const key = await caches.embedKey(space(env), query);
+  const key = await caches.embedKey(space(env), query, generation);
   const kept = await stage(c, "embed", () => caches.readEmbedding(env.EMBED_CACHE, key));
   if (kept) return { embedding: kept, outcome: "hit" };
   const output = await stage(c, "embed_model", () =>
@@ -117,7 +115,7 @@ async function embed(c: Context<Environment>, query: string) {
   return { embedding, outcome: "miss" };
 }
 
-async function rerank(env: Bindings, query: string, candidates: Passage[]): Promise<Passage[]> {
+async function rerank(env: Bindings, query: string, candidates: Passage[]): Promise<FoundPassage[]> {
   const contexts = candidates.map((passage) => ({ text: passage.content }));
   const output: { response: { id: number; score: number }[] } = await env.AI.run(env.RERANK_MODEL, {
     query,
@@ -128,5 +126,13 @@ async function rerank(env: Bindings, query: string, candidates: Passage[]): Prom
     .map(({ id, score }) => ({ id, score: 1 / (1 + Math.exp(-score)) }))
     .sort((a, b) => b.score - a.score || a.id - b.id)
     .slice(0, ANSWER_PASSAGES)
-    .map(({ id, score }) => ({ ...candidates[id], scoring: { ...candidates[id].scoring, rerank_score: score } }));
+    .map(({ id, score }) => found(candidates[id], score));
+}
+
+function found(passage: Passage, score: number): FoundPassage {
+  const { chunk_id, document_id, document_title, page_start, page_end } = passage;
+  const section = passage.section ?? undefined;
+  const { content_sha256, generation } = passage;
+  const source = { chunk_id, document_id, document_title, page_start, page_end, section, score };
+  return { source, content_sha256, generation };
 }

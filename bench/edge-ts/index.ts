@@ -20,7 +20,8 @@ const PROTECTION = Object.entries({
   "x-content-type-options": "nosniff",
   vary: "Origin",
 });
-const EXPOSED_HEADERS = "location, retry-after, server-timing, x-request-id";
+const EXPOSED_HEADERS =
+  "accept-ranges, content-disposition, content-range, etag, location, retry-after, server-timing, x-csrf-token, x-request-id";
 
 const app = new Hono<Environment>();
 
@@ -28,6 +29,7 @@ app.use(async (c, next) => {
   const started = Date.now();
   const requestId = crypto.randomUUID();
   c.set("requestId", requestId);
+  c.set("traceparent", traceparent(c.req.header("traceparent"), requestId));
   c.set("stages", []);
   c.set("notes", {});
   await next();
@@ -39,6 +41,7 @@ app.use(async (c, next) => {
   const origin = c.req.header("origin");
   if (origin && c.env.ALLOWED_ORIGINS.split(",").includes(origin)) {
     headers.set("access-control-allow-origin", origin);
+    headers.set("access-control-allow-credentials", "true");
     headers.set("access-control-expose-headers", EXPOSED_HEADERS);
     headers.set("timing-allow-origin", origin);
   }
@@ -47,6 +50,7 @@ app.use(async (c, next) => {
     JSON.stringify({
       message: "request answered",
       request_id: requestId,
+      trace_id: c.var.traceparent.slice(3, 35),
       method: c.req.method,
       route: c.req.path,
       status,
@@ -76,6 +80,13 @@ app.post("/api/chat/query", async (c) => {
   };
   return answer(c, question, await find(c, question));
 });
+
+/** The caller's trace one hop further, or one that begins here. */
+function traceparent(sent: string | undefined, requestId: string): string {
+  const digits = requestId.replaceAll("-", "");
+  const [, traceId, flags] = /^00-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})$/.exec(sent ?? "") ?? [];
+  return `00-${traceId ?? digits}-${digits.slice(16)}-${flags ?? "00"}`;
+}
 
 async function readBody(request: Request): Promise<{ query: string; filters?: { document_ids?: string[] } }> {
   const text = await request.text();

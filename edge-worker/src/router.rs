@@ -30,6 +30,8 @@ pub enum Route {
     ConfirmDocument(DocumentId),
     /// `GET` and `HEAD /api/documents/{id}/pdf`
     DocumentFile(DocumentId),
+    /// `POST /api/admin/cache/purge`
+    PurgeCache,
     /// `POST /internal/scope/invalidate`
     InvalidateScopes,
 }
@@ -50,6 +52,7 @@ impl Route {
             Self::GetDocument(_) => "/api/documents/{id}",
             Self::ConfirmDocument(_) => "/api/documents/{id}/confirm",
             Self::DocumentFile(_) => "/api/documents/{id}/pdf",
+            Self::PurgeCache => "/api/admin/cache/purge",
             Self::InvalidateScopes => "/internal/scope/invalidate",
         }
     }
@@ -119,6 +122,13 @@ pub fn route(method: &Method, path: &str) -> Match {
         [Some("api"), Some("documents"), Some(id), Some("pdf"), None] => id
             .parse()
             .map_or(Match::NotFound, |id| file(method, Route::DocumentFile(id))),
+        [
+            Some("api"),
+            Some("admin"),
+            Some("cache"),
+            Some("purge"),
+            None,
+        ] => post(Route::PurgeCache),
         [Some("internal"), Some("scope"), Some("invalidate"), None, _] => {
             post(Route::InvalidateScopes)
         }
@@ -199,6 +209,11 @@ mod tests {
             ),
             (
                 Method::POST,
+                "/api/admin/cache/purge".to_owned(),
+                Route::PurgeCache,
+            ),
+            (
+                Method::POST,
                 "/internal/scope/invalidate".to_owned(),
                 Route::InvalidateScopes,
             ),
@@ -223,6 +238,8 @@ mod tests {
             "/api/chat/query/more",
             "/api//health",
             "/api/auth/admin",
+            "/api/admin/cache",
+            "/api/admin/cache/purge/more",
             "/api/documents/not-an-id",
             "/api/documents/00000000-0000-0000-0000-000000000007/delete",
             "/api/documents/00000000-0000-0000-0000-000000000007/pdf/1",

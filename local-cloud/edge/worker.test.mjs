@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { after, before, beforeEach, test } from "node:test";
 import { start } from "./testing/edge.mjs";
-import { FIRST_STUDENT, OTHER_STUDENT, DELTA, DONE, Services } from "./testing/services.mjs";
+import { ADMIN, FIRST_STUDENT, OTHER_STUDENT, DELTA, DONE, Services } from "./testing/services.mjs";
 
 let services, edge;
 let question = 0;
@@ -64,6 +64,43 @@ test("a question is answered, and the second time out of KV alone", async () => 
   const json = await (await ask(query, { accept: "application/json" })).json();
   assert.equal(json.answer, "Keep the wrist level — always.");
   assert.deepEqual(json.sources, metaOf(warmText).sources);
+});
+
+test("the runtime's own tables make one question of its spellings", async () => {
+  // Full-width letters, a ligature, a superscript, an ideographic space, a composed and a taken-apart accent.
+  const number = ++question;
+  const spellings = [`What is Ｌｅｇａｔｏ ﬁngering²,　Étude ${number}?`, `what is legato fingering2, e\u0301tude ${number}?`];
+  const [query, other] = spellings;
+  await (await ask(query)).text();
+  await until(async () => metaOf(await (await ask(query)).text()).cache.answer === "hit");
+  services.calls = [];
+  const asked = metaOf(await (await ask(other)).text());
+  assert.deepEqual([asked.cache.search, asked.cache.answer], ["hit", "hit"]);
+  assert.deepEqual(services.calls, []);
+});
+
+test("an admin has an answer purged, and it is made anew", async () => {
+  const query = fresh();
+  await (await ask(query)).text();
+  let meta;
+  await until(async () => (meta = metaOf(await (await ask(query)).text())).cache.answer === "hit");
+  const purge = (claims) =>
+    fetch(`${edge.url}/api/admin/cache/purge`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${services.token(ADMIN, "ES256", claims)}` },
+      body: JSON.stringify({ answer: meta.answer_id, reason: "It names a pupil." }),
+    });
+  assert.equal((await purge({})).status, 403);
+  const reply = await purge({ app_metadata: { role: "admin" } });
+  assert.equal(reply.status, 200);
+  const { request_id, ...purged } = await reply.json();
+  assert.equal(request_id, reply.headers.get("x-request-id"));
+  assert.deepEqual(purged, { purged: { answer: meta.answer_id }, generation: 1, scopes_dropped: 2 });
+
+  const anew = metaOf(await (await ask(query)).text());
+  assert.deepEqual(anew.cache, { scope: "miss", search: "hit", embedding: "skipped", answer: "miss" });
+  assert.equal(anew.answer_id, meta.answer_id);
+  await until(async () => metaOf(await (await ask(query)).text()).cache.answer === "hit");
 });
 
 test("another reader gets nothing out of the caches", async () => {

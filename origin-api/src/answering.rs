@@ -7,6 +7,7 @@ use crate::{
     error::ApiError,
     flight::{Flights, Reader, Writer},
     llm::{AnswerModel, ModelError, Prompt, PromptPassage},
+    retrieval::Chosen,
     telemetry::RequestContext,
 };
 use async_stream::stream;
@@ -59,6 +60,9 @@ struct Matter {
     passages: Vec<CitablePassage>,
     /// The bits of [`best_score`]: confidence rests on it.
     best_score: Option<u64>,
+    /// The number of the last purge that concerned the caller. Who asks after a purge is not told what was
+    /// begun before it, else it would be kept as an answer from after it.
+    generation: u64,
 }
 
 impl Matter {
@@ -111,7 +115,7 @@ impl Answers {
         }
     }
 
-    /// Answers `request` from `passages`, which are all its passages, in order, read under the caller's own
+    /// Answers `request` from `chosen`, which are all its passages, in order, read under the caller's own
     /// rights: from here on nobody asks who the caller is.
     ///
     /// Where they do not cover the question, the answer says so and no model is asked. A model that can't be
@@ -120,8 +124,12 @@ impl Answers {
         &self,
         context: &RequestContext,
         request: &AnswerRequest,
-        passages: Vec<CitablePassage>,
+        chosen: Chosen,
     ) -> Result<AnswerEvents, ApiError> {
+        let Chosen {
+            passages,
+            generation,
+        } = chosen;
         let best_score = best_score(request, &passages);
         if passages.is_empty() || !confidence::covers(best_score, &self.calibration) {
             return Ok(not_covered(best_score).boxed());
@@ -130,6 +138,7 @@ impl Answers {
             question: request.query.clone(),
             passages,
             best_score: best_score.map(f64::to_bits),
+            generation,
         });
         let (mut told, part) = self.flights.board(matter.clone(), |log| {
             let (model, permits) = (self.model.clone(), self.permits.clone());

@@ -28,7 +28,7 @@ use axum::{
 };
 use error::ApiError;
 use extract::{edge_caller::EdgeCaller, json::MAX_BODY_BYTES};
-use routes::{answer, documents, health, retrieve, scope};
+use routes::{answer, cache, documents, health, retrieve, scope};
 use shared_types::problem::ProblemKind;
 use state::AppState;
 use std::any::Any;
@@ -54,6 +54,7 @@ pub fn app(state: AppState) -> Router {
             "/documents/{document_id}/confirm",
             post(documents::confirm::handler),
         )
+        .route("/admin/cache/purge", post(cache::purge::handler))
         .route_layer(from_fn_with_state(state.clone(), admission::admit))
         .route_layer(from_extractor_with_state::<EdgeCaller, _>(state.clone()));
     Router::new()

@@ -13,7 +13,7 @@ use shared_types::{
     ids::{ChunkId, DocumentId},
     origin::{
         ANSWER_PASSAGES, AnswerRequest, Passage, RETRIEVE_LIMIT, RetrieveRequest, RetrieveResponse,
-        ScopeVersion, Scoring,
+        Scope, ScopeVersion, Scoring,
     },
     problem::ProblemKind,
 };
@@ -86,8 +86,12 @@ pub async fn retrieve(
     accept(&request).map_err(|detail| ApiError::refused(ProblemKind::BodyInvalid, detail))?;
     let start = Instant::now();
     let mut reader = storage::reader::begin_snapshot(&state.pool, claims).await?;
-    let scope = scope_version(&storage::scope::facts(&mut reader).await?);
-    let search = Arc::new(Search::new(scope.clone(), query, &request));
+    let facts = storage::scope::facts(&mut reader).await?;
+    let scope = Scope {
+        version: scope_version(&facts),
+        purges: facts.purges,
+    };
+    let search = Arc::new(Search::new(scope.version.clone(), query, &request));
     let (mut outcome, part) = state.searches.0.board(search.clone(), |log| async move {
         let found = passages_of(reader, &search, request.embedding.as_ref()).await;
         log.end(found.map(Arc::new).map_err(Arc::new));
@@ -161,13 +165,22 @@ async fn passages_of(
     Ok(passages.collect())
 }
 
+/// What an answer is to be made from.
+#[derive(Debug, Default)]
+pub struct Chosen {
+    /// The passages, in the order of the request.
+    pub passages: Vec<CitablePassage>,
+    /// The number of the last purge that concerned the caller when they were read; zero for none.
+    pub generation: u64,
+}
+
 /// The chosen passages, in their order. Where the caller may not read one of them any more, this is
 /// a conflict: an answer from the rest would be kept for everybody under all of them.
 pub async fn chosen_passages(
     pool: &PgPool,
     claims: &AccessClaims,
     request: &AnswerRequest,
-) -> Result<Vec<CitablePassage>, ApiError> {
+) -> Result<Chosen, ApiError> {
     normalise(&request.query)?;
     if request.passages.len() > ANSWER_PASSAGES {
         return Err(ApiError::refused(
@@ -176,7 +189,7 @@ pub async fn chosen_passages(
         ));
     }
     if request.passages.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Chosen::default());
     }
     let mut ids: Vec<ChunkId> = Vec::with_capacity(request.passages.len());
     for passage in &request.passages {
@@ -185,6 +198,7 @@ pub async fn chosen_passages(
         }
     }
     let mut reader = storage::reader::begin(pool, claims).await?;
+    let generation = storage::purges::latest(&mut reader).await?;
     let passages = passages::by_ids(&mut reader, &ids).await?;
     reader.commit().await?;
     if passages.len() != ids.len() {
@@ -193,10 +207,13 @@ pub async fn chosen_passages(
             "A passage is gone or not yours to read any more. Search again.",
         ));
     }
-    Ok(passages
-        .into_iter()
-        .map(StoredPassage::into_citable)
-        .collect())
+    Ok(Chosen {
+        passages: passages
+            .into_iter()
+            .map(StoredPassage::into_citable)
+            .collect(),
+        generation,
+    })
 }
 
 /// The best of both lists with how each came there, best first.

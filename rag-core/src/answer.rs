@@ -2,13 +2,10 @@
 
 use shared_types::{
     cache::{AnswerPiece, StoredAnswer},
-    chat::{ChatAnswer, FinishReason},
+    chat::ChatAnswer,
     event::{AnswerEvent, Delta, Done, Meta},
     problem::Problem,
 };
-
-/// The most text that an answer may have, in bytes; a longer one is shown and never stored.
-pub const MAX_STORED_BYTES: usize = 64 * 1024;
 
 /// Gathers the events of one answer.
 #[derive(Debug, Default)]
@@ -69,28 +66,6 @@ impl Collector {
     }
 }
 
-/// Whether an answer may be kept: it came to its own end, and has text, but not too much of it.
-#[must_use]
-pub fn is_storable(answer: &StoredAnswer) -> bool {
-    let text: usize = answer
-        .pieces
-        .iter()
-        .map(|piece| match piece {
-            AnswerPiece::Text(text) => text.len(),
-            AnswerPiece::Citation(citation) => citation.quote.len(),
-        })
-        .sum();
-    let has_text = answer
-        .pieces
-        .iter()
-        .any(|piece| matches!(piece, AnswerPiece::Text(text) if !text.trim().is_empty()));
-    let came_to_its_end = matches!(
-        answer.finish_reason,
-        FinishReason::Complete | FinishReason::NotCovered
-    );
-    came_to_its_end && has_text && text <= MAX_STORED_BYTES
-}
-
 /// The events of a stored answer, after `meta`.
 #[must_use]
 pub fn replay(answer: &StoredAnswer) -> Vec<AnswerEvent> {
@@ -127,6 +102,7 @@ pub fn chat_answer(meta: Meta, answer: &StoredAnswer) -> ChatAnswer {
     citations.sort_by_key(|citation| citation.marker);
     ChatAnswer {
         request_id: meta.request_id,
+        answer_id: meta.answer_id,
         answer: text,
         citations,
         sources: meta.sources,
@@ -142,7 +118,7 @@ pub fn chat_answer(meta: Meta, answer: &StoredAnswer) -> ChatAnswer {
 mod tests {
     use super::*;
     use shared_types::{
-        chat::{CacheOutcome, CacheReport, Citation, Usage},
+        chat::{CacheOutcome, CacheReport, Citation, FinishReason, Usage},
         ids::{ChunkId, DocumentId, RequestId},
         problem::ProblemKind,
     };
@@ -187,7 +163,7 @@ mod tests {
             .unwrap()
             .unwrap();
         assert_eq!(collect(replay(&stored)).unwrap().unwrap(), stored);
-        assert!(is_storable(&stored));
+        assert!(stored.is_storable());
     }
 
     #[test]
@@ -200,9 +176,8 @@ mod tests {
             done(),
         ]);
         assert_eq!(broken, Some(Err(problem)));
-        assert!(!is_storable(
-            &collect([delta(" "), done()]).unwrap().unwrap()
-        ));
+        let blank = collect([delta(" "), done()]).unwrap().unwrap();
+        assert!(!blank.is_storable());
     }
 
     #[test]
@@ -222,6 +197,7 @@ mod tests {
         };
         let meta = Meta {
             request_id: RequestId(Uuid::nil()),
+            answer_id: None,
             cache: report,
             sources: vec![],
             degraded: vec![],

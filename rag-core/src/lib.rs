@@ -13,3 +13,4 @@ pub mod query;
 pub mod scope;
 pub mod sse;
 pub mod token;
+mod unicode;

@@ -1,8 +1,8 @@
 //! Normalising a question, so that the same question is the same cache key.
 
+use crate::unicode::nfkc;
 use shared_types::chat::MAX_QUERY_CHARS;
 use thiserror::Error;
-use unicode_normalization::UnicodeNormalization;
 
 /// Why a question can't be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -21,7 +21,8 @@ pub fn normalise(query: &str) -> Result<String, QueryError> {
     if query.chars().nth(MAX_QUERY_CHARS).is_some() {
         return Err(QueryError::TooLong);
     }
-    let folded: String = query.nfkc().flat_map(char::to_lowercase).nfkc().collect();
+    let folded: String = nfkc(query).chars().flat_map(char::to_lowercase).collect();
+    let folded = nfkc(&folded);
     let words = folded.split(|c: char| c.is_whitespace() || c.is_control());
     let normalised = words
         .filter(|word| !word.is_empty())

@@ -1,33 +1,51 @@
 //! Typed cache keys. A key owns its prefix, version, value type and lifetime; its text is pinned by a test.
 //!
-//! Every variable part is hashed with its length before it, so no two sets of parts share a key.
+//! Every variable part is hashed with its length before it, so no two sets of parts share a key. The
+//! version in the prefix is that of the key's parts and of the value's form: whoever changes either makes
+//! a new one, so that a value of another version is never found.
+
+mod answer;
+mod seal;
+
+pub use answer::{
+    AnswerId, AnswerIdError, AnswerKey, AnswerPiece, MAX_STORED_BYTES, StoredAnswer,
+    answer_key_text,
+};
+pub use seal::{open, seal};
 
 use crate::{
-    chat::{Citation, FinishReason, SearchFilters, Usage},
+    chat::{SearchFilters, Source},
     embedding::{Embedding, EmbeddingError},
-    ids::{ChunkId, UserId},
-    origin::{Passage, ScopeVersion},
+    ids::UserId,
+    origin::{ANSWER_PASSAGES, Scope, ScopeVersion},
+    purge::MAX_PURGED_ANSWERS,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-/// Why bytes from a cache are not a value. Callers treat it as a miss.
+/// Why bytes from a cache are not a value to trust. Callers treat it as a miss.
 #[derive(Debug, Error)]
 pub enum CacheValueError {
+    /// Not the bytes that were written under this key.
+    #[error("the cached value is damaged, or was written under another key")]
+    Seal,
     /// Not the JSON of this value.
     #[error("the cached value is not valid JSON of its type")]
     Json(#[from] serde_json::Error),
     /// Not an embedding.
     #[error("the cached value is not an embedding")]
     Embedding(#[from] EmbeddingError),
+    /// Nothing that could have been written: what is wrong with it.
+    #[error("the cached value can't be: {0}")]
+    Untrue(&'static str),
 }
 
 /// A value that a cache can hold as bytes.
 pub trait CacheValue: Sized {
     /// The bytes to store.
     fn encode(&self) -> Vec<u8>;
-    /// Reads stored bytes; refuses what this version did not write.
+    /// Reads stored bytes; refuses what this version did not write and what can't be true.
     fn decode(bytes: &[u8]) -> Result<Self, CacheValueError>;
 }
 
@@ -39,6 +57,28 @@ pub trait CacheKey {
     const TTL_S: u32;
     /// The key's text, below 512 bytes.
     fn text(&self) -> String;
+    /// Whether a value can be the one behind this very key, at the time `now_s` in seconds since 1970.
+    fn check(&self, value: &Self::Value, now_s: i64) -> Result<(), CacheValueError> {
+        let _ = (value, now_s);
+        Ok(())
+    }
+}
+
+/// Refuses a value unless something is so.
+fn ensure(is_so: bool, otherwise: &'static str) -> Result<(), CacheValueError> {
+    if is_so {
+        Ok(())
+    } else {
+        Err(CacheValueError::Untrue(otherwise))
+    }
+}
+
+fn is_hex_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn is_share(number: f64) -> bool {
+    (0.0..=1.0).contains(&number)
 }
 
 fn digest(parts: &[&[u8]]) -> String {
@@ -56,6 +96,8 @@ pub struct EmbedKey<'a> {
     pub embedding_model: &'a str,
     /// The normalised query.
     pub query: &'a str,
+    /// The number of the last purge of everything.
+    pub generation: u64,
 }
 
 impl CacheKey for EmbedKey<'_> {
@@ -64,7 +106,11 @@ impl CacheKey for EmbedKey<'_> {
     fn text(&self) -> String {
         format!(
             "embed:v1:{}",
-            digest(&[self.embedding_model.as_bytes(), self.query.as_bytes()])
+            digest(&[
+                self.embedding_model.as_bytes(),
+                self.query.as_bytes(),
+                &self.generation.to_le_bytes(),
+            ])
         )
     }
 }
@@ -74,13 +120,17 @@ impl CacheValue for Embedding {
         self.to_bytes()
     }
     fn decode(bytes: &[u8]) -> Result<Self, CacheValueError> {
-        Ok(Self::from_bytes(bytes)?)
+        let embedding = Self::from_bytes(bytes)?;
+        let has_direction = embedding.as_slice().iter().any(|c| *c != 0.0);
+        ensure(has_direction, "an embedding of length zero")?;
+        Ok(embedding)
     }
 }
 
 /// `search:v1:` — the reranked passages for a query within one reader's scope. 1 h.
 pub struct SearchKey<'a> {
-    /// What the reader may see: without it, one reader's private text would reach another.
+    /// What the reader may see: without it, one reader's private text would reach another. It changes with
+    /// every purge that concerns the reader.
     pub scope: &'a ScopeVersion,
     /// Model and pooling of the embedding, and the reranker.
     pub models: &'a str,
@@ -90,11 +140,52 @@ pub struct SearchKey<'a> {
     pub filters: &'a SearchFilters,
 }
 
-/// The value behind a [`SearchKey`].
+/// The value behind a [`SearchKey`]. It holds no text: the origin reads that again for each answer, and
+/// what is not kept can't be shown to the wrong reader.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SearchResults {
-    /// Best first, at most [`crate::origin::ANSWER_PASSAGES`].
-    pub passages: Vec<Passage>,
+    /// Best first, at most [`ANSWER_PASSAGES`], each judged by the reranker.
+    pub passages: Vec<FoundPassage>,
+}
+
+/// A passage that was found for a question.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FoundPassage {
+    /// The passage as a reader is told of it.
+    pub source: Source,
+    /// SHA-256 of its text, lower-case hex.
+    pub content_sha256: String,
+    /// The number of the last purge of its owner's corpus; zero for none.
+    pub generation: u64,
+}
+
+impl SearchResults {
+    fn checked(self) -> Result<Self, CacheValueError> {
+        let passages = &self.passages;
+        ensure(passages.len() <= ANSWER_PASSAGES, "too many passages")?;
+        let mut last_score = 1.0;
+        for (
+            at,
+            FoundPassage {
+                source,
+                content_sha256,
+                ..
+            },
+        ) in passages.iter().enumerate()
+        {
+            ensure(source.page_start >= 1, "a page before the first")?;
+            ensure(source.page_start <= source.page_end, "pages in reverse")?;
+            ensure(is_hex_digest(content_sha256), "a hash that is none")?;
+            let score = source.score.filter(|score| is_share(*score));
+            let score = score.ok_or(CacheValueError::Untrue("a passage without relevance"))?;
+            ensure(score <= last_score, "a better passage behind a worse one")?;
+            last_score = score;
+            let mut before = passages[..at].iter();
+            let is_new = before.all(|other| other.source.chunk_id != source.chunk_id);
+            ensure(is_new, "a passage twice")?;
+        }
+        Ok(self)
+    }
 }
 
 impl CacheKey for SearchKey<'_> {
@@ -118,64 +209,15 @@ impl CacheKey for SearchKey<'_> {
     }
 }
 
-/// `llm:v1:` — a complete answer to a query from exactly these passages. 24 h.
-pub struct AnswerKey<'a> {
-    /// Model and prompt version, e.g. `claude-haiku-4-5@20251001/prompt-1`.
-    pub model: &'a str,
-    /// The normalised query.
-    pub query: &'a str,
-    /// Passages in order, each with the hash of its text.
-    pub passages: &'a [(ChunkId, &'a str)],
-}
-
-/// The value behind an [`AnswerKey`]: the answer as its pieces, so that it can be replayed as events.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StoredAnswer {
-    /// Text and citations in order.
-    pub pieces: Vec<AnswerPiece>,
-    /// 0 to 1.
-    pub confidence: f64,
-    /// Why it ended.
-    pub finish_reason: FinishReason,
-    /// Tokens it took.
-    pub usage: Usage,
-}
-
-/// A piece of a stored answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AnswerPiece {
-    /// Text.
-    Text(String),
-    /// A citation of the text before it.
-    Citation(Citation),
-}
-
-impl CacheKey for AnswerKey<'_> {
-    type Value = StoredAnswer;
-    const TTL_S: u32 = 24 * 60 * 60;
-    fn text(&self) -> String {
-        let passages: Vec<u8> = self
-            .passages
-            .iter()
-            .flat_map(|(id, hash)| [&id.0.as_bytes()[..], hash.as_bytes()].concat())
-            .collect();
-        format!(
-            "llm:v1:{}",
-            digest(&[self.model.as_bytes(), self.query.as_bytes(), &passages])
-        )
-    }
-}
-
 /// The bound on staleness, in seconds: a question is answered from what its reader could read at
 /// some moment since so long before it was asked, and from all that the reader could read ever
-/// since then.
+/// since then. Nothing that was purged longer ago than that is served.
 ///
-/// It bounds the age of a reader's scope version, through which alone cached passages and answers
-/// are reached. What is made anew is made under the rights of that very moment.
+/// It bounds the age of a reader's scope, through which alone cached passages and answers are
+/// reached. What is made anew is made under the rights of that very moment.
 pub const STALENESS_BOUND_S: u32 = ScopeKey::TTL_S;
 
-/// `scope:v1:` — the scope version of one person. 60 s: the bound on staleness everywhere.
+/// `scope:v1:` — the scope of one person. 60 s: the bound on staleness everywhere.
 pub struct ScopeKey {
     /// The person.
     pub user_id: UserId,
@@ -186,7 +228,7 @@ pub struct ScopeKey {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScopeReading {
     /// What the origin said.
-    pub scope: ScopeVersion,
+    pub scope: Scope,
     /// When it said so, in seconds since 1970.
     pub read_at_s: i64,
 }
@@ -199,6 +241,23 @@ impl ScopeReading {
             .checked_sub(self.read_at_s)
             .is_some_and(|age_s| (0..i64::from(ScopeKey::TTL_S)).contains(&age_s))
     }
+
+    fn checked(self) -> Result<Self, CacheValueError> {
+        let Scope { version, purges } = &self.scope;
+        ensure(
+            is_hex_digest(&version.scope_version),
+            "a scope version that is none",
+        )?;
+        ensure(
+            purges.everything <= purges.reader,
+            "a reader spared by a purge of everything",
+        )?;
+        ensure(
+            purges.answers.len() <= MAX_PURGED_ANSWERS,
+            "too many purged answers",
+        )?;
+        Ok(self)
+    }
 }
 
 impl CacheKey for ScopeKey {
@@ -206,6 +265,9 @@ impl CacheKey for ScopeKey {
     const TTL_S: u32 = 60;
     fn text(&self) -> String {
         format!("scope:v1:{}", self.user_id)
+    }
+    fn check(&self, value: &ScopeReading, now_s: i64) -> Result<(), CacheValueError> {
+        ensure(value.read_at_s <= now_s, "a scope read in the future")
     }
 }
 
@@ -216,7 +278,7 @@ macro_rules! json_value {
                 json(self)
             }
             fn decode(bytes: &[u8]) -> Result<Self, CacheValueError> {
-                from_json(bytes)
+                from_json::<Self>(bytes)?.checked()
             }
         }
     )+};
@@ -233,94 +295,4 @@ fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CacheValueError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ids::DocumentId;
-    use proptest::prelude::*;
-    use uuid::Uuid;
-
-    fn search_key(scope: &str, query: &str, documents: Vec<DocumentId>) -> String {
-        SearchKey {
-            scope: &ScopeVersion {
-                scope_version: scope.into(),
-            },
-            models: "m",
-            query,
-            filters: &SearchFilters {
-                document_ids: documents,
-            },
-        }
-        .text()
-    }
-
-    #[test]
-    fn the_text_of_every_key_is_pinned() {
-        let id = Uuid::from_u128(7);
-        let keys = [
-            EmbedKey {
-                embedding_model: "@cf/baai/bge-base-en-v1.5#cls",
-                query: "what is legato",
-            }
-            .text(),
-            search_key("s1", "what is legato", vec![DocumentId(id)]),
-            AnswerKey {
-                model: "m/prompt-1",
-                query: "what is legato",
-                passages: &[(ChunkId(id), "ab")],
-            }
-            .text(),
-            ScopeKey {
-                user_id: UserId(id),
-            }
-            .text(),
-        ];
-        insta::assert_snapshot!(keys.join("\n"));
-    }
-
-    #[test]
-    fn two_readers_with_different_scopes_never_share_a_search() {
-        assert_ne!(
-            search_key("a", "legato", vec![]),
-            search_key("b", "legato", vec![])
-        );
-    }
-
-    #[test]
-    fn the_order_of_filtered_documents_does_not_matter() {
-        let (a, b) = (
-            DocumentId(Uuid::from_u128(1)),
-            DocumentId(Uuid::from_u128(2)),
-        );
-        assert_eq!(
-            search_key("s", "q", vec![a, b]),
-            search_key("s", "q", vec![b, a, b])
-        );
-    }
-
-    #[test]
-    fn a_scope_reading_ends_after_a_minute_whoever_kept_it() {
-        let reading = ScopeReading {
-            scope: ScopeVersion {
-                scope_version: "s".into(),
-            },
-            read_at_s: 1_000,
-        };
-        assert!(reading.is_fresh(1_000) && reading.is_fresh(1_059));
-        assert!(!reading.is_fresh(1_060) && !reading.is_fresh(999));
-    }
-
-    proptest! {
-        #[test]
-        fn moving_a_boundary_between_parts_changes_the_key(a in ".{0,12}", b in ".{1,12}") {
-            let joined = EmbedKey { embedding_model: &format!("{a}{b}"), query: "" }.text();
-            prop_assert_ne!(joined, EmbedKey { embedding_model: &a, query: &b }.text());
-        }
-
-        #[test]
-        fn foreign_bytes_are_a_miss_and_never_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = SearchResults::decode(&bytes);
-            let _ = StoredAnswer::decode(&bytes);
-            let _ = ScopeReading::decode(&bytes);
-        }
-    }
-}
+mod tests;

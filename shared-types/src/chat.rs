@@ -1,6 +1,9 @@
 //! `POST /api/chat/query`: the question and, for `Accept: application/json`, the whole answer.
 
-use crate::ids::{ChunkId, DocumentId, RequestId};
+use crate::{
+    cache::AnswerId,
+    ids::{ChunkId, DocumentId, RequestId},
+};
 use serde::{Deserialize, Serialize};
 
 /// The longest question, in Unicode scalar values.
@@ -131,6 +134,9 @@ pub struct Usage {
 pub struct ChatAnswer {
     /// The request, to quote in a report.
     pub request_id: RequestId,
+    /// Which answer this is, to have it purged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_id: Option<AnswerId>,
     /// The text, with `[n]` where citation `n` stands.
     pub answer: String,
     /// In order of marker, without repeats.

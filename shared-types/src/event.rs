@@ -4,6 +4,7 @@
 //! A `citation` refers to the text before it: its marker stands where the event stands.
 
 use crate::{
+    cache::AnswerId,
     chat::{CacheReport, Citation, Degradation, FinishReason, Source, Usage},
     ids::RequestId,
     problem::Problem,
@@ -19,6 +20,9 @@ pub const EVENT_STREAM: &str = "text/event-stream";
 pub struct Meta {
     /// The request, to quote in a report.
     pub request_id: RequestId,
+    /// Which answer this is, to have it purged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_id: Option<AnswerId>,
     /// Where the parts came from.
     pub cache: CacheReport,
     /// The passages that the model is given, best first.

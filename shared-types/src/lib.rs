@@ -12,6 +12,7 @@ pub mod headers;
 pub mod ids;
 pub mod origin;
 pub mod problem;
+pub mod purge;
 pub mod session;
 pub mod trace;
 pub mod workers_ai;

@@ -2,9 +2,11 @@
 //! `Authorization` header beside [`crate::headers::EDGE_TOKEN`].
 
 use crate::{
+    cache::FoundPassage,
     chat::{SearchFilters, Source},
     embedding::Embedding,
     ids::{ChunkId, DocumentId, UserId},
+    purge::Purges,
 };
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +15,44 @@ pub const RETRIEVE_LIMIT: usize = 20;
 /// Passages that the model is given at most.
 pub const ANSWER_PASSAGES: usize = 3;
 
-/// `GET /v1/scope`: a digest of everything that the caller may read right now.
+/// `GET /v1/scope`: what the caller may read right now, and what is not to be served to the caller again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "ScopeFields", into = "ScopeFields")]
+pub struct Scope {
+    /// What may be read; `scope_version` on the wire.
+    pub version: ScopeVersion,
+    /// The purges that concern the caller.
+    pub purges: Purges,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct ScopeFields {
+    scope_version: String,
+    #[serde(default)]
+    purges: Purges,
+}
+
+impl From<ScopeFields> for Scope {
+    fn from(fields: ScopeFields) -> Self {
+        Self {
+            version: ScopeVersion {
+                scope_version: fields.scope_version,
+            },
+            purges: fields.purges,
+        }
+    }
+}
+
+impl From<Scope> for ScopeFields {
+    fn from(scope: Scope) -> Self {
+        Self {
+            scope_version: scope.version.scope_version,
+            purges: scope.purges,
+        }
+    }
+}
+
+/// A digest of everything that a person may read at a moment, and of the purges that concern it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ScopeVersion {
     /// 64 lower-case hex digits; opaque.
@@ -72,6 +111,9 @@ pub struct Passage {
     pub content: String,
     /// SHA-256 of `content`, lower-case hex: part of the answer cache's key.
     pub content_sha256: String,
+    /// The number of the last purge of its owner's corpus; zero for none.
+    #[serde(default)]
+    pub generation: u64,
     /// How it came to its place.
     pub scoring: Scoring,
 }
@@ -90,6 +132,16 @@ impl Passage {
             score: self.scoring.rerank_score,
         }
     }
+
+    /// The passage as a search is remembered by it.
+    #[must_use]
+    pub fn found(&self) -> FoundPassage {
+        FoundPassage {
+            source: self.source(),
+            content_sha256: self.content_sha256.clone(),
+            generation: self.generation,
+        }
+    }
 }
 
 /// The reply of `POST /v1/retrieve`, best passage first, at most [`RETRIEVE_LIMIT`].
@@ -99,7 +151,7 @@ pub struct RetrieveResponse {
     pub passages: Vec<Passage>,
     /// What the caller could read in the very snapshot that was searched. The edge files the
     /// passages under this, never under what it remembers of the caller's rights.
-    pub scope: ScopeVersion,
+    pub scope: Scope,
 }
 
 /// A passage chosen for the answer.

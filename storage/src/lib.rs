@@ -12,6 +12,7 @@ pub mod jobs;
 pub mod passages;
 pub mod people;
 mod pool;
+pub mod purges;
 pub mod reader;
 mod rows;
 pub mod scope;

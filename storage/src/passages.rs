@@ -30,6 +30,8 @@ pub struct StoredPassage {
     pub content: String,
     /// SHA-256 of `content`, lower-case hex.
     pub content_sha256: String,
+    /// The number of the last purge of its owner's corpus; zero for none.
+    pub generation: u64,
     /// Its sentences.
     pub units: Vec<Unit>,
 }
@@ -47,6 +49,7 @@ impl StoredPassage {
             section: self.section,
             content: self.content,
             content_sha256: self.content_sha256,
+            generation: self.generation,
             scoring,
         }
     }
@@ -81,6 +84,7 @@ struct Row {
     content: String,
     content_sha256: String,
     metadata: Json<Metadata>,
+    generation: i64,
 }
 
 /// The passages with these ids, in this order. Those that do not exist or that the reader may not
@@ -112,6 +116,7 @@ fn stored(row: Row) -> Result<StoredPassage, Error> {
         section: row.section,
         content: row.content,
         content_sha256: row.content_sha256,
+        generation: unsigned(row.generation, "purge number")?,
         units: row.metadata.0.units,
     })
 }

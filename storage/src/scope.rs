@@ -1,25 +1,61 @@
 //! What a person may read right now, as versions.
 
-use crate::{Error, ReaderTx};
+use crate::{Error, ReaderTx, rows::unsigned};
 use rag_core::scope::ScopeFacts;
-use shared_types::ids::UserId;
+use shared_types::{
+    ids::UserId,
+    purge::{ANSWER_PURGE_LIFE_S, PurgedAnswer, Purges},
+};
+use sqlx::FromRow;
 use uuid::Uuid;
+
+#[derive(FromRow)]
+struct Row {
+    public_version: i64,
+    owners: Vec<Uuid>,
+    versions: Vec<i64>,
+    everything: i64,
+    reader: i64,
+    corpora_purged: i64,
+    answer_ids: Vec<String>,
+    answer_numbers: Vec<i64>,
+}
 
 /// The facts behind the person's scope version: every owner whose private documents the person may
 /// read and who has or had any (the person, too; all such owners for an admin), with the version of
 /// that corpus, and the version of the public corpus. A version grows in the transaction that changes its corpus.
+/// Beside them stand the purges that concern the person.
 #[tracing::instrument(name = "sql.scope.facts", skip_all)]
 pub async fn facts(reader: &mut ReaderTx) -> Result<ScopeFacts, Error> {
     let (user_id, role) = (reader.user_id(), reader.role());
-    let (public_version, owners, versions): (i64, Vec<Uuid>, Vec<i64>) =
-        sqlx::query_as(include_str!("scope/facts.sql"))
-            .bind(user_id.0)
-            .bind(role.as_str())
-            .fetch_one(reader.connection())
-            .await?;
+    let row: Row = sqlx::query_as(include_str!("scope/facts.sql"))
+        .bind(user_id.0)
+        .bind(role.as_str())
+        .bind(f64::from(ANSWER_PURGE_LIFE_S))
+        .fetch_one(reader.connection())
+        .await?;
+    let number = |number| unsigned(number, "purge number");
+    let answers = row.answer_ids.into_iter().zip(row.answer_numbers);
+    let answers = answers.map(|(id, generation)| {
+        Ok(PurgedAnswer {
+            id: id.try_into().map_err(|_| Error::Corrupt("answer id"))?,
+            generation: number(generation)?,
+        })
+    });
     Ok(ScopeFacts {
         role,
-        owners: owners.into_iter().map(UserId).zip(versions).collect(),
-        public_version,
+        owners: row
+            .owners
+            .into_iter()
+            .map(UserId)
+            .zip(row.versions)
+            .collect(),
+        public_version: row.public_version,
+        purges: Purges {
+            everything: number(row.everything)?,
+            reader: number(row.reader)?,
+            answers: answers.collect::<Result<_, Error>>()?,
+        },
+        corpora_purged: number(row.corpora_purged)?,
     })
 }

@@ -5,12 +5,14 @@ mod support;
 use sqlx::AssertSqlSafe;
 use support::Database;
 
-const TABLES: [&str; 7] = [
+const TABLES: [&str; 9] = [
+    "cache_purges",
     "corpus_versions",
     "document_chunks",
     "document_terms",
     "ingest_jobs",
     "knowledge_base_docs",
+    "purge_generations",
     "teacher_student_relationships",
     "users",
 ];

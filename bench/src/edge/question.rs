@@ -5,12 +5,13 @@ use rag_core::query::normalise;
 use shared_types::{
     cache::{
         AnswerKey, AnswerPiece, CacheKey, CacheValue, EmbedKey, ScopeKey, ScopeReading, SearchKey,
-        SearchResults, StoredAnswer,
+        SearchResults, StoredAnswer, seal,
     },
     chat::{Citation, FinishReason, SearchFilters, Usage},
     embedding::{DIMENSIONS, Embedding},
     ids::{ChunkId, DocumentId, UserId},
-    origin::{Passage, ScopeVersion, Scoring},
+    origin::{Passage, Scope, ScopeVersion, Scoring},
+    purge::Purges,
 };
 use std::{fs, path::Path, time::SystemTime};
 use uuid::Uuid;
@@ -34,9 +35,18 @@ pub struct Models {
 
 /// What the origin says, and the scope cache holds.
 #[must_use]
-pub fn scope() -> ScopeVersion {
-    ScopeVersion {
-        scope_version: "5c".repeat(32),
+pub fn scope() -> Scope {
+    scope_of("5c")
+}
+
+/// A scope whose version repeats two hexadecimal digits.
+#[must_use]
+pub fn scope_of(digits: &str) -> Scope {
+    Scope {
+        version: ScopeVersion {
+            scope_version: digits.repeat(32),
+        },
+        purges: Purges::default(),
     }
 }
 
@@ -50,58 +60,66 @@ pub fn now_s() -> i64 {
     since.map_or(0, |since| since.as_secs().cast_signed())
 }
 
-/// Fills the caches, each a folder below `folder` that has the name of its binding. The keys and bytes are those
-/// of the product.
-pub fn fill(folder: &Path, models: &Models) -> anyhow::Result<()> {
-    let known = normalise(KNOWN)?;
-    let passages: Vec<Passage> = (0..3).map(passage).collect();
-    let judged: Vec<(ChunkId, &str)> = passages
-        .iter()
-        .map(|passage| (passage.chunk_id, &*passage.content_sha256))
-        .collect();
-    let answer = AnswerKey {
-        model: &models.answer,
-        query: &known,
-        passages: &judged,
-    };
-    write(folder, "ANSWER_CACHE", &answer, &stored_answer(&passages))?;
-    let search = SearchKey {
-        scope: &scope(),
-        models: &format!("{} {}", models.embedding_space, models.rerank),
-        query: &known,
-        filters: &SearchFilters::default(),
-    };
-    write(folder, "SEARCH_CACHE", &search, &SearchResults { passages })?;
-    for question in [KNOWN, EMBEDDED] {
-        let key = EmbedKey {
-            embedding_model: &models.embedding_space,
-            query: &normalise(question)?,
+/// The caches of one Worker: each a folder that has the name of its binding, below one folder.
+pub struct Store<'a> {
+    /// The folder of all.
+    pub folder: &'a Path,
+    /// Whether a sum stands behind each value, as the product writes it.
+    pub is_sealed: bool,
+}
+
+impl Store<'_> {
+    /// Fills the caches. Keys and values are those of the product.
+    pub fn fill(&self, models: &Models) -> anyhow::Result<()> {
+        let known = normalise(KNOWN)?;
+        let passages: Vec<Passage> = (0..3).map(passage).collect();
+        let found: Vec<_> = passages.iter().map(Passage::found).collect();
+        let answer = AnswerKey::new(&models.answer, &known, &found, &scope().purges);
+        self.write("ANSWER_CACHE", &answer, &stored_answer(&passages))?;
+        let search = SearchKey {
+            scope: &scope().version,
+            models: &format!("{} {}", models.embedding_space, models.rerank),
+            query: &known,
+            filters: &SearchFilters::default(),
         };
-        write(folder, "EMBED_CACHE", &key, &embedding()?)?;
+        let results = SearchResults {
+            passages: found.clone(),
+        };
+        self.write("SEARCH_CACHE", &search, &results)?;
+        for question in [KNOWN, EMBEDDED] {
+            let key = EmbedKey {
+                embedding_model: &models.embedding_space,
+                query: &normalise(question)?,
+                generation: 0,
+            };
+            self.write("EMBED_CACHE", &key, &embedding()?)?;
+        }
+        self.refresh()
     }
-    refresh(folder)
-}
 
-/// Renews the scope, which lives for a minute.
-pub fn refresh(folder: &Path) -> anyhow::Result<()> {
-    let reading = ScopeReading {
-        scope: scope(),
-        read_at_s: now_s(),
-    };
-    write(
-        folder,
-        "SCOPE_CACHE",
-        &ScopeKey { user_id: PERSON },
-        &reading,
-    )
-}
+    /// Renews the scope, which lives for a minute.
+    pub fn refresh(&self) -> anyhow::Result<()> {
+        let reading = ScopeReading {
+            scope: scope(),
+            read_at_s: now_s(),
+        };
+        self.write("SCOPE_CACHE", &ScopeKey { user_id: PERSON }, &reading)
+    }
 
-fn write<K: CacheKey>(folder: &Path, cache: &str, key: &K, value: &K::Value) -> anyhow::Result<()> {
-    let path = folder.join(cache).join(key.text());
-    // Renamed into place: a reader sees the old value or the new one.
-    let unfinished = folder.join(cache).join("unfinished");
-    fs::write(&unfinished, value.encode())?;
-    fs::rename(&unfinished, &path).with_context(|| path.display().to_string())
+    fn write<K: CacheKey>(&self, cache: &str, key: &K, value: &K::Value) -> anyhow::Result<()> {
+        let text = key.text();
+        let bytes = if self.is_sealed {
+            seal(&text, value)
+        } else {
+            value.encode()
+        };
+        let folder = self.folder.join(cache);
+        // Renamed into place: a reader sees the old value or the new one.
+        let unfinished = folder.join("unfinished");
+        fs::write(&unfinished, bytes)?;
+        let path = folder.join(text);
+        fs::rename(&unfinished, &path).with_context(|| path.display().to_string())
+    }
 }
 
 fn embedding() -> anyhow::Result<Embedding> {
@@ -125,6 +143,7 @@ pub fn passage(n: u32) -> Passage {
         section: Some("Pedal in dances".into()),
         content: sentence.repeat(9),
         content_sha256: format!("{n:064x}"),
+        generation: 0,
         scoring: Scoring {
             vector_rank: Some(n + 1),
             vector_distance: Some(0.18 + f64::from(n) / 97.0),

@@ -14,7 +14,7 @@ use axum::{
 use serde_json::{Value, json};
 use shared_types::{
     event::EVENT_STREAM,
-    origin::{Passage, RETRIEVE_LIMIT, RetrieveResponse, ScopeVersion},
+    origin::{Passage, RETRIEVE_LIMIT, RetrieveResponse},
 };
 use std::sync::{
     Arc,
@@ -82,9 +82,7 @@ fn replies(key_set: &Value) -> anyhow::Result<Replies> {
     let response = RetrieveResponse {
         passages: passages.collect::<Vec<Passage>>(),
         // Not what the scope cache remembers, so that the same question is searched for again.
-        scope: ScopeVersion {
-            scope_version: "7d".repeat(32),
-        },
+        scope: question::scope_of("7d"),
     };
     let text = serde_json::to_string(&response)?;
     let (before, after) = text

@@ -2,7 +2,7 @@
 
 use super::{
     load::Request,
-    question::{self, EMBEDDED, KNOWN, PERSON},
+    question::{self, EMBEDDED, KNOWN, PERSON, Store},
     services::Services,
     token::{self, Claims},
     workerd::{Deployment, Module, Workerd},
@@ -57,6 +57,9 @@ impl Row {
     }
 }
 
+/// This Worker's name in tables.
+const ETUDE: &str = "Etude";
+
 /// One of the two.
 pub struct Side {
     /// In tables.
@@ -69,7 +72,14 @@ pub struct Side {
 impl Side {
     /// Renews what lives for a minute only.
     pub fn refresh(&self) -> anyhow::Result<()> {
-        question::refresh(self.folder.path())
+        self.store().refresh()
+    }
+
+    fn store(&self) -> Store<'_> {
+        Store {
+            folder: self.folder.path(),
+            is_sealed: self.name == ETUDE,
+        }
     }
 }
 
@@ -133,17 +143,18 @@ impl Sides {
         let start = async |name, modules: Vec<Module>| {
             let folder = tempfile::Builder::new().prefix("etude-bench-").tempdir()?;
             deployment.make_namespaces(folder.path())?;
-            question::fill(folder.path(), &deployment.models()?)?;
             let path = folder.path();
             let workerd = Workerd::start(install, &deployment, &modules, path, address).await?;
-            anyhow::Ok(Side {
+            let side = Side {
                 name,
                 workerd,
                 folder,
-            })
+            };
+            side.store().fill(&deployment.models()?)?;
+            anyhow::Ok(side)
         };
         let both = [
-            start("Etude", etude(install)).await?,
+            start(ETUDE, etude(install)).await?,
             start("TypeScript", typescript(install, bundle.path()).await?).await?,
         ];
         let sides = Self {

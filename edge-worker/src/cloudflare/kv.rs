@@ -10,6 +10,8 @@ use wasm_bindgen_futures::JsFuture;
 /// The least that KV takes. Its reads are kept near the reader for a minute unless told otherwise,
 /// and a scope should be forgotten everywhere as soon as can be. A key set is written again under its key.
 const SCOPE_READ_CACHE_S: u32 = 30;
+/// An answer that was purged by itself is deleted, too, and should be gone everywhere within the bound.
+const ANSWER_READ_CACHE_S: u32 = 60;
 /// The other values never change under their key.
 const READ_CACHE_S: u32 = 300;
 
@@ -58,6 +60,7 @@ impl Caches {
 /// Options of `get`, as JavaScript takes them.
 pub struct ReadOptions {
     scope: Object,
+    answer: Object,
     others: Object,
 }
 
@@ -72,6 +75,7 @@ impl ReadOptions {
         };
         Ok(Self {
             scope: options(SCOPE_READ_CACHE_S)?,
+            answer: options(ANSWER_READ_CACHE_S)?,
             others: options(READ_CACHE_S)?,
         })
     }
@@ -79,7 +83,8 @@ impl ReadOptions {
     fn of(&self, layer: Layer) -> &Object {
         match layer {
             Layer::Scope | Layer::Keys => &self.scope,
-            _ => &self.others,
+            Layer::Answer => &self.answer,
+            Layer::Search | Layer::Embedding => &self.others,
         }
     }
 }

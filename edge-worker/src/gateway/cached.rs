@@ -5,7 +5,9 @@ use crate::{
     ports::{Host, Layer, Severity},
 };
 use shared_types::{
-    cache::{AnswerKey, CacheKey, CacheValue, EmbedKey, ScopeKey, SearchKey},
+    cache::{
+        AnswerKey, CacheKey, CacheValue, CacheValueError, EmbedKey, ScopeKey, SearchKey, open, seal,
+    },
     chat::CacheOutcome,
 };
 use std::{marker::PhantomData, rc::Rc};
@@ -56,18 +58,18 @@ impl<V> Lookup<V> {
     }
 }
 
-/// Looks a key up. A value that this version can't read is a miss.
+/// Looks a key up. A value that this version can't read, or that can't be true, is a miss.
 pub async fn look_up<H: Host, K: Layered>(exchange: &Exchange<H>, key: &K) -> Lookup<K::Value> {
     let text = key.text();
     let get = exchange.host.get(K::LAYER, &text);
     let get = exchange.within(exchange.config.timeouts.cache_ms, get);
     let lookup = match exchange.stage(K::STAGE, get).await {
-        Ok(Some(bytes)) => match K::Value::decode(&bytes) {
+        Ok(Some(bytes)) => match trusted(key, &text, &bytes, exchange.host.now().timestamp()) {
             Ok(value) => Lookup::Hit(value),
             Err(error) => {
                 exchange.host.log(
                     Severity::Warning,
-                    "cached value unreadable, made anew",
+                    "cached value not to be trusted, made anew",
                     &[
                         ("request_id", exchange.request_id.to_string().into()),
                         ("layer", K::STAGE.into()),
@@ -90,6 +92,17 @@ pub async fn look_up<H: Host, K: Layered>(exchange: &Exchange<H>, key: &K) -> Lo
     };
     exchange.timings.describe(K::STAGE, description);
     lookup
+}
+
+fn trusted<K: CacheKey>(
+    key: &K,
+    text: &str,
+    bytes: &[u8],
+    now_s: i64,
+) -> Result<K::Value, CacheValueError> {
+    let value = open(text, bytes)?;
+    key.check(&value, now_s)?;
+    Ok(value)
 }
 
 /// A place in a cache, for a value that is yet to be made.
@@ -115,7 +128,7 @@ impl<V: CacheValue> Slot<V> {
 
     /// Keeps the value; the write holds up nobody.
     pub fn fill<H: Host>(self, host: &Rc<H>, value: &V) {
-        let bytes = value.encode();
+        let bytes = seal(&self.text, value);
         let writer = Rc::clone(host);
         host.spawn(Box::pin(async move {
             let put = writer.put(self.layer, &self.text, bytes, self.ttl_s);

@@ -14,6 +14,7 @@ pub mod files;
 mod health;
 pub mod keys;
 pub mod protection;
+mod purge;
 mod scopes;
 pub mod timing;
 mod upstream;
@@ -207,6 +208,7 @@ impl Gateway {
                 documents::forward(self, exchange, found, incoming).await
             }
             Route::DocumentFile(id) => files::send(self, exchange, id, incoming).await,
+            Route::PurgeCache => purge::purge(self, exchange, incoming).await,
             Route::InvalidateScopes => scopes::invalidate(exchange, incoming).await,
         }
     }

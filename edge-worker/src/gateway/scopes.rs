@@ -11,6 +11,7 @@ use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 use shared_types::{
     cache::{CacheKey, ScopeKey},
+    ids::UserId,
     origin::InvalidateScopes,
     problem::{Problem, ProblemKind},
 };
@@ -36,7 +37,19 @@ pub async fn invalidate<H: Host>(
         return Err(Problem::new(ProblemKind::BodyInvalid)
             .with_detail(format!("At most {MAX_PEOPLE} people.")));
     }
-    let failures: Vec<PortError> = stream::iter(request.user_ids)
+    let failures = forget(exchange, request.user_ids).await;
+    match failures.first() {
+        None => Ok(empty(StatusCode::NO_CONTENT)),
+        Some(error) => {
+            let message = "scopes not forgotten";
+            Err(exchange.fail(ProblemKind::StorageUnavailable, message, error))
+        }
+    }
+}
+
+/// Forgets what people may read; one error for each who was not forgotten.
+pub async fn forget<H: Host>(exchange: &Exchange<H>, people: Vec<UserId>) -> Vec<PortError> {
+    stream::iter(people)
         .map(|user_id| async move {
             let key = ScopeKey { user_id }.text();
             let delete = exchange.host.delete(Layer::Scope, &key);
@@ -46,14 +59,7 @@ pub async fn invalidate<H: Host>(
         .buffer_unordered(AT_ONCE)
         .filter_map(|failure| async { failure })
         .collect()
-        .await;
-    match failures.first() {
-        None => Ok(empty(StatusCode::NO_CONTENT)),
-        Some(error) => {
-            let message = "scopes not forgotten";
-            Err(exchange.fail(ProblemKind::StorageUnavailable, message, error))
-        }
-    }
+        .await
 }
 
 /// Compares digests, so that the time taken says nothing about where two secrets differ.

@@ -71,6 +71,21 @@ async fn the_reranker_decides_which_three_passages_answer() {
 }
 
 #[tokio::test]
+async fn nothing_but_the_normalised_question_is_embedded() {
+    let edge = Edge::new(Library::of_two_teachers());
+    let spellings = [
+        "\u{ff2c}egato ﬁngering²?",
+        " LEGATO\tfingering2?",
+        "legato fingering2?",
+    ];
+    for (asked, spelling) in spellings.into_iter().enumerate() {
+        let told = edge.ask(FIRST_STUDENT, spelling).await;
+        assert_eq!(told.meta().cache.search == Hit, asked > 0, "{spelling}");
+    }
+    assert_eq!(*edge.world.embedded.borrow(), ["legato fingering2?"]);
+}
+
+#[tokio::test]
 async fn json_says_what_the_events_say() {
     let edge = Edge::new(Library::of_two_teachers());
     let events = edge.ask(FIRST_STUDENT, "scales?").await;

@@ -2,11 +2,15 @@
 
 use crate::support::{
     Edge, Failure,
-    library::{FIRST_STUDENT, Library},
+    library::{FIRST_STUDENT, Library, passage},
 };
 use edge_worker::ports::{Allowance, Layer};
 use shared_types::{
-    chat::{CacheOutcome::Failed, Degradation},
+    cache::{AnswerPiece, StoredAnswer, answer_key_text, open, seal},
+    chat::{
+        CacheOutcome::{Failed, Hit, Miss},
+        Degradation,
+    },
     problem::{Problem, ProblemKind},
 };
 
@@ -94,6 +98,36 @@ async fn unreadable_values_in_the_caches_are_misses() {
         edge.ask(FIRST_STUDENT, "scales?").await.is_whole,
         "the caches have healed"
     );
+}
+
+#[tokio::test]
+async fn a_value_that_can_not_be_true_is_a_miss_with_a_warning_and_is_written_over() {
+    let edge = Edge::new(Library::of_two_teachers());
+    let answered = edge.ask(FIRST_STUDENT, "scales?").await;
+    let id = answered.meta().answer_id.unwrap();
+    let key = answer_key_text(&id, None);
+    let kept = (Layer::Answer, key.clone());
+    let bytes = edge.world.cached.borrow()[&kept].0.clone();
+    let mut lie: StoredAnswer = open(&key, &bytes).unwrap();
+    for piece in &mut lie.pieces {
+        if let AnswerPiece::Citation(citation) = piece {
+            citation.chunk_id = passage(201, "").chunk_id;
+        }
+    }
+    let put = |bytes| edge.world.cached.borrow_mut().get_mut(&kept).unwrap().0 = bytes;
+    put(seal(&key, &lie));
+    edge.world.logged.borrow_mut().clear();
+
+    let anew = edge.ask(FIRST_STUDENT, "scales?").await;
+    assert_eq!(
+        (anew.meta().cache.search, anew.meta().cache.answer),
+        (Hit, Miss)
+    );
+    let logged = edge.world.logged.borrow().join("\n");
+    let warning = "Warning cached value not to be trusted, made anew";
+    assert!(logged.contains(warning), "{logged}");
+    assert!(logged.contains("a citation of another passage"), "{logged}");
+    assert_eq!(edge.world.cached.borrow()[&kept].0, bytes);
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ mod keys;
 mod leaving;
 mod limits;
 mod privacy;
+mod purging;
 mod refusals;
 mod stream;
 mod support;

@@ -1,6 +1,6 @@
 // What the edge calls: sign-in keys, origin and models, on one port, under the tests' control.
 
-import { generateKeyPairSync, sign } from "node:crypto";
+import { createHash, generateKeyPairSync, sign } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:http";
 
@@ -10,6 +10,7 @@ const KEYS = {
 };
 export const FIRST_STUDENT = "00000000-0000-0000-0000-00000000000a";
 export const OTHER_STUDENT = "00000000-0000-0000-0000-00000000000b";
+export const ADMIN = "00000000-0000-0000-0000-00000000000c";
 
 const event = (name, data) => `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
 export const DELTA = event("delta", { text: "Keep the wrist level — always." });
@@ -24,6 +25,8 @@ export class Services {
   calls = [];
   /** Files by document: who may have them, and what the edge is told of them. */
   files = {};
+  /** The purges that everybody's scope names. */
+  purges = { everything: 0, reader: 0, answers: [] };
   /** Writes an answer; tests replace it. */
   answer = (response) => response.end(DELTA + DONE);
 
@@ -104,9 +107,14 @@ export class Services {
     }
     switch (pathname) {
       case "/v1/scope":
-        return json({ scope_version: person });
+        return json(this.#scope(person));
       case "/v1/retrieve":
-        return json({ passages: [1, 2, 3, 4].map((n) => passage(person, n)), scope: { scope_version: person } });
+        return json({ passages: [1, 2, 3, 4].map((n) => passage(person, n)), scope: this.#scope(person) });
+      case "/v1/admin/cache/purge": {
+        const generation = this.purges.answers.length + 1;
+        this.purges.answers.push({ id: JSON.parse(body).answer, generation });
+        return json({ generation, readers: [person, FIRST_STUDENT] });
+      }
       case "/v1/answer":
         response.setHeader("content-type", "text/event-stream");
         response.flushHeaders();
@@ -115,6 +123,10 @@ export class Services {
         response.statusCode = 404;
         return json({});
     }
+  }
+
+  #scope(person) {
+    return { scope_version: createHash("sha256").update(person).digest("hex"), purges: this.purges };
   }
 
   #model(request, { inputs }) {

@@ -127,14 +127,22 @@ fn passage(id: u128) -> CitablePassage {
     }
 }
 
+/// Passages that were read when so many purges had been.
+fn chosen(passages: Vec<CitablePassage>, generation: u64) -> Chosen {
+    Chosen {
+        passages,
+        generation,
+    }
+}
+
 fn request(question: &str, passages: &[CitablePassage], score: f64) -> AnswerRequest {
-    let chosen = |passage: &CitablePassage| ChosenPassage {
+    let choice = |passage: &CitablePassage| ChosenPassage {
         chunk_id: passage.chunk_id,
         rerank_score: Some(score),
     };
     AnswerRequest {
         query: question.into(),
-        passages: passages.iter().map(chosen).collect(),
+        passages: passages.iter().map(choice).collect(),
     }
 }
 

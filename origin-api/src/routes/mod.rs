@@ -1,6 +1,7 @@
 //! One file per endpoint. A handler extracts, authorises, makes one domain call and maps the outcome.
 
 pub mod answer;
+pub mod cache;
 pub mod documents;
 pub mod health;
 pub mod retrieve;

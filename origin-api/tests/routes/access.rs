@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use shared_types::{
     claims::Role,
     headers::{EDGE_TOKEN, REQUEST_ID},
-    origin::{Health, ScopeVersion},
+    origin::{Health, Scope},
     problem::ProblemKind,
 };
 
@@ -95,8 +95,8 @@ async fn only_the_bearer_of_a_good_token_is_somebody() {
     let nobody = origin.bare(Method::GET, SCOPE).header(EDGE_TOKEN, SECRET);
     problem(nobody.send().await.unwrap(), ProblemKind::TokenMissing).await;
 
-    let scope: ScopeVersion = origin.get(&student, SCOPE).await.json().await.unwrap();
-    assert_eq!(scope.scope_version.len(), 64);
+    let scope: Scope = origin.get(&student, SCOPE).await.json().await.unwrap();
+    assert_eq!(scope.version.scope_version.len(), 64);
 }
 
 #[tokio::test]

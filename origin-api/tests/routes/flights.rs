@@ -13,7 +13,7 @@ use shared_types::{
     claims::{AccessClaims, Role},
     documents::Visibility,
     ids::ChunkId,
-    origin::{RetrieveResponse, ScopeVersion},
+    origin::{RetrieveResponse, Scope},
     problem::ProblemKind,
 };
 use sqlx::{Executor, Postgres, Transaction};
@@ -115,7 +115,7 @@ async fn retrieved(response: Response) -> RetrieveResponse {
     response.json().await.unwrap()
 }
 
-async fn scope(origin: &Origin, person: &AccessClaims) -> ScopeVersion {
+async fn scope(origin: &Origin, person: &AccessClaims) -> Scope {
     let response = origin.get(person, "/v1/scope").await;
     response.json().await.unwrap()
 }

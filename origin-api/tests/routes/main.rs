@@ -13,4 +13,5 @@ mod issuer;
 mod keys;
 mod limits;
 mod origin;
+mod purge;
 mod retrieve;

@@ -12,11 +12,10 @@ use crate::{
 use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
 use rag_core::answer::{chat_answer, replay};
 use shared_types::{
-    cache::{AnswerKey, StoredAnswer},
+    cache::{AnswerId, AnswerKey, FoundPassage, StoredAnswer},
     chat::{CacheOutcome, CacheReport, Degradation},
     event::{AnswerEvent, EVENT_STREAM, Meta},
-    ids::ChunkId,
-    origin::{AnswerRequest, ChosenPassage, Passage},
+    origin::{AnswerRequest, ChosenPassage},
     problem::{Problem, ProblemKind},
 };
 
@@ -27,18 +26,14 @@ pub async fn answer<H: Host>(
     found: Found,
     form: Form,
 ) -> Result<Reply, Problem> {
-    let passages: Vec<(ChunkId, &str)> = found
-        .passages
-        .iter()
-        .map(|passage| (passage.chunk_id, &*passage.content_sha256))
-        .collect();
-    let key = AnswerKey {
-        model: &exchange.config.answer_model,
-        query: &question.normalised,
-        passages: &passages,
-    };
+    let key = AnswerKey::new(
+        &exchange.config.answer_model,
+        &question.normalised,
+        &found.passages,
+        &found.purges,
+    );
     let looked_up = look_up(exchange, &key).await;
-    let meta = meta(exchange, &found, looked_up.outcome());
+    let meta = meta(exchange, &found, key.id(), looked_up.outcome());
     if let Lookup::Hit(stored) = looked_up {
         return Ok(reply_at_once(meta, &stored, form));
     }
@@ -68,7 +63,12 @@ pub async fn answer<H: Host>(
     }
 }
 
-fn meta<H: Host>(exchange: &Exchange<H>, found: &Found, answer: CacheOutcome) -> Meta {
+fn meta<H: Host>(
+    exchange: &Exchange<H>,
+    found: &Found,
+    answer_id: &AnswerId,
+    answer: CacheOutcome,
+) -> Meta {
     let cache = CacheReport {
         scope: found.scope,
         search: found.search,
@@ -90,8 +90,13 @@ fn meta<H: Host>(exchange: &Exchange<H>, found: &Found, answer: CacheOutcome) ->
     ));
     Meta {
         request_id: exchange.request_id,
+        answer_id: Some(answer_id.clone()),
         cache,
-        sources: found.passages.iter().map(Passage::source).collect(),
+        sources: found
+            .passages
+            .iter()
+            .map(|passage| passage.source.clone())
+            .collect(),
         degraded,
     }
 }
@@ -114,15 +119,15 @@ fn reply_at_once(meta: Meta, stored: &StoredAnswer, form: Form) -> Reply {
 async fn begin<H: Host>(
     exchange: &Exchange<H>,
     question: &Question,
-    passages: &[Passage],
+    passages: &[FoundPassage],
 ) -> Result<Upstream, Problem> {
     let request = AnswerRequest {
         query: question.asked.clone(),
         passages: passages
             .iter()
             .map(|passage| ChosenPassage {
-                chunk_id: passage.chunk_id,
-                rerank_score: passage.scoring.rerank_score,
+                chunk_id: passage.source.chunk_id,
+                rerank_score: passage.source.score,
             })
             .collect(),
     };

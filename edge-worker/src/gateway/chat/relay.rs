@@ -14,10 +14,7 @@ use futures_util::{
     future::{Either, select},
     stream::{self, LocalBoxStream},
 };
-use rag_core::{
-    answer::{Collector, is_storable},
-    sse::Decoder,
-};
+use rag_core::{answer::Collector, sse::Decoder};
 use shared_types::{
     cache::StoredAnswer,
     event::{AnswerEvent, EventError},
@@ -157,7 +154,7 @@ impl<H: Host> Relay<H> {
         let end = std::mem::take(&mut self.collector).finish();
         let end = end.unwrap_or_else(|| Err(Problem::new(ProblemKind::AnswerInterrupted)));
         match &end {
-            Ok(stored) if is_storable(stored) => {
+            Ok(stored) if stored.is_storable() => {
                 if let Some(slot) = self.slot.take() {
                     slot.fill(&self.host, stored);
                 }

@@ -11,18 +11,21 @@ use crate::{
 };
 use futures_util::future::{Either, select};
 use shared_types::{
-    cache::{EmbedKey, ScopeKey, ScopeReading, SearchKey, SearchResults},
+    cache::{EmbedKey, FoundPassage, ScopeKey, ScopeReading, SearchKey, SearchResults},
     chat::{CacheOutcome, Degradation},
     embedding::Embedding,
-    origin::{Passage, RETRIEVE_LIMIT, RetrieveRequest, RetrieveResponse, ScopeVersion},
+    origin::{Passage, RETRIEVE_LIMIT, RetrieveRequest, RetrieveResponse, Scope},
     problem::Problem,
+    purge::Purges,
 };
 use std::pin::pin;
 
 /// The passages, and how they were come by.
 pub struct Found {
     /// Best first, at most [`shared_types::origin::ANSWER_PASSAGES`].
-    pub passages: Vec<Passage>,
+    pub passages: Vec<FoundPassage>,
+    /// The purges that the answer must heed.
+    pub purges: Purges,
     /// What the scope cache gave.
     pub scope: CacheOutcome,
     /// What the search cache gave.
@@ -33,12 +36,6 @@ pub struct Found {
     pub degraded: Vec<Degradation>,
 }
 
-/// The search cache's word on a question.
-struct Remembered {
-    scope_outcome: CacheOutcome,
-    results: Lookup<SearchResults>,
-}
-
 /// The embedding of a question, where there is one.
 struct Embedded {
     embedding: Option<Embedding>,
@@ -47,26 +44,38 @@ struct Embedded {
 
 /// Finds the passages: remembered ones, or by a search under the caller's own rights.
 ///
-/// The embedding is made while scope and search cache are asked. A query without a cached embedding
-/// hardly ever has a cached search (the former lives 24 times as long), so this costs next to no
-/// call of the model for nothing, and a cold question does not wait for one thing after the other.
+/// The embedding is made while the search cache is asked. A query without a cached embedding hardly ever has
+/// a cached search (the former lives 24 times as long), so this costs next to no call of the model for
+/// nothing, and a cold question does not wait for one thing after the other. Both keys rest on the scope.
 pub async fn find<H: Host>(exchange: &Exchange<H>, question: &Question) -> Result<Found, Problem> {
+    let (scope, scope_outcome) = scope_of(exchange, question).await?;
     let models = format!(
         "{} {}",
         exchange.config.embedding_space(),
         exchange.config.rerank_model
     );
-    let remembered = pin!(recall(exchange, question, &models));
-    let embedded = pin!(embed(exchange, &question.normalised));
-    let (remembered, embedded) = match select(remembered, embedded).await {
-        Either::Left((remembered, embedded)) => (remembered?, Either::Left(embedded)),
-        Either::Right((embedded, remembered)) => (remembered.await?, Either::Right(embedded)),
+    let remembered_key = SearchKey {
+        scope: &scope.version,
+        models: &models,
+        query: &question.normalised,
+        filters: &question.filters,
     };
-    let outcome = remembered.results.outcome();
-    if let Lookup::Hit(results) = remembered.results {
+    let remembered = pin!(look_up(exchange, &remembered_key));
+    let embedded = pin!(embed(
+        exchange,
+        &question.normalised,
+        scope.purges.everything
+    ));
+    let (remembered, embedded) = match select(remembered, embedded).await {
+        Either::Left((remembered, embedded)) => (remembered, Either::Left(embedded)),
+        Either::Right((embedded, remembered)) => (remembered.await, Either::Right(embedded)),
+    };
+    let outcome = remembered.outcome();
+    if let Lookup::Hit(results) = remembered {
         return Ok(Found {
             passages: results.passages,
-            scope: remembered.scope_outcome,
+            purges: scope.purges,
+            scope: scope_outcome,
             search: outcome,
             embedding: CacheOutcome::Skipped,
             degraded: Vec::new(),
@@ -87,14 +96,16 @@ pub async fn find<H: Host>(exchange: &Exchange<H>, question: &Question) -> Resul
         degraded.push(Degradation::RerankerUnavailable);
     }
     let results = SearchResults {
-        passages: ranking.passages,
+        passages: ranking.passages.iter().map(Passage::found).collect(),
     };
-    // What a failure made worse must not stay for an hour.
-    if degraded.is_empty() {
+    // What a failure made worse must not stay for an hour, nor what was found by an embedding from
+    // before a purge of everything.
+    let purges = retrieved.scope.purges;
+    if degraded.is_empty() && purges.everything == scope.purges.everything {
         let key = SearchKey {
             // Not the remembered one: rights that changed in between would file text under a
             // scope that can come back when they change back.
-            scope: &retrieved.scope,
+            scope: &retrieved.scope.version,
             models: &models,
             query: &question.normalised,
             filters: &question.filters,
@@ -103,36 +114,18 @@ pub async fn find<H: Host>(exchange: &Exchange<H>, question: &Question) -> Resul
     }
     Ok(Found {
         passages: results.passages,
-        scope: remembered.scope_outcome,
+        purges,
+        scope: scope_outcome,
         search: outcome,
         embedding: embedded.outcome,
         degraded,
     })
 }
 
-async fn recall<H: Host>(
-    exchange: &Exchange<H>,
-    question: &Question,
-    models: &str,
-) -> Result<Remembered, Problem> {
-    let (scope, scope_outcome) = scope_of(exchange, question).await?;
-    let key = SearchKey {
-        scope: &scope,
-        models,
-        query: &question.normalised,
-        filters: &question.filters,
-    };
-    let results = look_up(exchange, &key).await;
-    Ok(Remembered {
-        scope_outcome,
-        results,
-    })
-}
-
 async fn scope_of<H: Host>(
     exchange: &Exchange<H>,
     question: &Question,
-) -> Result<(ScopeVersion, CacheOutcome), Problem> {
+) -> Result<(Scope, CacheOutcome), Problem> {
     let key = ScopeKey {
         user_id: question.user_id,
     };
@@ -152,7 +145,7 @@ async fn scope_of<H: Host>(
     let read_at_s = exchange.host.now().timestamp();
     let limit_ms = exchange.config.timeouts.scope_ms;
     let call = question.call(exchange, "/v1/scope", JSON, None);
-    let scope: ScopeVersion = exchange
+    let scope: Scope = exchange
         .stage("origin_scope", ask_origin(exchange, limit_ms, call))
         .await?;
     let reading = ScopeReading { scope, read_at_s };
@@ -160,11 +153,12 @@ async fn scope_of<H: Host>(
     Ok((reading.scope, outcome))
 }
 
-async fn embed<H: Host>(exchange: &Exchange<H>, query: &str) -> Embedded {
+async fn embed<H: Host>(exchange: &Exchange<H>, query: &str, generation: u64) -> Embedded {
     let space = exchange.config.embedding_space();
     let key = EmbedKey {
         embedding_model: &space,
         query,
+        generation,
     };
     let looked_up = look_up(exchange, &key).await;
     let outcome = looked_up.outcome();

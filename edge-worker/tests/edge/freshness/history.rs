@@ -84,6 +84,8 @@ pub enum Port {
     Scope,
     /// `POST /v1/retrieve`.
     Retrieve,
+    /// `POST /v1/admin/cache/purge`.
+    Purge,
     /// `POST /v1/answer` before its first byte.
     Answer,
     /// `POST /v1/answer` after its first bytes.
@@ -114,6 +116,19 @@ pub struct Question {
     pub within: Option<Nth>,
     /// In which form.
     pub form: Form,
+}
+
+/// What an admin has purged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The answer that was shown last but so many.
+    Answer(u8),
+    /// What was found and told for somebody.
+    Reader(Person),
+    /// What was made from somebody's documents.
+    Owner(Person),
+    /// Everything.
+    Everything,
 }
 
 /// One thing that happens.
@@ -147,6 +162,8 @@ pub enum Step {
     Enrol(u8, u8),
     /// A student leaves a teacher.
     Part(u8, u8),
+    /// The admin purges the caches.
+    Purge(Target),
     /// The oldest news arrive at the edge. Without this they are lost, or late.
     Deliver,
     /// Somebody who waits for an answer leaves.
@@ -227,6 +244,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => nth().prop_map(Step::Delete),
         3 => (student(), teacher()).prop_map(|(s, t)| Step::Enrol(s, t)),
         2 => (student(), teacher()).prop_map(|(s, t)| Step::Part(s, t)),
+        2 => target().prop_map(Step::Purge),
         3 => Just(Step::Deliver),
         1 => Just(Step::HangUp),
         1 => port().prop_map(Step::Break),
@@ -260,6 +278,16 @@ fn upload() -> impl Strategy<Value = Step> {
     })
 }
 
+fn target() -> impl Strategy<Value = Target> {
+    let owners = vec![Person::Teacher(1), Person::Teacher(2), Person::Admin];
+    prop_oneof![
+        2 => (0..3_u8).prop_map(Target::Answer),
+        1 => prop::sample::select(&PEOPLE[..]).prop_map(Target::Reader),
+        1 => prop::sample::select(owners).prop_map(Target::Owner),
+        1 => Just(Target::Everything),
+    ]
+}
+
 fn topic() -> impl Strategy<Value = Topic> {
     prop_oneof![
         3 => Just(Topic::Pedal),
@@ -286,6 +314,7 @@ fn port() -> impl Strategy<Value = Port> {
         Port::Reranker,
         Port::Scope,
         Port::Retrieve,
+        Port::Purge,
         Port::Answer,
         Port::Telling,
         Port::Auth,

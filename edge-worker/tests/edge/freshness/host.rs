@@ -3,34 +3,31 @@
 
 use super::{
     chance::Chance,
-    history::{PEOPLE, Person, Port, Store},
+    history::{Person, Port, Store},
     kv::Kv,
     library::Library,
+    origin::{at_moment, pieces_of},
 };
 use crate::support::{
     Failure,
     issuer::{ISSUER, Issuer},
-    ports::{bearer, suffer, upstream},
+    ports::{suffer, upstream},
     simulation::{Time, turn},
 };
 use base64ct::{Base64UrlUnpadded, Encoding};
 use chrono::{DateTime, Utc};
 use edge_worker::ports::{
-    Allowance, AuthCall, AuthProvider, Background, ByteStream, Cache, Clock, Embedder, FileStore,
-    HttpDates, Layer, Log, Origin, OriginCall, PortError, RateLimiter, Reading, Reranker, Severity,
-    SignatureVerifier, StoredFile, Upstream,
+    Allowance, AuthCall, AuthProvider, Background, Cache, Clock, Embedder, FileStore, HttpDates,
+    Layer, Log, PortError, RateLimiter, Reading, Reranker, Severity, SignatureVerifier, StoredFile,
+    Upstream,
 };
-use futures_util::{StreamExt, future::LocalBoxFuture, stream};
+use futures_util::future::LocalBoxFuture;
 use rag_core::{jwks::Jwk, token::UnverifiedToken};
-use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, json};
 use shared_types::{
-    cache::{CacheValue, ScopeReading},
-    chat::SearchFilters,
-    embedding::{DIMENSIONS, Embedding},
-    event::{AnswerEvent, EVENT_STREAM},
-    origin::{AnswerRequest, RetrieveResponse, ScopeVersion},
-    problem::{PROBLEM_JSON, Problem, ProblemKind},
+    cache::{ScopeReading, open, seal},
+    embedding::Embedding,
+    origin::Scope,
     workers_ai::RerankScore,
 };
 use std::{
@@ -59,6 +56,12 @@ pub enum Sabotage {
     SearchesFiledFromMemory,
     /// A database whose corpus versions do not count what is added.
     UploadsGoUncounted,
+    /// The answer key without the numbers of purges, which searches alone heed.
+    AnswersOutlivePurges,
+    /// The embedding's key without them.
+    EmbeddingsOutlivePurges,
+    /// A purged answer is deleted, and whoever is making it puts it back.
+    PurgedAnswersAreDeletedOnly,
 }
 
 /// Everything around the gateway.
@@ -76,8 +79,8 @@ pub struct School {
     kv: RefCell<Kv>,
     store: Store,
     sabotage: Option<Sabotage>,
-    /// The last scope version that each was told.
-    told_scopes: RefCell<HashMap<Person, ScopeVersion>>,
+    /// The last scope that each was told.
+    pub told_scopes: RefCell<HashMap<Person, Scope>>,
 }
 
 impl School {
@@ -117,17 +120,20 @@ impl School {
         format!("Bearer {}.{}.{signature}", part(&header), part(&claims))
     }
 
-    async fn reach(&self, port: Port) -> Result<(), PortError> {
+    /// A call's way out, to where it may fail.
+    pub async fn reach(&self, port: Port) -> Result<(), PortError> {
         turn().await;
         suffer(&self.time, self.fault_of(port)).await
     }
 
-    fn fault_of(&self, port: Port) -> Option<Failure> {
+    /// What is wrong with one thing outside.
+    pub fn fault_of(&self, port: Port) -> Option<Failure> {
         let fault = self.fault.get().filter(|(broken, _)| *broken == port);
         fault.map(|(_, failure)| failure)
     }
 
-    fn is_sabotaged(&self, sabotage: Sabotage) -> bool {
+    /// Whether this wall is down.
+    pub fn is_sabotaged(&self, sabotage: Sabotage) -> bool {
         self.sabotage == Some(sabotage)
     }
 
@@ -137,9 +143,9 @@ impl School {
         let kv = self.kv.borrow();
         let found = kv.read(layer, key, now_ms, self.store, &mut chance)?;
         if layer == Layer::Scope && self.is_sabotaged(Sabotage::ScopesNeverAge) {
-            let mut reading = ScopeReading::decode(&found).unwrap();
+            let mut reading: ScopeReading = open(key, &found).unwrap();
             reading.read_at_s = now_ms / 1_000;
-            return Some(reading.encode());
+            return Some(seal(key, &reading));
         }
         Some(found)
     }
@@ -185,8 +191,9 @@ impl Cache for School {
 impl Embedder for School {
     async fn embed(&self, _: &str) -> Result<Embedding, PortError> {
         self.reach(Port::Embedder).await?;
+        let made = at_moment(self.time.now_ms());
         turn().await;
-        Ok(Embedding::new(vec![1.0; DIMENSIONS]).unwrap())
+        Ok(made)
     }
 }
 
@@ -212,120 +219,6 @@ impl Reranker for School {
         turn().await;
         Ok(scores)
     }
-}
-
-/// What the origin reads of a search.
-#[derive(Deserialize)]
-struct Search {
-    query: String,
-    #[serde(default)]
-    filters: SearchFilters,
-    #[serde(rename = "embedding")]
-    _embedding: IgnoredAny,
-}
-
-impl Origin for School {
-    async fn call(&self, call: OriginCall<'_>) -> Result<Upstream, PortError> {
-        let reader = reader_of(&call);
-        let body = call.body.unwrap_or_default();
-        let reply = match call.path {
-            "/v1/scope" => {
-                self.reach(Port::Scope).await?;
-                upstream_json(&self.scope(reader))
-            }
-            "/v1/retrieve" => {
-                self.reach(Port::Retrieve).await?;
-                upstream_json(&self.retrieve(reader, &serde_json::from_slice(&body).unwrap()))
-            }
-            "/v1/answer" => {
-                self.reach(Port::Answer).await?;
-                self.answer(reader, &serde_json::from_slice(&body).unwrap())
-            }
-            other => panic!("nobody asks for {other} here"),
-        };
-        turn().await;
-        Ok(reply)
-    }
-}
-
-impl School {
-    fn scope(&self, reader: Person) -> ScopeVersion {
-        let scope = if self.is_sabotaged(Sabotage::OneScopeForAll) {
-            ScopeVersion {
-                scope_version: "0".repeat(64),
-            }
-        } else {
-            self.library.borrow().scope(reader)
-        };
-        self.told_scopes.borrow_mut().insert(reader, scope.clone());
-        scope
-    }
-
-    fn retrieve(&self, reader: Person, search: &Search) -> RetrieveResponse {
-        let library = self.library.borrow();
-        let mut passages = library.search(reader, &search.query, &search.filters);
-        if self.is_sabotaged(Sabotage::HashesSayNothing) {
-            for passage in &mut passages {
-                passage.content_sha256 = "0".repeat(64);
-            }
-        }
-        let remembered = self.told_scopes.borrow().get(&reader).cloned();
-        let scope = remembered
-            .filter(|_| self.is_sabotaged(Sabotage::SearchesFiledFromMemory))
-            .unwrap_or_else(|| self.scope(reader));
-        RetrieveResponse { passages, scope }
-    }
-
-    fn answer(&self, reader: Person, request: &AnswerRequest) -> Upstream {
-        let chunks: Vec<_> = request
-            .passages
-            .iter()
-            .map(|chosen| chosen.chunk_id)
-            .collect();
-        let library = self.library.borrow();
-        let Some(events) = library.answer(reader, &request.query, &chunks) else {
-            let gone = serde_json::to_string(&Problem::new(ProblemKind::Conflict)).unwrap();
-            return upstream(ProblemKind::Conflict.status(), PROBLEM_JSON, &gone);
-        };
-        let mut reply = upstream(200, EVENT_STREAM, "");
-        reply.body = told(&events, self.fault_of(Port::Telling));
-        reply
-    }
-}
-
-/// The events in their turns. An answer whose telling is broken stops after the first.
-fn told(events: &[AnswerEvent], failure: Option<Failure>) -> ByteStream {
-    let whole = if failure.is_some() { 1 } else { events.len() };
-    let texts: Vec<String> = events[..whole].iter().map(AnswerEvent::to_sse).collect();
-    let told = stream::iter(texts).then(|text| async move {
-        turn().await;
-        Ok(text.into())
-    });
-    let end = match failure {
-        None => stream::empty().boxed_local(),
-        Some(Failure::Stalls) => stream::pending().boxed_local(),
-        Some(_) => {
-            let error = PortError::Failed("connection reset".to_owned());
-            stream::once(async { Err(error) }).boxed_local()
-        }
-    };
-    told.chain(end).boxed_local()
-}
-
-fn upstream_json(reply: &impl serde::Serialize) -> Upstream {
-    let mut upstream = upstream(200, "application/json", "");
-    upstream.body = pieces_of(serde_json::to_vec(reply).unwrap());
-    upstream
-}
-
-fn pieces_of(bytes: Vec<u8>) -> ByteStream {
-    stream::once(async { Ok(bytes.into()) }).boxed_local()
-}
-
-fn reader_of(call: &OriginCall<'_>) -> Person {
-    let named = bearer(call.authorization);
-    let mut people = PEOPLE.into_iter();
-    people.find(|person| person.user_id().0 == named).unwrap()
 }
 
 impl FileStore for School {

@@ -4,8 +4,9 @@ use super::{chance::Chance, history::Store};
 use edge_worker::ports::Layer;
 use std::collections::HashMap;
 
-/// The longest that a scope is read out of date: what Cloudflare names for its own propagation.
-const SCOPE_LAG_MS: u32 = 60_000;
+/// The longest that a scope or an answer is read out of date: what Cloudflare names for its own propagation,
+/// and how long a read of an answer is kept near the reader.
+const SHORT_LAG_MS: u32 = 60_000;
 /// The same for the other layers, whose reads are kept near the reader for five minutes.
 const LAG_MS: u32 = 300_000;
 
@@ -37,7 +38,7 @@ impl Kv {
         }
         let lag_ms = match (store, layer) {
             (Store::Prompt, _) => 0,
-            (Store::Lagging, Layer::Scope) => SCOPE_LAG_MS,
+            (Store::Lagging, Layer::Scope | Layer::Answer) => SHORT_LAG_MS,
             (Store::Lagging, _) => LAG_MS,
         };
         let as_of_ms = if lag_ms > 0 && chance.one_in(3) {

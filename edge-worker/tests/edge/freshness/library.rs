@@ -1,7 +1,10 @@
 //! The true library, as the origin keeps it: rights, corpus versions, a search by words, and a model
 //! that quotes what it is given.
 
-use super::history::{Nth, Person, Topic};
+use super::{
+    history::{Nth, Person, Topic},
+    purges::{Record, Stamp},
+};
 use crate::support::library::citation;
 use rag_core::{
     access::{DocumentAccess, Reader, may_read},
@@ -13,7 +16,7 @@ use shared_types::{
     documents::Visibility,
     event::{AnswerEvent, Delta, Done},
     ids::{ChunkId, DocumentId},
-    origin::{Passage, RETRIEVE_LIMIT, ScopeVersion, Scoring},
+    origin::{Passage, RETRIEVE_LIMIT, Scope, Scoring},
 };
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -62,6 +65,8 @@ pub struct Library {
     pub enrolments: BTreeSet<(Person, Person)>,
     /// Of each owner's private corpus, and of the public one, as the database's trigger counts them.
     pub versions: BTreeMap<Option<Person>, i64>,
+    /// What was purged.
+    pub purges: Record,
     /// Whether a corpus keeps its version when a document is added to it.
     pub forgets_uploads: bool,
     /// How many editions there have been.
@@ -159,7 +164,7 @@ impl Library {
     }
 
     /// `GET /v1/scope`
-    pub fn scope(&self, person: Person) -> ScopeVersion {
+    pub fn scope(&self, person: Person, now_ms: i64) -> Scope {
         let owners: Vec<Person> = match person {
             Person::Admin => self.versions.keys().flatten().copied().collect(),
             other => self.teachers(other).chain([other]).collect(),
@@ -169,15 +174,28 @@ impl Library {
             let version = version(Some(owner))?;
             Some((owner.user_id(), version))
         });
-        scope_version(&ScopeFacts {
+        let facts = ScopeFacts {
             role: person.role(),
             owners: owners.collect(),
             public_version: version(None).unwrap_or_default(),
-        })
+            purges: self.purges.of_reader(person, now_ms),
+            corpora_purged: self.purges.of_corpora(),
+        };
+        Scope {
+            version: scope_version(&facts),
+            purges: facts.purges,
+        }
     }
 
-    /// `POST /v1/retrieve`: everything that the person may read, what is on the topic first.
-    pub fn search(&self, person: Person, query: &str, filters: &SearchFilters) -> Vec<Passage> {
+    /// `POST /v1/retrieve`: everything that the person may read, what is on the topic first. The titles
+    /// end in the stamp.
+    pub fn search(
+        &self,
+        person: Person,
+        query: &str,
+        filters: &SearchFilters,
+        stamp: &str,
+    ) -> Vec<Passage> {
         let wanted = &filters.document_ids;
         let mut found: Vec<&Document> = self
             .readable(person)
@@ -186,17 +204,21 @@ impl Library {
         found.sort_by_key(|document| !query.contains(document.topic.word()));
         let passages = found.into_iter().take(RETRIEVE_LIMIT).enumerate();
         passages
-            .map(|(rank, document)| document.passage(rank))
+            .map(|(rank, document)| Passage {
+                generation: self.purges.of_owner(document.owner),
+                ..document.passage(rank, stamp)
+            })
             .collect()
     }
 
-    /// `POST /v1/answer`: quotes the passages, or says that they are off the topic. `None` where one
-    /// of them is not the person's to read.
+    /// `POST /v1/answer`: quotes the passages, or says that they are off the topic, and when. `None` where
+    /// one of them is not the person's to read.
     pub fn answer(
         &self,
         person: Person,
         query: &str,
         chunks: &[ChunkId],
+        now_ms: i64,
     ) -> Option<Vec<AnswerEvent>> {
         let readable: Vec<&Document> = self.readable(person).collect();
         let given = chunks.iter().map(|chunk| {
@@ -207,10 +229,11 @@ impl Library {
         let is_covered = given
             .iter()
             .any(|document| query.contains(document.topic.word()));
-        let mut events = Vec::new();
+        let told = Stamp::Told.at(now_ms);
+        let mut events = vec![delta(&told)];
         if is_covered {
             for (index, document) in given.into_iter().enumerate() {
-                let passage = document.passage(index);
+                let passage = document.passage(index, &told);
                 events.push(delta(&passage.content));
                 events.push(AnswerEvent::Citation(citation(&passage, index)));
             }
@@ -242,18 +265,19 @@ impl Document {
         ChunkId(Uuid::from_u128(self.id))
     }
 
-    fn passage(&self, rank: usize) -> Passage {
+    fn passage(&self, rank: usize, stamp: &str) -> Passage {
         let (topic, mark) = (self.topic.word(), self.edition.mark());
         let content = format!("On {topic}: {mark}.");
         Passage {
             chunk_id: self.chunk_id(),
             document_id: self.document_id(),
-            document_title: format!("Of {mark}"),
+            document_title: format!("Of {mark} {stamp}"),
             page_start: 1,
             page_end: 1,
             section: None,
             content_sha256: hex::encode(Sha256::digest(&content)),
             content,
+            generation: 0,
             scoring: Scoring {
                 lexical_rank: Some(rank as u32 + 1),
                 fused_score: 1.0 / (61.0 + rank as f64),

@@ -4,20 +4,29 @@
 //! *Isolation:* no response shows a word of a text that its reader could at no moment read since
 //! [`STALENESS_BOUND_S`](shared_types::cache::STALENESS_BOUND_S) before the question.
 //! *Freshness:* a complete answer rests on every text on the topic that the reader could read all
-//! that time. Where the edge was told of a change in a quiet moment, and its store is prompt, the
-//! moment of telling takes the bound's place in both.
+//! that time.
+//! *Purges:* no response holds an answer, a passage or anything found by an embedding that was made before a
+//! purge which concerned it, and which was on record [`STALENESS_BOUND_S`](shared_types::cache::STALENESS_BOUND_S)
+//! before the question.
+//!
+//! Where the edge was told of a change in a quiet moment, and its store is prompt, the
+//! moment of telling takes the bound's place in all three.
 
 mod chance;
 mod history;
 mod host;
+mod judge;
 mod kv;
 mod library;
 mod oracle;
+mod origin;
 mod play;
+mod purges;
 
 use history::{History, histories};
 use host::Sabotage;
-use play::{Tally, play};
+use judge::Tally;
+use play::play;
 use proptest::{
     prelude::ProptestConfig,
     test_runner::{RngSeed, TestCaseError, TestError, TestRunner},
@@ -75,9 +84,10 @@ fn no_history_leads_to_a_response_that_its_reader_should_not_have_got() {
                 remembered,
                 founded,
                 withheld,
+                purged,
             } = tally;
             assert!(remembered.min(withheld) > histories, "{tally:?}");
-            assert!(founded > histories / 5, "{tally:?}");
+            assert!(founded.min(purged) > histories / 5, "{tally:?}");
         }
         Err(found) => {
             let (history, reason) = *found;
@@ -109,17 +119,27 @@ mod without_a_wall {
 
     #[test]
     fn a_scope_without_its_age_is_noticed() {
-        assert_noticed(Sabotage::ScopesNeverAge, 1_000);
+        assert_noticed(Sabotage::ScopesNeverAge, 3_000);
     }
 
     #[test]
     fn a_search_filed_under_a_remembered_scope_is_noticed() {
-        assert_noticed(Sabotage::SearchesFiledFromMemory, 1_000);
+        assert_noticed(Sabotage::SearchesFiledFromMemory, 5_000);
     }
 
     #[test]
     fn an_upload_that_makes_no_new_version_is_noticed() {
         assert_noticed(Sabotage::UploadsGoUncounted, 200);
+    }
+
+    #[test]
+    fn an_answer_key_without_purges_is_noticed() {
+        assert_noticed(Sabotage::AnswersOutlivePurges, 2_000);
+    }
+
+    #[test]
+    fn an_embedding_key_without_purges_is_noticed() {
+        assert_noticed(Sabotage::EmbeddingsOutlivePurges, 2_000);
     }
 }
 
@@ -127,7 +147,8 @@ mod found_once {
     //! Histories that once went wrong, cut down to what matters.
 
     use super::{
-        history::{History, Person, Port, Step, Store, Then, Topic},
+        Sabotage,
+        history::{Form, History, Person, Port, Question, Step, Store, Target, Then, Topic},
         play,
     };
     use shared_types::documents::Visibility;
@@ -150,5 +171,47 @@ mod found_once {
             steps: steps.map(|step| (step, Then::Settle)).into(),
         };
         play(&history, None).unwrap();
+    }
+
+    /// A question is asked, and its answer purged while it is told; much later it is asked again.
+    fn purged_while_it_is_told(turns: u8, chance: u64) -> History {
+        let upload = Step::Upload {
+            owner: Person::Teacher(1),
+            topic: Topic::Pedal,
+            visibility: Visibility::Public,
+        };
+        let ask = Step::Ask(Question {
+            who: Person::Student(1),
+            topic: Topic::Pedal,
+            within: None,
+            form: Form::Events,
+        });
+        let steps = [
+            (upload, Then::Settle),
+            (ask, Then::Turns(turns)),
+            (Step::Purge(Target::Answer(0)), Then::Settle),
+            (Step::Wait { seconds: 61 }, Then::Settle),
+            (ask, Then::Settle),
+        ];
+        History {
+            store: Store::Prompt,
+            chance,
+            steps: steps.into(),
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_purged_while_it_is_told_does_not_come_back() {
+        let histories = || {
+            let turns = 0..60;
+            turns
+                .flat_map(|turns| (0..20).map(move |chance| purged_while_it_is_told(turns, chance)))
+        };
+        for history in histories() {
+            play(&history, None).unwrap();
+        }
+        // It would if it were only deleted.
+        let only_deleted = Some(Sabotage::PurgedAnswersAreDeletedOnly);
+        assert!(histories().any(|history| play(&history, only_deleted).is_err()));
     }
 }

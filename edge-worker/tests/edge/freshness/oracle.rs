@@ -5,7 +5,7 @@ use super::{
     library::{Document, Edition, Library},
 };
 use shared_types::documents::Visibility;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The rights of everybody from one moment until the next.
 struct Chapter {
@@ -17,6 +17,7 @@ struct Chapter {
 #[derive(Default)]
 pub struct Oracle {
     chapters: Vec<Chapter>,
+    owners: BTreeMap<Edition, Person>,
 }
 
 /// A span of time: after the one moment, up to and including the other.
@@ -33,6 +34,7 @@ impl Oracle {
     pub fn observe(&mut self, now_ms: i64, library: &Library) {
         let mut rights = BTreeSet::new();
         for document in &library.documents {
+            self.owners.insert(document.edition, document.owner);
             for person in PEOPLE {
                 if is_allowed(person, document, &library.enrolments) {
                     rights.insert((person, document.topic, document.edition));
@@ -43,6 +45,11 @@ impl Oracle {
             begins_ms: now_ms,
             rights,
         });
+    }
+
+    /// Whose edition it is.
+    pub fn owner(&self, edition: Edition) -> Person {
+        self.owners[&edition]
     }
 
     /// Whether the person could read the edition at any moment of the span.

@@ -1,10 +1,13 @@
 //! A history played through the real gateway, and what must be true of every response in it.
 
 use super::{
-    history::{Form, History, PEOPLE, Person, Question, Step, Store, Then},
+    history::{Form, History, Person, Port, Question, Step, Store, Target, Then},
     host::{Sabotage, School},
-    library::{Document, Edition, Library},
-    oracle::{Oracle, Span},
+    judge::{Asked, Judge, Tally, Told},
+    library::{Document, Library},
+    oracle::Oracle,
+    origin::readers_of,
+    purges::person,
 };
 use crate::support::{EDGE_TOKEN, Failure, config, simulation::Tasks};
 use edge_worker::gateway::{
@@ -15,58 +18,19 @@ use futures_util::{StreamExt, stream};
 use http::Method;
 use serde_json::json;
 use shared_types::{
-    cache::STALENESS_BOUND_S,
+    cache::{AnswerId, STALENESS_BOUND_S},
     documents::Visibility,
     ids::{RequestId, UserId},
-    origin::ANSWER_PASSAGES,
+    purge::{PurgeRequest, PurgeTarget},
 };
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeSet, HashMap, VecDeque},
-    ops::AddAssign,
+    collections::{HashMap, VecDeque},
     rc::Rc,
 };
 use uuid::Uuid;
 
 const BOUND_MS: i64 = STALENESS_BOUND_S as i64 * 1_000;
-
-/// A question on its way, and as much of the reply as has come.
-#[derive(Default)]
-struct Told {
-    /// When the head of the reply was there.
-    head_ms: Option<i64>,
-    status: u16,
-    body: Vec<u8>,
-}
-
-/// A question that was asked.
-struct Asked {
-    question: Question,
-    is_narrowed: bool,
-    at_ms: i64,
-    /// Nothing older than this may be the reason of what it is told.
-    horizon_ms: i64,
-    told: Rc<RefCell<Told>>,
-}
-
-/// What a history had to show for itself, in complete replies.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Tally {
-    /// Out of the answer cache.
-    pub remembered: u32,
-    /// That had to rest on something.
-    pub founded: u32,
-    /// On a topic of which there was something that the reader could not read.
-    pub withheld: u32,
-}
-
-impl AddAssign for Tally {
-    fn add_assign(&mut self, other: Self) {
-        self.remembered += other.remembered;
-        self.founded += other.founded;
-        self.withheld += other.withheld;
-    }
-}
 
 /// A history under way.
 struct Play {
@@ -107,9 +71,14 @@ pub fn play(history: &History, sabotage: Option<Sabotage>) -> Result<Tally, Stri
     }
     play.school.fault.set(None);
     play.settle();
+    let library = play.school.library.borrow();
+    let judge = Judge {
+        oracle: &play.oracle,
+        purges: &library.purges,
+    };
     let mut tally = Tally::default();
     for asked in &play.asked {
-        tally += play.judge(asked)?;
+        tally += judge.judge(asked)?;
     }
     Ok(tally)
 }
@@ -150,6 +119,7 @@ impl Play {
                 let pair = (Person::Student(student), Person::Teacher(teacher));
                 library.enrolments.remove(&pair);
             }),
+            Step::Purge(target) => self.purge(target),
             Step::Deliver => self.deliver(),
             Step::HangUp => {
                 let choice = self.choose();
@@ -276,16 +246,53 @@ impl Play {
         let Some(people) = self.mail.pop_front() else {
             return;
         };
-        let is_quiet = self.tasks.is_empty() && self.school.background.borrow().is_empty();
         let headers = IncomingHeaders {
             edge_token: Some(EDGE_TOKEN.to_owned()),
             ..IncomingHeaders::default()
         };
         let body = json!({ "user_ids": people }).to_string();
         let incoming = incoming("/internal/scope/invalidate", headers, body);
+        let people: Vec<Person> = people.into_iter().map(person).collect();
+        self.tell(incoming, &people);
+    }
+
+    fn purge(&mut self, target: Target) {
+        let target = match target {
+            Target::Answer(back) => match self.shown(back) {
+                Some(id) => PurgeTarget::Answer(id),
+                None => return,
+            },
+            Target::Reader(reader) => PurgeTarget::User(reader.user_id()),
+            Target::Owner(owner) => PurgeTarget::Teacher(owner.user_id()),
+            Target::Everything => PurgeTarget::Everything,
+        };
+        let readers = readers_of(&self.school.library.borrow(), &target);
+        let headers = IncomingHeaders {
+            authorization: Some(self.school.authorization(Person::Admin)),
+            ..IncomingHeaders::default()
+        };
+        let request = PurgeRequest {
+            target,
+            reason: "it was wrong".to_owned(),
+        };
+        let body = serde_json::to_string(&request).unwrap();
+        let incoming = incoming("/api/admin/cache/purge", headers, body);
+        self.tell(incoming, &readers);
+    }
+
+    /// The answer that was shown last but so many.
+    fn shown(&self, back: u8) -> Option<AnswerId> {
+        let shown = self.asked.iter().rev();
+        let mut shown = shown.filter_map(|asked| asked.told.borrow().answer_id());
+        shown.nth(back.into())
+    }
+
+    /// Sends the edge what makes it forget the scopes of these.
+    fn tell(&mut self, incoming: Incoming, people: &[Person]) {
+        let is_quiet = self.tasks.is_empty() && self.school.background.borrow().is_empty();
         let (gateway, school) = (Rc::clone(&self.gateway), Rc::clone(&self.school));
         let status: Rc<Cell<u16>> = Rc::default();
-        let delivering = {
+        let telling = {
             let status = Rc::clone(&status);
             async move {
                 let id = RequestId(Uuid::nil());
@@ -293,74 +300,18 @@ impl Play {
                 status.set(reply.status().as_u16());
             }
         };
-        self.tasks.add(Box::pin(delivering), false);
+        self.tasks.add(Box::pin(telling), false);
         if is_quiet {
             self.settle();
-            if status.get() == 204 {
+            // A purge is in force at once only where the caches took the news.
+            let caches_work = !matches!(self.school.fault.get(), Some((Port::Caches, _)));
+            if status.get() / 100 == 2 && caches_work {
                 let now_ms = self.school.time.now_ms();
-                let readers = PEOPLE.into_iter();
-                for reader in readers.filter(|person| people.contains(&person.user_id())) {
-                    self.forgotten_ms.insert(reader, now_ms);
+                for person in people {
+                    self.forgotten_ms.insert(*person, now_ms);
                 }
             }
         }
-    }
-
-    fn judge(&self, asked: &Asked) -> Result<Tally, String> {
-        let told = asked.told.borrow();
-        let Some(head_ms) = told.head_ms else {
-            return Ok(Tally::default());
-        };
-        let Question { who, topic, .. } = asked.question;
-        let body = String::from_utf8_lossy(&told.body);
-        let quoted = Edition::quoted_in(&body);
-        let span = Span {
-            after_ms: asked.horizon_ms,
-            until_ms: head_ms,
-        };
-        for edition in &quoted {
-            if !self.oracle.allowed_within(who, *edition, span) {
-                return Err(asked.complain(&format!("shows {edition:?}"), &body));
-            }
-        }
-        if !asked.is_complete(&told, &body) {
-            return Ok(Tally::default());
-        }
-        let owed = self.owed(asked, span);
-        if let Some(edition) = owed.difference(&quoted).next() {
-            return Err(asked.complain(&format!("leaves out {edition:?}"), &body));
-        }
-        let all = self.oracle.ever(Person::Admin, topic, span);
-        Ok(Tally {
-            remembered: u32::from(body.contains("\"answer\":\"hit\"")),
-            founded: u32::from(!owed.is_empty()),
-            withheld: u32::from(all.len() > self.oracle.ever(who, topic, span).len()),
-        })
-    }
-
-    /// What a complete answer must rest on.
-    fn owed(&self, asked: &Asked, span: Span) -> BTreeSet<Edition> {
-        let Question { who, topic, .. } = asked.question;
-        // With more than an answer takes, any of them may be the ones.
-        let may_be_many = self.oracle.ever(who, topic, span).len() > ANSWER_PASSAGES;
-        if asked.is_narrowed || may_be_many {
-            return BTreeSet::new();
-        }
-        self.oracle.always(who, topic, span)
-    }
-}
-
-impl Asked {
-    fn is_complete(&self, told: &Told, body: &str) -> bool {
-        let is_ended = self.question.form == Form::Json || body.contains("event: done");
-        told.status == 200 && is_ended
-    }
-
-    fn complain(&self, what: &str, body: &str) -> String {
-        format!(
-            "the reply to {:?}, asked at {} ms, {what}:\n{body}",
-            self.question, self.at_ms
-        )
     }
 }
 

@@ -5,7 +5,8 @@ use shared_types::{
     chat::{Citation, FinishReason, Usage},
     event::{AnswerEvent, Delta, Done},
     ids::{ChunkId, DocumentId},
-    origin::{AnswerRequest, Passage, ScopeVersion, Scoring},
+    origin::{AnswerRequest, Passage, Scope, ScopeVersion, Scoring},
+    purge::Purges,
 };
 use std::{cell::RefCell, collections::BTreeMap};
 use uuid::Uuid;
@@ -66,13 +67,16 @@ impl Library {
     }
 
     /// A digest of what somebody may read.
-    pub fn scope(&self, person: Uuid) -> ScopeVersion {
+    pub fn scope(&self, person: Uuid) -> Scope {
         let mut hash = Sha256::new();
         for passage in self.readable(person) {
             hash.update(passage.chunk_id.0.as_bytes());
         }
-        ScopeVersion {
-            scope_version: hex::encode(hash.finalize()),
+        Scope {
+            version: ScopeVersion {
+                scope_version: hex::encode(hash.finalize()),
+            },
+            purges: Purges::default(),
         }
     }
 
@@ -123,6 +127,7 @@ pub fn passage(number: u128, content: &str) -> Passage {
         section: Some("Scales".to_owned()),
         content_sha256: hex::encode(hash),
         content,
+        generation: 0,
         scoring: Scoring {
             fused_score: 1.0 / (60.0 + number as f64),
             ..Scoring::default()

@@ -126,6 +126,8 @@ pub struct World {
     pub calls: RefCell<Vec<String>>,
     /// The `traceparent` of every call to the origin.
     pub traces: RefCell<Vec<String>>,
+    /// What was embedded.
+    pub embedded: RefCell<Vec<String>>,
     /// What was counted.
     pub counted: RefCell<Vec<(Allowance, String)>>,
     /// What runs after the response.
@@ -195,6 +197,7 @@ impl Edge {
             open_calls: Rc::default(),
             calls: RefCell::default(),
             traces: RefCell::default(),
+            embedded: RefCell::default(),
             counted: RefCell::default(),
             background: RefCell::default(),
             logged: RefCell::default(),

@@ -1,6 +1,6 @@
 //! The world as the gateway's host.
 
-use super::{EDGE_TOKEN, Failure, StreamFault, World, simulation::Time};
+use super::{EDGE_TOKEN, Failure, StreamFault, World, library::FIRST_STUDENT, simulation::Time};
 use base64ct::{Base64UrlUnpadded, Encoding};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -21,8 +21,10 @@ use serde_json::Value;
 use shared_types::{
     embedding::{DIMENSIONS, Embedding},
     event::AnswerEvent,
+    ids::UserId,
     origin::{AnswerRequest, RetrieveRequest, RetrieveResponse},
     problem::{PROBLEM_JSON, Problem, ProblemKind},
+    purge::{PurgeRecord, PurgeRequest, PurgeTarget},
     workers_ai::RerankScore,
 };
 use std::{cell::Cell, rc::Rc};
@@ -94,6 +96,7 @@ impl Cache for World {
 impl Embedder for World {
     async fn embed(&self, query: &str) -> Result<Embedding, PortError> {
         self.note("embed");
+        self.embedded.borrow_mut().push(query.to_owned());
         let failure = self.faults.borrow().embedder;
         suffer(&self.time, failure).await?;
         let component = query.len() as f32;
@@ -192,6 +195,17 @@ impl World {
                 let request: AnswerRequest = serde_json::from_slice(&body).unwrap();
                 let events = self.library.answer(bearer(call.authorization), &request);
                 return Ok(self.stream(&events));
+            }
+            "/v1/admin/cache/purge" => {
+                let purge: PurgeRequest = serde_json::from_slice(&body).unwrap();
+                let record = PurgeRecord {
+                    generation: 7,
+                    readers: [bearer(call.authorization), FIRST_STUDENT]
+                        .map(UserId)
+                        .into(),
+                    earlier: matches!(purge.target, PurgeTarget::Answer(_)).then_some(3),
+                };
+                serde_json::to_string(&record).unwrap()
             }
             "/v1/documents" => format!("{{\"echo\":{}}}", String::from_utf8(body).unwrap()),
             path if path.ends_with("/file") => {

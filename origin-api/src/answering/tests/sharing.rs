@@ -7,9 +7,30 @@ use tokio::time::timeout;
 
 /// What one caller gets.
 async fn ask(answers: &Answers, number: u128) -> Result<AnswerEvents, ApiError> {
+    ask_after(answers, number, 0).await
+}
+
+/// What one caller gets after so many purges.
+async fn ask_after(answers: &Answers, number: u128, purges: u64) -> Result<AnswerEvents, ApiError> {
     let passages = vec![passage(1)];
     let request = request(QUESTION, &passages, SCORE);
-    answers.answer(&context(number), &request, passages).await
+    let chosen = chosen(passages, purges);
+    answers.answer(&context(number), &request, chosen).await
+}
+
+#[tokio::test]
+async fn who_asks_after_a_purge_is_not_told_what_was_begun_before_it() {
+    let (answers, model) = answers(2, 2);
+    let [before, after] = [(); 2].map(|()| model.will_speak());
+    before.say(text("Slouch."));
+    after.say(text("Sit tall."));
+    let mut begun = ask_after(&answers, 1, 0).await.unwrap();
+    let mut anew = ask_after(&answers, 2, 1).await.unwrap();
+    let mut joined = ask_after(&answers, 3, 1).await.unwrap();
+    assert_eq!(next(&mut begun).await, "Slouch.");
+    assert_eq!(next(&mut anew).await, "Sit tall.");
+    assert_eq!(next(&mut joined).await, "Sit tall.");
+    assert_eq!(model.calls(), 2);
 }
 
 /// What is left of an answer.
@@ -200,7 +221,7 @@ async fn another_question_other_passages_or_other_scores_are_another_answer() {
         call.say(text(&number.to_string()));
         let request = request(question, passages, *score);
         let events = answers
-            .answer(&context(1), &request, passages.clone())
+            .answer(&context(1), &request, chosen(passages.clone(), 0))
             .await;
         open.push((call, events.unwrap()));
     }
@@ -217,7 +238,9 @@ async fn where_no_more_answers_can_be_shared_a_caller_has_one_alone() {
     let other = request("How do I hold my wrist?", &[passage(1)], SCORE);
     let ask_other = async |number| {
         let context = context(number);
-        let events = answers.answer(&context, &other, vec![passage(1)]).await;
+        let events = answers
+            .answer(&context, &other, chosen(vec![passage(1)], 0))
+            .await;
         events.unwrap()
     };
     let _led = ask(&answers, 1).await.unwrap();
@@ -233,7 +256,9 @@ async fn more_calls_of_the_model_than_may_be_are_put_off_and_joining_is_none() {
     let _call = model.will_speak();
     let _first = ask(&answers, 1).await.unwrap();
     let other = request("How do I hold my wrist?", &[passage(1)], SCORE);
-    let refused = answers.answer(&context(2), &other, vec![passage(1)]).await;
+    let refused = answers
+        .answer(&context(2), &other, chosen(vec![passage(1)], 0))
+        .await;
     let error = refused.err().unwrap();
     assert!(error.problem().is(ProblemKind::ModelUnavailable));
     assert_eq!(error.problem().retry_after_s, Some(3));

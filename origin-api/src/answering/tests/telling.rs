@@ -20,7 +20,9 @@ async fn told(said: Vec<ModelEvent>, broken: Option<ModelError>) -> Vec<AnswerEv
     drop(call);
     let passages = vec![passage(1), passage(2)];
     let request = request(QUESTION, &passages, SCORE);
-    let events = answers.answer(&context(1), &request, passages).await;
+    let events = answers
+        .answer(&context(1), &request, super::chosen(passages, 0))
+        .await;
     events.unwrap().collect().await
 }
 
@@ -131,6 +133,7 @@ fn a_block_that_fits_nothing_is_never_sent_blank() {
         question: QUESTION.into(),
         passages: vec![broken, empty],
         best_score: None,
+        generation: 0,
     });
     assert_eq!(prompt.passages[0].blocks, ["Sit tall.", BLANK_BLOCK]);
     assert_eq!(prompt.passages[1].blocks, [BLANK_BLOCK]);

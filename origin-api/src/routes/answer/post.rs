@@ -30,8 +30,8 @@ pub async fn handler(
     Extension(context): Extension<RequestContext>,
     Json(request): Json<AnswerRequest>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let passages = retrieval::chosen_passages(&state.pool, &caller.0, &request).await?;
-    let events = state.answers.answer(&context, &request, passages).await?;
+    let chosen = retrieval::chosen_passages(&state.pool, &caller.0, &request).await?;
+    let events = state.answers.answer(&context, &request, chosen).await?;
     let events = events
         .map(|event| Ok::<_, Infallible>(Event::default().event(event.name()).data(event.data())));
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text("keep-alive")))

@@ -1,0 +1,3 @@
+//! What the edge's caches hold.
+
+pub mod purge;
