@@ -15,8 +15,15 @@ pub enum QueryError {
     TooLong,
 }
 
-/// Unicode NFKC, lower case (the encoders are uncased), control characters and runs of white space
-/// as one space, trimmed. Idempotent. 1 to [`MAX_QUERY_CHARS`] characters come out.
+/// Unicode NFKC, lower case, control characters and runs of white space as one space, trimmed. Idempotent.
+/// 1 to [`MAX_QUERY_CHARS`] characters come out.
+///
+/// Nothing but the outcome is ever embedded, so two spellings with one cache key have one embedding. It differs
+/// from that of a spelling as it was written where NFKC does: in ligatures, full-width letters and the like, most
+/// of which the encoders know only in their plain form. Beyond NFKC no token changes, since the encoders are
+/// uncased and split at white space themselves (`local-cloud/tests/protocols/normalising.rs`, by the tokeniser).
+/// Two exceptions are on purpose. A control character parts words here, such as the form feed of a pasted page, and
+/// would join them there; and `[SEP]` and its like, written out, are words in lower case and commands in capitals.
 pub fn normalise(query: &str) -> Result<String, QueryError> {
     if query.chars().nth(MAX_QUERY_CHARS).is_some() {
         return Err(QueryError::TooLong);

@@ -11,6 +11,7 @@
 mod claude;
 mod metadata;
 mod models;
+mod normalising;
 mod running;
 mod sign_in;
 mod workers_ai;
