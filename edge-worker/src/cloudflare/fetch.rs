@@ -77,27 +77,32 @@ pub async fn send(target: &Target, outgoing: Outgoing<'_>) -> Result<Upstream, P
     let header = |name| headers.get(name).ok().flatten();
     let length = header("content-length").and_then(|length| length.parse::<usize>().ok());
     let content_type = header("content-type");
+    let is_stream = content_type.as_deref() == Some(EVENT_STREAM);
     Ok(Upstream {
         status: response.status(),
         location: header("location"),
         retry_after: header("retry-after"),
         server_timing: header("server-timing"),
-        // Events are wanted as they come.
-        body: if length.is_some_and(|length| length <= WHOLE_BYTES)
-            && content_type.as_deref() != Some(EVENT_STREAM)
-        {
-            whole(response, connection)
-        } else {
-            match response.body() {
-                Some(body) => read(&body, Some(connection)).map_err(failed)?,
-                None => {
-                    connection.close();
-                    stream::empty().boxed_local()
-                }
-            }
-        },
+        body: body(response, length, is_stream, connection)?,
         content_type,
     })
+}
+
+/// The body as it comes, or in one piece where it is short. Events are wanted as they come.
+fn body(
+    response: Response,
+    length: Option<usize>,
+    is_stream: bool,
+    connection: Connection,
+) -> Result<ByteStream, PortError> {
+    if !is_stream && length.is_some_and(|length| length <= WHOLE_BYTES) {
+        return Ok(whole(response, connection));
+    }
+    if let Some(body) = response.body() {
+        return read(&body, Some(connection)).map_err(failed);
+    }
+    connection.close();
+    Ok(stream::empty().boxed_local())
 }
 
 /// The body in one piece.
