@@ -1,6 +1,7 @@
 //! Calls out of the Worker. Whatever stops waiting for a reply also ends the connection: an isolate
 //! has six at a time.
 
+use super::failed;
 use crate::ports::{ByteStream, PortError, Upstream};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -173,9 +174,4 @@ fn read(body: &ReadableStream, connection: Option<Connection>) -> Result<ByteStr
         }
     });
     Ok(pieces.boxed_local())
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "for use in map_err")]
-pub(super) fn failed(error: JsValue) -> PortError {
-    super::failed(&error)
 }

@@ -1,7 +1,7 @@
 //! The caches, in Workers KV. Values are bytes: `kv.json` would parse them twice. The namespaces are typed and the
 //! options are kept: calls by reflection and options made anew cost more than the rest of a read.
 
-use super::Workerd;
+use super::{Workerd, failed};
 use crate::ports::{Cache, Layer, PortError};
 use js_sys::{Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
@@ -117,9 +117,4 @@ impl Cache for Workerd {
         let delete = JsFuture::from(delete.map_err(failed)?).await;
         delete.map(drop).map_err(failed)
     }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "for use in map_err")]
-fn failed(error: JsValue) -> PortError {
-    super::failed(&error)
 }

@@ -156,7 +156,8 @@ fn bound<T: JsCast>(env: &Env, name: &'static str) -> Result<T, SetUpError> {
 }
 
 /// What the runtime says of a failure, for the log.
-fn failed(error: &JsValue) -> PortError {
+#[expect(clippy::needless_pass_by_value, reason = "for use in map_err")]
+fn failed(error: JsValue) -> PortError {
     let words = error
         .dyn_ref::<js_sys::Error>()
         .map(|error| String::from(error.message()));

@@ -1,7 +1,7 @@
 //! The library bucket, in R2. Declared here rather than taken from the `worker` crate, which brings
 //! the whole of R2 into the module.
 
-use super::{Workerd, fetch::failed};
+use super::{Workerd, failed};
 use crate::ports::{FileStore, Part, PortError, Reading, StoredFile};
 use js_sys::{Object, Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};

@@ -30,9 +30,9 @@ impl RateLimiter for Workerd {
         };
         let options: LimitOptions = Object::new().unchecked_into();
         options.set_key(key);
-        let counted = limiter.limit(&options).map_err(|error| failed(&error))?;
+        let counted = limiter.limit(&options).map_err(failed)?;
         let outcome = JsFuture::from(counted).await;
-        let outcome = outcome.map_err(|error| failed(&error))?;
+        let outcome = outcome.map_err(failed)?;
         Ok(outcome.unchecked_into::<LimitOutcome>().success())
     }
 }

@@ -79,8 +79,8 @@ fn body(request: &Request, length: Option<usize>) -> worker::Result<ByteStream> 
     if length.is_some_and(|length| length <= WHOLE_BYTES) {
         let request = Clone::clone(request);
         return Ok(stream::once(async move {
-            let read = request.array_buffer().map_err(|error| failed(&error))?;
-            let buffer = JsFuture::from(read).await.map_err(|error| failed(&error))?;
+            let read = request.array_buffer().map_err(failed)?;
+            let buffer = JsFuture::from(read).await.map_err(failed)?;
             Ok(Bytes::from(Uint8Array::new(&buffer).to_vec()))
         })
         .boxed_local());

@@ -1,7 +1,7 @@
 //! Signatures by the runtime's WebCrypto: more than ten times faster than RSA in wasm, as long as
 //! the imported key is kept.
 
-use super::Workerd;
+use super::{Workerd, failed};
 use crate::ports::{PortError, SignatureVerifier};
 use js_sys::{Array, Object, Reflect, Uint8Array};
 use rag_core::{
@@ -47,7 +47,7 @@ impl ImportedKeys {
 impl SignatureVerifier for Workerd {
     async fn verify(&self, key: &Jwk, token: &UnverifiedToken<'_>) -> Result<bool, PortError> {
         let verified = self.isolate.verifier.verify(key, token).await;
-        verified.map_err(|error| super::failed(&error))
+        verified.map_err(failed)
     }
 }
 

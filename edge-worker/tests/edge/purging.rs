@@ -21,9 +21,10 @@ const QUESTION: &str = "How fast should I practise scales?";
 async fn purge(edge: &Edge, role: &str, body: &Value) -> Received {
     let mut claims = claims(ADMIN, edge.now_s());
     claims["app_metadata"]["role"] = role.into();
-    let issuer = edge.world.issuer.borrow();
-    let token = issuer.sign(&issuer.header(), &claims);
-    drop(issuer);
+    let token = {
+        let issuer = edge.world.issuer.borrow();
+        issuer.sign(&issuer.header(), &claims)
+    };
     let mut sent = request(Method::POST, "/api/admin/cache/purge", &body.to_string());
     sent.headers.authorization = Some(format!("Bearer {token}"));
     edge.send(sent).await

@@ -91,11 +91,10 @@ impl<'a> AnswerKey<'a> {
             &purges.reader.to_le_bytes(),
             &made_from,
         ]));
-        let purged = purges.of_answer(&id);
         Self {
+            purged: purges.of_answer(&id),
             id,
             passages,
-            purged,
         }
     }
 

@@ -342,7 +342,9 @@ impl Mishap {
 
 fn is_equal_or_a_miss<V: CacheValue + PartialEq>(value: &V, mishaps: &[Mishap]) -> bool {
     let mut bytes = seal("k", value);
-    mishaps.iter().for_each(|mishap| mishap.befall(&mut bytes));
+    for mishap in mishaps {
+        mishap.befall(&mut bytes);
+    }
     open::<V>("k", &bytes).is_ok_and(|found| found == *value) || open::<V>("k", &bytes).is_err()
 }
 

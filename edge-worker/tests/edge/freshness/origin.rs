@@ -100,7 +100,7 @@ impl School {
         let library = self.library.borrow();
         let mut stamp = Stamp::Found.at(self.time.now_ms());
         if let Some(embedding) = &search.embedding {
-            stamp.push_str(&format!(" {}", Stamp::Embedded.at(moment_of(embedding))));
+            stamp.extend([" ", &Stamp::Embedded.at(moment_of(embedding))]);
         }
         let mut passages = library.search(reader, &search.query, &search.filters, &stamp);
         for passage in &mut passages {
