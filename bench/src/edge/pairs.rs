@@ -34,13 +34,13 @@ impl Plan {
             Self {
                 pairs: 7,
                 run_s: 0.25,
-                warm_up_s: 1.5,
+                warm_up_s: 4.0,
             }
         } else {
             Self {
                 pairs: 21,
                 run_s: 0.4,
-                warm_up_s: 6.0,
+                warm_up_s: 8.0,
             }
         }
     }
