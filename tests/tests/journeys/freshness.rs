@@ -1,8 +1,12 @@
 //! The property of `edge-worker/tests/edge/freshness`, in a few short histories, over the real processes:
-//! real KV, real row-level security, and the triggers that count corpus versions.
+//! real KV, real row-level security, and the triggers that count corpus versions and purges.
 
-use journeys::{Pupil, School, booklet_path, journey};
-use local_stack::Stopwatch;
+mod handbooks;
+
+use crate::purged::{Purge, Reply};
+use handbooks::{BOOKS, Book, file_name, words, words_of};
+use journeys::{Pupil, School, journey};
+use local_stack::{Role, Stopwatch};
 use proptest::{
     collection::vec,
     prelude::*,
@@ -10,10 +14,13 @@ use proptest::{
     test_runner::{RngSeed, TestRunner},
 };
 use shared_types::{
-    cache::STALENESS_BOUND_S,
+    cache::{AnswerId, STALENESS_BOUND_S},
     documents::{Document, Visibility},
+    event::Meta,
     headers::EDGE_TOKEN,
+    ids::DocumentId,
     origin::InvalidateScopes,
+    purge::PurgeTarget,
 };
 use std::{collections::BTreeSet, time::Duration};
 
@@ -25,15 +32,6 @@ const BOUND: Duration = Duration::from_secs(STALENESS_BOUND_S as u64);
 /// What a reply leaves behind at the edge is done by then.
 const BACKGROUND: Duration = Duration::from_millis(200);
 
-/// The first teacher's handbook, and the second's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Book {
-    First,
-    Second,
-}
-
-const BOOKS: [Book; 2] = [Book::First, Book::Second];
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Reader {
     Student,
@@ -42,6 +40,16 @@ enum Reader {
 }
 
 const READERS: [Reader; 3] = [Reader::Student, Reader::Teacher, Reader::OtherTeacher];
+
+/// What is purged.
+#[derive(Clone, Copy, Debug)]
+enum Target {
+    /// The answer that was shown last.
+    Answer,
+    Reader(Reader),
+    Owner(Book),
+    Everything,
+}
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -57,6 +65,8 @@ enum Step {
     Withdraw(Book),
     /// The book is deleted, and uploaded anew for its owner's students.
     Replace(Book),
+    /// An admin purges the caches.
+    Purge(Target),
     /// The edge is told that what everybody may read has changed.
     Tell,
 }
@@ -70,9 +80,19 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => book().prop_map(Step::Publish),
         2 => book().prop_map(Step::Withdraw),
         1 => book().prop_map(Step::Replace),
+        2 => target().prop_map(Step::Purge),
         3 => Just(Step::Tell),
     ];
     vec(step, 8..16)
+}
+
+fn target() -> impl Strategy<Value = Target> {
+    prop_oneof![
+        2 => Just(Target::Answer),
+        1 => prop::sample::select(&READERS[..]).prop_map(Target::Reader),
+        1 => prop::sample::select(&BOOKS[..]).prop_map(Target::Owner),
+        1 => Just(Target::Everything),
+    ]
 }
 
 /// What is true of a book.
@@ -93,6 +113,10 @@ struct Play<'a> {
     chapters: Vec<(Duration, BTreeSet<(Reader, Book)>)>,
     /// When the edge was last told.
     told: Duration,
+    admin: Pupil,
+    purges: Vec<Purge>,
+    /// The answer that was shown last.
+    last_answer: Option<AnswerId>,
 }
 
 #[test]
@@ -149,6 +173,9 @@ impl<'a> Play<'a> {
             volumes,
             chapters: Vec::new(),
             told: Duration::ZERO,
+            admin: school.newcomer("admin@school.example", Role::Admin).await,
+            purges: Vec::new(),
+            last_answer: None,
         };
         play.observe();
         play.tell().await;
@@ -161,6 +188,7 @@ impl<'a> Play<'a> {
         match step {
             Step::Ask(reader) => return self.ask(reader).await,
             Step::Tell => return self.tell().await,
+            Step::Purge(target) => return self.purge(target).await,
             Step::Enrol(book) => {
                 let teacher = owner(self.school, book).person.id;
                 people.link_student(teacher, student).await.unwrap();
@@ -218,10 +246,41 @@ impl<'a> Play<'a> {
         self.told = told;
     }
 
-    async fn ask(&self, reader: Reader) {
+    async fn purge(&mut self, target: Target) {
+        let target = match target {
+            Target::Answer => match self.last_answer.clone() {
+                Some(id) => PurgeTarget::Answer(id),
+                None => return,
+            },
+            Target::Reader(reader) => PurgeTarget::User(pupil(self.school, reader).person.id),
+            Target::Owner(book) => PurgeTarget::Teacher(owner(self.school, book).person.id),
+            Target::Everything => PurgeTarget::Everything,
+        };
+        let of_owner =
+            |book: &Book| target == PurgeTarget::Teacher(owner(self.school, *book).person.id);
+        let books = BOOKS.into_iter().filter(of_owner);
+        let documents = books.map(|book| self.volumes[book as usize].document.id);
+        let documents = documents.collect();
+        let clock = || self.clock.elapsed();
+        let purge = Purge::send(&self.admin, target, documents, clock).await;
+        self.purges.push(purge);
+    }
+
+    async fn ask(&mut self, reader: Reader) {
         let asked = self.clock.elapsed();
-        let (documents, words) = shown(pupil(self.school, reader)).await;
+        let person = pupil(self.school, reader);
+        let (documents, words, meta) = shown(person).await;
         let horizon = self.told.max(asked.saturating_sub(BOUND));
+        for purge in &mut self.purges {
+            purge.judge(Reply {
+                reader: person.person.id,
+                asked,
+                horizon,
+                documents: &documents,
+                meta: &meta,
+            });
+        }
+        self.last_answer = meta.answer_id;
         let ever = |book| {
             self.rights_since(horizon)
                 .any(|rights| rights.contains(&(reader, book)))
@@ -305,13 +364,6 @@ impl Volume {
     }
 }
 
-fn file_name(book: Book) -> &'static str {
-    match book {
-        Book::First => "06-studio-handbook-first-teacher.pdf",
-        Book::Second => "07-studio-handbook-second-teacher.pdf",
-    }
-}
-
 fn owner(school: &School, book: Book) -> &Pupil {
     match book {
         Book::First => &school.teacher,
@@ -335,33 +387,19 @@ async fn add(school: &School, book: Book) -> Document {
 }
 
 /// The documents and the words that an answer shows: text, quotes and titles.
-async fn shown(pupil: &Pupil) -> (BTreeSet<shared_types::ids::DocumentId>, BTreeSet<String>) {
+async fn shown(pupil: &Pupil) -> (BTreeSet<DocumentId>, BTreeSet<String>, Meta) {
     let answer = pupil.browser.ask_to_end(QUESTION).await.unwrap();
     assert!(answer.error.is_none(), "{:?}", answer.error);
-    let sources = answer.meta.unwrap().sources;
+    let meta = answer.meta.unwrap();
+    let sources = &meta.sources;
     let mut seen = words(&answer.text);
     for citation in &answer.citations {
         seen.extend(words(&citation.quote));
     }
-    for source in &sources {
+    for source in sources {
         seen.extend(words(&source.document_title));
     }
     let cited = answer.citations.iter().map(|citation| citation.document_id);
     let documents = sources.iter().map(|source| source.document_id).chain(cited);
-    (documents.collect(), seen)
-}
-
-fn words_of(book: Book) -> BTreeSet<String> {
-    let text = pdf_extract::extract_text(booklet_path(file_name(book))).unwrap();
-    let mut words = words(&text);
-    words.extend(self::words(file_name(book)));
-    words
-}
-
-fn words(text: &str) -> BTreeSet<String> {
-    let words = text.split(|c: char| !c.is_alphanumeric());
-    words
-        .filter(|word| !word.is_empty())
-        .map(str::to_lowercase)
-        .collect()
+    (documents.collect(), seen, meta)
 }

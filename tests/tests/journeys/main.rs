@@ -12,5 +12,6 @@ mod freshness;
 mod leaving;
 mod opening;
 mod privacy;
+mod purged;
 mod signing_in;
 mod uploading;
