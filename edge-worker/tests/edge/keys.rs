@@ -9,7 +9,7 @@ use edge_worker::ports::Layer;
 use rag_core::jwks::{Jwk, KeySet, KeySetKey};
 use serde_json::json;
 use shared_types::{
-    cache::{CacheKey, CacheValue},
+    cache::{CacheKey, CacheValue, CacheValueError, open, seal},
     problem::ProblemKind,
 };
 
@@ -40,11 +40,25 @@ fn key_in_kv() -> (Layer, String) {
     (Layer::Keys, key.text())
 }
 
-/// Puts a value into KV in the place of the key set.
+/// Bytes as somebody might write them.
+struct Written(Vec<u8>);
+
+impl CacheValue for Written {
+    fn encode(&self) -> Vec<u8> {
+        self.0.clone()
+    }
+    fn decode(bytes: &[u8]) -> Result<Self, CacheValueError> {
+        Ok(Self(bytes.to_owned()))
+    }
+}
+
+/// Puts a value into KV in the place of the key set, with the sum that belongs to it.
 fn write_kv(edge: &Edge, value: Vec<u8>) {
+    let (layer, key) = key_in_kv();
     let ends_s = edge.now_s() + 24 * 60 * 60;
+    let sealed = seal(&key, &Written(value));
     let mut cached = edge.world.cached.borrow_mut();
-    cached.insert(key_in_kv(), (value, ends_s));
+    cached.insert((layer, key), (sealed, ends_s));
 }
 
 fn kept(keys: &[Jwk], fetched_at_s: i64) -> Vec<u8> {
@@ -295,8 +309,10 @@ async fn what_kv_holds_is_checked_before_it_is_trusted() {
         let reply = ask(&edge).await;
         assert!(reply.is_done(), "{told}: {}", reply.body);
         assert_eq!(fetches(&edge), 1, "{told}");
-        let mended = edge.world.cached.borrow()[&key_in_kv()].0.clone();
-        assert_eq!(KeySet::decode(&mended).unwrap().fetched_at_s(), now);
+        let key = key_in_kv();
+        let mended = edge.world.cached.borrow()[&key].0.clone();
+        let mended: KeySet = open(&key.1, &mended).unwrap();
+        assert_eq!(mended.fetched_at_s(), now);
     }
 }
 
