@@ -3,6 +3,7 @@
 
 use crate::gateway::{
     exchange::{Reply, ReplyBody},
+    headers::ReplyHeaders,
     protection::PROTECTION_HEADERS,
 };
 use bytes::Bytes;
@@ -11,7 +12,6 @@ use futures_util::{
     future::{AbortHandle, Abortable},
     stream::LocalBoxStream,
 };
-use http::HeaderMap;
 use js_sys::{Object, Reflect, Uint8Array};
 use std::{cell::OnceCell, rc::Rc};
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
@@ -23,12 +23,11 @@ use worker::Context;
 /// Converts a reply. A stream is read on in the background of `context`, until the client leaves:
 /// then `client` is aborted.
 pub fn into_web(reply: Reply, context: &Context, client: &AbortSignal) -> worker::Result<Response> {
-    let (head, body) = reply.into_parts();
-    let headers = headers(&head.headers)?;
+    let headers = headers(&reply.headers)?;
     let init = ResponseInit::new();
-    init.set_status(head.status.as_u16());
+    init.set_status(reply.status.as_u16());
     init.set_headers(&headers);
-    let response = match body {
+    let response = match reply.body {
         ReplyBody::Empty => Response::new_with_opt_str_and_init(None, &init)?,
         ReplyBody::Whole(bytes) => {
             // A copy in JavaScript's own memory: of a slice, workerd would keep a view into ours,
@@ -53,23 +52,18 @@ thread_local! {
 
 /// The headers as the runtime takes them. Those that every reply has are copied within the runtime: to write one
 /// costs more than to copy all.
-fn headers(map: &HeaderMap) -> Result<Headers, JsValue> {
-    let is_protected = PROTECTION_HEADERS
-        .iter()
-        .all(|(name, value)| map.get(*name).is_some_and(|set| set == value));
+fn headers(set: &ReplyHeaders) -> Result<Headers, JsValue> {
+    let is_protection = |header: &(&str, &str)| PROTECTION_HEADERS.contains(header);
+    let is_protected = set.iter().filter(is_protection).count() == PROTECTION_HEADERS.len();
     let headers = if is_protected {
         Headers::new_with_headers(&protection()?)?
     } else {
         Headers::new()?
     };
-    for (name, value) in map {
-        let is_copied = is_protected
-            && PROTECTION_HEADERS
-                .iter()
-                .any(|(protection, _)| name == protection);
-        if !is_copied && let Ok(value) = value.to_str() {
+    for (name, value) in set.iter() {
+        if !(is_protected && is_protection(&(name, value))) {
             // Appended, since there may be more than one cookie.
-            headers.append(name.as_str(), value)?;
+            headers.append(name, value)?;
         }
     }
     Ok(headers)

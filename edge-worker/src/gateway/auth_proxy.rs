@@ -3,7 +3,7 @@
 use crate::{
     gateway::{
         Gateway, authentication, cookie_session, csrf,
-        exchange::{Exchange, Incoming, JSON, Reply, empty, set, whole},
+        exchange::{Exchange, Incoming, JSON, Reply, empty, whole},
         upstream::read_bytes,
     },
     ports::{AuthCall, Host, PortError, Upstream},
@@ -143,7 +143,7 @@ pub async fn me<H: Host>(
     let mut reply = ask(exchange, Route::Me, call).await?.into_reply();
     if let (Some(_), Some(session)) = (&exchange.cookies, claims.session_id) {
         let token = csrf::token(&exchange.config.edge_token, session);
-        set(reply.headers_mut(), CSRF_TOKEN, &token);
+        reply.headers.set(CSRF_TOKEN, token);
     }
     Ok(reply)
 }

@@ -8,7 +8,7 @@ use crate::{
         authentication,
         cookies::{self, RefreshCookie},
         csrf,
-        exchange::{Exchange, IncomingHeaders, Reply, empty, json, refusal, set},
+        exchange::{Exchange, IncomingHeaders, Reply, empty, json, refusal},
     },
     ports::{Host, PortError},
     router::Route,
@@ -62,13 +62,13 @@ pub fn begin<H: Host>(exchange: &Exchange<H>, answered: Answered) -> Result<Repl
         csrf_token,
     };
     let mut reply = json(StatusCode::OK, &told);
-    set(reply.headers_mut(), CSRF_TOKEN, &told.csrf_token);
+    reply.headers.set(CSRF_TOKEN, told.csrf_token.clone());
     let refresh = RefreshCookie {
         session,
         token: granted.refresh_token,
     };
     let (access_token, life_s) = (&granted.access_token, granted.expires_in);
-    cookies::keep(reply.headers_mut(), access_token, life_s, &refresh).map_err(|_| {
+    cookies::keep(&mut reply.headers, access_token, life_s, &refresh).map_err(|_| {
         Problem::new(ProblemKind::TokenTooLarge)
             .with_detail("It does not fit into a cookie. Sign in for a bearer token.")
     })?;
@@ -102,7 +102,7 @@ pub async fn refresh<H: Host>(exchange: &Exchange<H>) -> Result<Reply, Problem> 
         Ok(answered) => begin(exchange, answered),
         Err(problem) if problem.status == ProblemKind::RefreshTokenRefused.status() => {
             let mut reply = refusal(&problem.with_instance(exchange.request_id));
-            cookies::clear(reply.headers_mut());
+            cookies::clear(&mut reply.headers);
             Ok(reply)
         }
         Err(problem) => Err(problem),
@@ -141,7 +141,7 @@ pub async fn end<H: Host>(
     let mut notes = exchange.notes.borrow_mut();
     notes.push(("session_ended", ended.is_ok().into()));
     let mut reply = empty(StatusCode::NO_CONTENT);
-    cookies::clear(reply.headers_mut());
+    cookies::clear(&mut reply.headers);
     Ok(reply)
 }
 

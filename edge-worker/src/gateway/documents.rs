@@ -3,16 +3,13 @@
 use crate::{
     gateway::{
         Gateway, authentication,
-        exchange::{Exchange, Incoming, JSON, Reply, set, whole},
+        exchange::{Exchange, Incoming, JSON, Reply, whole},
         upstream::{call_origin, read_bytes},
     },
     ports::{Host, OriginCall},
     router::Route,
 };
-use http::{
-    Method, StatusCode,
-    header::{LOCATION, RETRY_AFTER},
-};
+use http::{Method, StatusCode};
 use shared_types::{
     documents::CreateDocument,
     problem::{Problem, ProblemKind},
@@ -63,10 +60,10 @@ pub async fn forward<H: Host>(
         })?;
     let mut reply = whole(status, JSON, body);
     if let Some(location) = location.and_then(|path| public_path(&path)) {
-        set(reply.headers_mut(), LOCATION.as_str(), &location);
+        reply.headers.set("location", location);
     }
     if let Some(retry_after) = retry_after {
-        set(reply.headers_mut(), RETRY_AFTER.as_str(), &retry_after);
+        reply.headers.set("retry-after", retry_after);
     }
     Ok(reply)
 }

@@ -2,7 +2,9 @@
 
 use crate::{
     config::EdgeConfig,
-    gateway::{csrf::CookieCall, files::selection::Selection, timing::Timings},
+    gateway::{
+        csrf::CookieCall, files::selection::Selection, headers::ReplyHeaders, timing::Timings,
+    },
     ports::{ByteStream, FileBody, Host, PortError, Severity},
 };
 use bytes::Bytes;
@@ -11,10 +13,7 @@ use futures_util::{
     StreamExt,
     future::{Either, select},
 };
-use http::{
-    HeaderMap, HeaderValue, Method, StatusCode,
-    header::{CONTENT_TYPE, RETRY_AFTER},
-};
+use http::{Method, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use shared_types::{
@@ -86,7 +85,14 @@ pub enum ReplyBody {
 }
 
 /// A reply.
-pub type Reply = http::Response<ReplyBody>;
+pub struct Reply {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: ReplyHeaders,
+    /// What it carries.
+    pub body: ReplyBody,
+}
 
 /// One request's surroundings.
 pub struct Exchange<H> {
@@ -227,19 +233,19 @@ fn too_large(limit: usize) -> Problem {
 /// A reply without body.
 #[must_use]
 pub fn empty(status: StatusCode) -> Reply {
-    let mut reply = Reply::new(ReplyBody::Empty);
-    *reply.status_mut() = status;
-    reply
+    Reply {
+        status,
+        headers: ReplyHeaders::default(),
+        body: ReplyBody::Empty,
+    }
 }
 
 /// A reply with a body of a type.
 #[must_use]
 pub fn whole(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Reply {
-    let mut reply = Reply::new(ReplyBody::Whole(body));
-    *reply.status_mut() = status;
-    reply
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    let mut reply = empty(status);
+    reply.headers.set("content-type", content_type);
+    reply.body = ReplyBody::Whole(body);
     reply
 }
 
@@ -255,19 +261,11 @@ pub fn json(status: StatusCode, value: &impl Serialize) -> Reply {
 pub fn refusal(problem: &Problem) -> Reply {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut reply = json(status, problem);
-    let headers = reply.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+    reply.headers.set("content-type", PROBLEM_JSON);
     if let Some(seconds) = problem.retry_after_s {
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        reply.headers.set("retry-after", seconds.to_string());
     }
     reply
-}
-
-/// Sets a header, unless its value is none that a header can have.
-pub fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(name, value);
-    }
 }
 
 /// A millisecond count as a JSON number for logs, to a tenth.

@@ -11,6 +11,7 @@ pub mod csrf;
 mod documents;
 pub mod exchange;
 pub mod files;
+pub mod headers;
 mod health;
 pub mod keys;
 pub mod protection;
@@ -27,9 +28,9 @@ use crate::{
 use admission::{Admission, Admissions};
 use chrono::{DateTime, TimeDelta, Utc};
 use csrf::CookieCall;
-use exchange::{Exchange, Incoming, Reply, ReplyBody, log_ms, refusal, set};
+use exchange::{Exchange, Incoming, Reply, ReplyBody, log_ms, refusal};
 use futures_util::StreamExt;
-use http::{Method, header::ALLOW};
+use http::Method;
 use keys::KeyRing;
 use rag_core::token::TokenPolicy;
 use shared_types::{
@@ -93,14 +94,14 @@ impl Gateway {
         let origin = incoming.headers.origin.clone();
         let (template, mut reply) = self.admit(&exchange, started, found, incoming).await;
 
-        let headers = reply.headers_mut();
-        set(headers, REQUEST_ID, &request_id.to_string());
+        let headers = &mut reply.headers;
+        headers.set(REQUEST_ID, request_id.to_string());
         let timings = exchange.timings.header();
         if !timings.is_empty() {
-            set(headers, SERVER_TIMING, &timings);
+            headers.set(SERVER_TIMING, timings.clone());
         }
         protection::protect(headers, origin.as_deref(), &self.config.allowed_origins);
-        let status = reply.status().as_u16();
+        let status = reply.status.as_u16();
         let severity = if status >= 500 {
             Severity::Error
         } else {
@@ -149,8 +150,9 @@ impl Gateway {
             let refused = problem(exchange, Problem::new(ProblemKind::Overloaded));
             return ("none", refused);
         };
-        let (template, reply) = self.dispatch(exchange, found, incoming).await;
-        (template, reply.map(|body| held_until_told(body, admission)))
+        let (template, mut reply) = self.dispatch(exchange, found, incoming).await;
+        reply.body = held_until_told(reply.body, admission);
+        (template, reply)
     }
 
     async fn dispatch<H: Host>(
@@ -171,7 +173,7 @@ impl Gateway {
             Match::Found(found) => found,
             Match::WrongMethod(allow) => {
                 let mut reply = problem(exchange, Problem::new(ProblemKind::MethodNotAllowed));
-                set(reply.headers_mut(), ALLOW.as_str(), allow);
+                reply.headers.set("allow", allow);
                 return ("none", reply);
             }
             Match::NotFound => {

@@ -1,8 +1,11 @@
 //! What every request keeps to, and what every reply says to browsers: who may read it, and how it must be
 //! treated.
 
-use crate::gateway::exchange::{IncomingHeaders, Reply, empty, set};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use crate::gateway::{
+    exchange::{IncomingHeaders, Reply, empty},
+    headers::ReplyHeaders,
+};
+use http::StatusCode;
 use shared_types::{
     headers::EDGE_TOKEN,
     problem::{Problem, ProblemKind},
@@ -79,26 +82,26 @@ pub const PROTECTION_HEADERS: [(&str, &str); 7] = [
 pub fn preflight(origin: Option<&str>, allowed: &[String]) -> Reply {
     let mut reply = empty(StatusCode::NO_CONTENT);
     if is_allowed(origin, allowed) {
-        let headers = reply.headers_mut();
-        set(headers, "access-control-allow-methods", METHODS);
-        set(headers, "access-control-allow-headers", REQUEST_HEADERS);
-        set(headers, "access-control-max-age", PREFLIGHT_LIFE_S);
+        let headers = &mut reply.headers;
+        headers.set("access-control-allow-methods", METHODS);
+        headers.set("access-control-allow-headers", REQUEST_HEADERS);
+        headers.set("access-control-max-age", PREFLIGHT_LIFE_S);
     }
     reply
 }
 
 /// Adds the CORS headers for a request from `origin`, and the security headers, save those that the
 /// endpoint has set itself.
-pub fn protect(headers: &mut HeaderMap, origin: Option<&str>, allowed: &[String]) {
+pub fn protect(headers: &mut ReplyHeaders, origin: Option<&str>, allowed: &[String]) {
     if let Some(origin) = origin.filter(|_| is_allowed(origin, allowed)) {
-        set(headers, "access-control-allow-origin", origin);
-        set(headers, "access-control-allow-credentials", "true");
-        set(headers, "access-control-expose-headers", EXPOSED_HEADERS);
-        set(headers, "timing-allow-origin", origin);
+        headers.set("access-control-allow-origin", origin.to_owned());
+        headers.set("access-control-allow-credentials", "true");
+        headers.set("access-control-expose-headers", EXPOSED_HEADERS);
+        headers.set("timing-allow-origin", origin.to_owned());
     }
     for (name, value) in PROTECTION_HEADERS {
-        if !headers.contains_key(name) {
-            headers.insert(name, HeaderValue::from_static(value));
+        if headers.get(name).is_none() {
+            headers.set(name, value);
         }
     }
 }

@@ -44,15 +44,13 @@ impl Timings {
             let name = parts.next().unwrap_or_default();
             let is_token = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
             let duration = parts.find_map(|part| part.strip_prefix("dur="));
-            let duration = duration.and_then(|ms| ms.parse::<f64>().ok());
-            if let Some(ms) = duration
+            if let Some(duration) = duration.and_then(to_a_tenth)
                 && !name.is_empty()
                 && name.chars().all(is_token)
-                && ms.is_finite()
             {
                 self.stages.borrow_mut().push(Stage {
                     name: format!("origin_{name}"),
-                    duration: format!("{ms:.1}"),
+                    duration,
                     description: None,
                 });
             }
@@ -73,6 +71,14 @@ impl Timings {
         }
         text
     }
+}
+
+/// A decimal number without its digits beyond the first fraction. The reader of the standard library would be a
+/// fortieth of the module.
+fn to_a_tenth(number: &str) -> Option<String> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    (is_number(whole) && is_number(fraction)).then(|| format!("{whole}.{}", &fraction[..1]))
 }
 
 #[cfg(test)]

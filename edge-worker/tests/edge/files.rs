@@ -302,7 +302,7 @@ async fn a_file_that_is_lost_or_another_is_sent_to_nobody_and_reported() {
 async fn a_reader_who_leaves_ends_the_reading() {
     let (edge, _) = edge();
     let reply = edge.begin(opening(&edge, FIRST_STUDENT, Method::GET)).await;
-    let ReplyBody::File(mut body) = reply.into_body() else {
+    let ReplyBody::File(mut body) = reply.body else {
         panic!("a file is passed on by the host");
     };
     assert_eq!(body.next().await.unwrap(), "%PDF-");

@@ -33,7 +33,7 @@ async fn leaving_in_the_middle_of_an_answer_ends_it_at_the_origin() {
     let edge = Edge::new(Library::of_two_teachers());
     edge.break_(|faults| faults.stream = Some(StreamFault::SilentAfter(150)));
     let reply = edge.begin(edge.question(FIRST_STUDENT, "scales?")).await;
-    let ReplyBody::Stream(mut stream) = reply.into_body() else {
+    let ReplyBody::Stream(mut stream) = reply.body else {
         panic!("a live answer is a stream");
     };
     edge.world.time.drive(stream.next()).await;

@@ -108,7 +108,7 @@ async fn the_sources_are_told_before_the_model_has_said_a_word() {
     let ReplyBody::Stream(mut stream) = edge
         .begin(edge.question(FIRST_STUDENT, "scales?"))
         .await
-        .into_body()
+        .body
     else {
         panic!("a live answer is a stream");
     };

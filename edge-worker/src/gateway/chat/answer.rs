@@ -9,7 +9,7 @@ use crate::{
     },
     ports::{Host, PortError, Upstream},
 };
-use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
+use http::StatusCode;
 use rag_core::answer::{chat_answer, replay};
 use shared_types::{
     cache::{AnswerId, AnswerKey, FoundPassage, StoredAnswer},
@@ -44,9 +44,8 @@ pub async fn answer<H: Host>(
     match form {
         Form::Events => {
             let opening = AnswerEvent::Meta(meta).to_sse();
-            let mut reply = Reply::new(ReplyBody::Stream(relay.into_stream(opening)));
-            let event_stream = HeaderValue::from_static(EVENT_STREAM);
-            reply.headers_mut().insert(CONTENT_TYPE, event_stream);
+            let mut reply = whole(StatusCode::OK, EVENT_STREAM, Vec::new());
+            reply.body = ReplyBody::Stream(relay.into_stream(opening));
             Ok(reply)
         }
         Form::Json => {

@@ -6,19 +6,14 @@ pub mod selection;
 use crate::{
     gateway::{
         Gateway, authentication,
-        exchange::{Exchange, Incoming, JSON, Reply, ReplyBody, empty, refusal, set},
+        exchange::{Exchange, Incoming, JSON, Reply, ReplyBody, empty, refusal},
+        headers::ReplyHeaders,
         upstream::ask_origin,
     },
     ports::{Host, OriginCall, Reading, Severity},
 };
 use disposition::disposition;
-use http::{
-    HeaderMap, Method, StatusCode,
-    header::{
-        ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
-        CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LAST_MODIFIED,
-    },
-};
+use http::{Method, StatusCode};
 use selection::{Extent, Verdict, Version};
 use shared_types::{
     ids::DocumentId,
@@ -80,14 +75,14 @@ pub async fn send<H: Host>(
             opened(exchange, &file, reading).await?
         }
     };
-    let headers = reply.headers_mut();
-    set(headers, ETAG.as_str(), &version.etag);
+    let headers = &mut reply.headers;
+    headers.set("etag", version.etag);
     let modified = exchange.host.write_date(version.modified_s);
-    set(headers, LAST_MODIFIED.as_str(), &modified);
-    set(headers, ACCEPT_RANGES.as_str(), "bytes");
+    headers.set("last-modified", modified);
+    headers.set("accept-ranges", "bytes");
     let is_saved = incoming.query.split('&').any(|word| word == "download=1");
     let disposition = disposition(is_saved, &file.file_name);
-    set(headers, CONTENT_DISPOSITION.as_str(), &disposition);
+    headers.set("content-disposition", disposition);
     guard(headers, &exchange.config.allowed_origins);
     Ok(reply)
 }
@@ -109,18 +104,19 @@ async fn opened<H: Host>(
         return Err(lost(exchange, file, size_bytes));
     }
     let body = stored.and_then(|stored| stored.body);
-    let mut reply = Reply::new(body.map_or(ReplyBody::Empty, ReplyBody::File));
+    let mut reply = empty(StatusCode::OK);
+    reply.body = body.map_or(ReplyBody::Empty, ReplyBody::File);
     let mut length = file.size_bytes;
     if let Reading::Part(part) = reading {
         length = part.length;
-        *reply.status_mut() = StatusCode::PARTIAL_CONTENT;
+        reply.status = StatusCode::PARTIAL_CONTENT;
         let last = part.offset + part.length - 1;
         let range = format!("bytes {}-{last}/{}", part.offset, file.size_bytes);
-        set(reply.headers_mut(), CONTENT_RANGE.as_str(), &range);
+        reply.headers.set("content-range", range);
     }
-    let headers = reply.headers_mut();
-    set(headers, CONTENT_LENGTH.as_str(), &length.to_string());
-    set(headers, CONTENT_TYPE.as_str(), PDF);
+    let headers = &mut reply.headers;
+    headers.set("content-length", length.to_string());
+    headers.set("content-type", PDF);
     Ok(reply)
 }
 
@@ -146,18 +142,18 @@ fn beyond<H>(exchange: &Exchange<H>, file: &DocumentFile) -> Reply {
         .with_instance(exchange.request_id);
     let mut reply = refusal(&problem);
     let range = format!("bytes */{}", file.size_bytes);
-    set(reply.headers_mut(), CONTENT_RANGE.as_str(), &range);
+    reply.headers.set("content-range", range);
     reply
 }
 
 /// Says what a browser may do with the file: show it, on the web app's pages too, and nothing else.
-fn guard(headers: &mut HeaderMap, pages: &[String]) {
-    set(headers, CACHE_CONTROL.as_str(), KEPT_AND_ASKED);
-    set(headers, RESOURCE_POLICY.0, RESOURCE_POLICY.1);
+fn guard(headers: &mut ReplyHeaders, pages: &[String]) {
+    headers.set("cache-control", KEPT_AND_ASKED);
+    headers.set(RESOURCE_POLICY.0, RESOURCE_POLICY.1);
     let mut policy = String::from(FILE_POLICY);
     for page in pages {
         policy.push(' ');
         policy.push_str(page);
     }
-    set(headers, CONTENT_SECURITY_POLICY.as_str(), &policy);
+    headers.set("content-security-policy", policy);
 }

@@ -212,13 +212,12 @@ impl Play {
         let asking = async move {
             let id = RequestId(Uuid::from_u128(number));
             let reply = gateway.handle(Rc::clone(&school), id, incoming).await;
-            let (head, body) = reply.into_parts();
             {
                 let mut told = told.borrow_mut();
                 told.head_ms = Some(school.time.now_ms());
-                told.status = head.status.as_u16();
+                told.status = reply.status.as_u16();
             }
-            match body {
+            match reply.body {
                 ReplyBody::Stream(mut stream) => {
                     while let Some(piece) = stream.next().await {
                         told.borrow_mut().body.extend_from_slice(&piece);
@@ -297,7 +296,7 @@ impl Play {
             async move {
                 let id = RequestId(Uuid::nil());
                 let reply = gateway.handle(school, id, incoming).await;
-                status.set(reply.status().as_u16());
+                status.set(reply.status.as_u16());
             }
         };
         self.tasks.add(Box::pin(telling), false);
