@@ -19,5 +19,6 @@ async fn fetch(
     env: worker::Env,
     context: worker::Context,
 ) -> worker::Result<web_sys::Response> {
-    cloudflare::serve(&request, env, context).await
+    let served = cloudflare::serve(&request, env, context).await;
+    served.map_err(|error| worker::Error::RustError(format!("{error:?}")))
 }

@@ -2,7 +2,7 @@
 
 use shared_types::{
     cache::{AnswerPiece, StoredAnswer},
-    chat::ChatAnswer,
+    chat::{ChatAnswer, Citation},
     event::{AnswerEvent, Delta, Done, Meta},
     problem::Problem,
 };
@@ -94,12 +94,13 @@ pub fn chat_answer(meta: Meta, answer: &StoredAnswer) -> ChatAnswer {
             AnswerPiece::Citation(citation) => {
                 text.extend([" [", &citation.marker.to_string(), "]"]);
                 if !citations.contains(citation) {
-                    citations.push(citation.clone());
+                    let is_before = |other: &Citation| other.marker <= citation.marker;
+                    let place = citations.partition_point(is_before);
+                    citations.insert(place, citation.clone());
                 }
             }
         }
     }
-    citations.sort_by_key(|citation| citation.marker);
     ChatAnswer {
         request_id: meta.request_id,
         answer_id: meta.answer_id,

@@ -1,6 +1,6 @@
 //! Normalising a question, so that the same question is the same cache key.
 
-use crate::unicode::nfkc;
+use crate::unicode::{lower, nfkc};
 use shared_types::chat::MAX_QUERY_CHARS;
 use thiserror::Error;
 
@@ -28,7 +28,7 @@ pub fn normalise(query: &str) -> Result<String, QueryError> {
     if query.chars().nth(MAX_QUERY_CHARS).is_some() {
         return Err(QueryError::TooLong);
     }
-    let folded: String = nfkc(query).chars().flat_map(char::to_lowercase).collect();
+    let folded = lower(&nfkc(query));
     let folded = nfkc(&folded);
     let words = folded.split(|c: char| c.is_whitespace() || c.is_control());
     let normalised = words

@@ -193,9 +193,12 @@ impl CacheKey for SearchKey<'_> {
     const TTL_S: u32 = 60 * 60;
     fn text(&self) -> String {
         // Document ids are sorted: the same set of filters is the same search.
-        let mut ids = self.filters.document_ids.clone();
-        ids.sort_unstable();
-        ids.dedup();
+        let mut ids = Vec::with_capacity(self.filters.document_ids.len());
+        for id in &self.filters.document_ids {
+            if let Err(place) = ids.binary_search(id) {
+                ids.insert(place, *id);
+            }
+        }
         let ids: Vec<u8> = ids.iter().flat_map(|id| *id.0.as_bytes()).collect();
         format!(
             "search:v1:{}",

@@ -17,6 +17,7 @@ use crate::{
     gateway::{Gateway, exchange::refusal},
     ports::PortError,
 };
+use ai::AiBinding;
 use fetch::Target;
 use js_sys::Reflect;
 use kv::{Caches, ReadOptions};
@@ -30,7 +31,7 @@ use std::{cell::OnceCell, rc::Rc};
 use timers::Timers;
 use wasm_bindgen::{JsCast, JsValue};
 use webcrypto::Verifier;
-use worker::{Ai, Context, Env};
+use worker::{Context, Env};
 
 thread_local! {
     static ISOLATE: OnceCell<Rc<Isolate>> = const { OnceCell::new() };
@@ -40,7 +41,7 @@ thread_local! {
 struct Isolate {
     gateway: Gateway,
     caches: Caches,
-    ai: Ai,
+    ai: AiBinding,
     library: Bucket,
     user_limit: RateLimitBinding,
     address_limit: RateLimitBinding,
@@ -68,7 +69,7 @@ pub async fn serve(
     request: &web_sys::Request,
     env: Env,
     context: Context,
-) -> worker::Result<web_sys::Response> {
+) -> Result<web_sys::Response, JsValue> {
     let context = Rc::new(context);
     let client = request.signal();
     let request_id = new_request_id();
@@ -121,7 +122,8 @@ enum SetUpError {
 
 impl Isolate {
     fn new(env: &Env) -> Result<Self, SetUpError> {
-        let config = EdgeConfig::read(|name| env.var(name).ok().map(|value| value.to_string()))?;
+        let text = |name: &str| Reflect::get(env.as_ref(), &name.into()).ok()?.as_string();
+        let config = EdgeConfig::read(text)?;
         Ok(Self {
             caches: Caches {
                 scope: bound(env, "SCOPE_CACHE")?,
@@ -130,7 +132,7 @@ impl Isolate {
                 answer: bound(env, "ANSWER_CACHE")?,
                 options: ReadOptions::new().map_err(SetUpError::Runtime)?,
             },
-            ai: env.ai("AI").map_err(|_| SetUpError::Binding("AI"))?,
+            ai: bound(env, "AI")?,
             library: bound(env, "PIANO_KNOWLEDGE")?,
             user_limit: bound(env, "USER_RATE_LIMIT")?,
             address_limit: bound(env, "IP_RATE_LIMIT")?,

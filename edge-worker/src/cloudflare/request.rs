@@ -13,6 +13,7 @@ use futures_util::{StreamExt, stream};
 use http::Method;
 use js_sys::Uint8Array;
 use shared_types::headers::{CSRF_TOKEN, EDGE_TOKEN, TRACEPARENT};
+use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::Request;
 
@@ -23,7 +24,7 @@ const FILE: &str = "/pdf";
 const WHOLE_BYTES: usize = 64 * 1024;
 
 /// Reads head and body handle.
-pub fn incoming(request: &Request) -> worker::Result<Incoming> {
+pub fn incoming(request: &Request) -> Result<Incoming, JsValue> {
     let headers = request.headers();
     let header = |name| headers.get(name).ok().flatten();
     // The runtime admits no text here that is not a method.
@@ -72,7 +73,7 @@ pub fn incoming(request: &Request) -> worker::Result<Incoming> {
 }
 
 /// The body as it comes. The runtime holds it to the length that was announced.
-fn body(request: &Request, length: Option<usize>) -> worker::Result<ByteStream> {
+fn body(request: &Request, length: Option<usize>) -> Result<ByteStream, JsValue> {
     if length == Some(0) {
         return Ok(stream::empty().boxed_local());
     }
@@ -86,7 +87,7 @@ fn body(request: &Request, length: Option<usize>) -> worker::Result<ByteStream> 
         .boxed_local());
     }
     match request.body() {
-        Some(body) => Ok(read_stream(&body)?),
+        Some(body) => read_stream(&body),
         None => Ok(stream::empty().boxed_local()),
     }
 }
@@ -101,9 +102,9 @@ fn path_and_query(url: &str) -> (&str, &str) {
     (if path.is_empty() { "/" } else { path }, query)
 }
 
-/// Scheme, host and port of such a URL, as a browser writes them in `Origin`.
+/// Scheme, host and port of such a URL, as a browser writes them in `Origin`: what stands before the third slash.
 fn origin(url: &str) -> &str {
-    let host = url.find("://").map_or(0, |at| at + 3);
-    let end = url[host..].find(['/', '?', '#']);
-    end.map_or(url, |end| &url[..host + end])
+    let mut ends = url.match_indices(['/', '?', '#']);
+    let end = ends.nth(2).map_or(url.len(), |(at, _)| at);
+    &url[..end]
 }

@@ -22,7 +22,11 @@ use worker::Context;
 
 /// Converts a reply. A stream is read on in the background of `context`, until the client leaves:
 /// then `client` is aborted.
-pub fn into_web(reply: Reply, context: &Context, client: &AbortSignal) -> worker::Result<Response> {
+pub fn into_web(
+    reply: Reply,
+    context: &Context,
+    client: &AbortSignal,
+) -> Result<Response, JsValue> {
     let headers = headers(&reply.headers)?;
     let init = ResponseInit::new();
     init.set_status(reply.status.as_u16());

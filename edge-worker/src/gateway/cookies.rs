@@ -35,16 +35,29 @@ impl RefreshCookie {
     }
 }
 
+/// Whether a `Cookie` header holds a cookie of ours.
+#[must_use]
+pub fn are_ours(header: &str) -> bool {
+    let mut names = pairs(header).map(|(name, _)| name);
+    names.any(|name| name == ACCESS || name == REFRESH)
+}
+
 /// The value of a cookie in a `Cookie` header. `None` also where there are two of the name: one of
 /// them was set by somebody else, and nothing says which.
 #[must_use]
 pub fn value_of<'a>(header: &'a str, name: &str) -> Option<&'a str> {
-    let mut values = header.split(';').filter_map(|pair| {
-        let (found, value) = pair.trim().split_once('=')?;
-        (found == name).then_some(value)
-    });
+    let mut values = pairs(header)
+        .filter(|(found, _)| *found == name)
+        .map(|(_, value)| value);
     let value = values.next()?;
     values.next().is_none().then_some(value)
+}
+
+/// Names and values.
+fn pairs(header: &str) -> impl Iterator<Item = (&str, &str)> {
+    header
+        .split(';')
+        .filter_map(|pair| pair.trim().split_once('='))
 }
 
 /// A value that can't be a cookie's: browsers would drop it, or read something else.

@@ -43,7 +43,7 @@ impl CookieCall {
         let cookie = headers
             .cookie
             .take_if(|cookie| cookie.len() <= MAX_COOKIE_BYTES)?;
-        if !cookie.contains(cookies::ACCESS) && !cookie.contains(cookies::REFRESH) {
+        if !cookies::are_ours(&cookie) {
             return None;
         }
         let access = cookies::value_of(&cookie, cookies::ACCESS);

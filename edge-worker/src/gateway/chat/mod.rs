@@ -78,9 +78,14 @@ enum Form {
 impl Form {
     /// Events, unless JSON is asked for and events are not.
     fn wanted(accept: Option<&str>) -> Self {
-        match accept {
-            Some(accept) if accept.contains(JSON) && !accept.contains(EVENT_STREAM) => Self::Json,
-            _ => Self::Events,
+        let accepts = |media_type: &str| {
+            let mut ranges = accept.unwrap_or_default().split(',');
+            ranges.any(|range| range.trim_start().starts_with(media_type))
+        };
+        if accepts(JSON) && !accepts(EVENT_STREAM) {
+            Self::Json
+        } else {
+            Self::Events
         }
     }
 }

@@ -64,10 +64,14 @@ fn in_order(scores: &[RerankScore], candidates: usize) -> Result<Vec<(usize, f64
     for judged in scores {
         let is_new = order.iter().all(|(index, _)| *index != judged.id);
         if is_new && judged.id < candidates && judged.score.is_finite() {
-            order.push((judged.id, sigmoid(judged.score)));
+            let judged = (judged.id, sigmoid(judged.score));
+            let is_before = |other: &(usize, f64)| {
+                let by_score = judged.1.total_cmp(&other.1);
+                by_score.then(other.0.cmp(&judged.0)).is_lt()
+            };
+            order.insert(order.partition_point(is_before), judged);
         }
     }
-    order.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     order.truncate(ANSWER_PASSAGES);
     if order.len() < candidates.min(ANSWER_PASSAGES) {
         return Err(PortError::Failed(format!(
