@@ -197,6 +197,9 @@ impl Sides {
                     .header("content-type", "application/json")
                     .body(body.clone());
             }
+            // A Worker that has just started fetches keys, each in its own way.
+            let first = builder.try_clone().context("the body is at hand")?;
+            first.send().await?.bytes().await?;
             let reply = builder.send().await?;
             ensure!(
                 reply.status().as_u16() == request.status,
@@ -222,7 +225,6 @@ impl Sides {
 #[derive(Debug, PartialEq)]
 struct Reply {
     headers: BTreeMap<String, String>,
-    stages: usize,
     body: String,
 }
 
@@ -240,8 +242,9 @@ impl Reply {
             .collect();
         let id = headers.insert("x-request-id".into(), "the id".into());
         let id = id.context("a reply has an id")?;
+        // Whether a read of the embedding has ended before a remembered search is found is a race on both sides.
         let stages = headers.insert("server-timing".into(), "the stages".into());
-        let stages = stages.context("a reply says how long its stages took")?;
+        stages.context("a reply says how long its stages took")?;
         let mut body = reply.text().await?.replace(&id, "the id");
         if row == Row::TokenOnly {
             // Each JSON reader has its own words for an empty body.
@@ -250,10 +253,6 @@ impl Reply {
             problem["detail"].take();
             body = problem.to_string();
         }
-        Ok(Self {
-            headers,
-            stages: stages.split(", ").count(),
-            body,
-        })
+        Ok(Self { headers, body })
     }
 }
