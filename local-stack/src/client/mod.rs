@@ -10,6 +10,7 @@ use crate::StackError;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 use shared_types::problem::Problem;
+use std::time::Duration;
 
 /// How much of an unexpected body an error repeats, in bytes.
 const BODY_EXCERPT: usize = 400;
@@ -21,6 +22,9 @@ pub struct Client {
     base: String,
     token: Option<String>,
 }
+
+/// `workerd` closes a connection that was idle for five seconds; a request must not be on its way then.
+const IDLE_CONNECTION: Duration = Duration::from_secs(3);
 
 /// What the sign-in service hands out.
 #[derive(Clone, Deserialize)]
@@ -100,6 +104,7 @@ impl Client {
 pub(crate) fn http() -> reqwest::Client {
     // Building fails only where the TLS backend can't be set up, and then nothing else works either.
     reqwest::Client::builder()
+        .pool_idle_timeout(IDLE_CONNECTION)
         .no_proxy()
         .build()
         .unwrap_or_default()
