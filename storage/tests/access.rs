@@ -19,7 +19,7 @@ use storage::{
     Error, documents, passages,
     search::{self, SearchRequest},
 };
-use support::{Database, MODEL, announcement, embedding, fresh_id};
+use support::{Database, MODEL, announcement, as_reader, embedding, fresh_id};
 use uuid::Uuid;
 
 const TEXT: &str = "Curve the fingers and drop the wrist.";
@@ -48,12 +48,12 @@ impl World {
             for teacher in teachers {
                 db.link(teacher, &student).await;
             }
-            people.push(reader(student, teachers));
+            people.push(as_reader(student, teachers));
         }
         // Once a student of the first teacher, now a colleague: the relationship is still there.
         let graduate = db.person(Role::Teacher).await;
         db.link(&first, &graduate).await;
-        people.push(reader(graduate, &[&first]));
+        people.push(as_reader(graduate, &[&first]));
         let mut documents = BTreeMap::new();
         let mut unfinished = BTreeMap::new();
         for owner in [&first, &second, &admin] {
@@ -66,7 +66,11 @@ impl World {
                 unfinished.insert(db.announce(owner, visibility).await, access);
             }
         }
-        people.extend([reader(first, &[]), reader(second, &[]), reader(admin, &[])]);
+        people.extend([
+            as_reader(first, &[]),
+            as_reader(second, &[]),
+            as_reader(admin, &[]),
+        ]);
         Self {
             db,
             people,
@@ -99,15 +103,6 @@ impl World {
             .unwrap();
         ChunkId(id)
     }
-}
-
-fn reader(claims: AccessClaims, teachers: &[&AccessClaims]) -> (AccessClaims, Reader) {
-    let reader = Reader {
-        user_id: claims.sub,
-        role: claims.app_metadata.role,
-        teachers: teachers.iter().map(|teacher| teacher.sub).collect(),
-    };
-    (claims, reader)
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use shared_types::{
 };
 use sqlx::Executor;
 use storage::{Error, documents};
-use support::{Database, fresh_id};
+use support::{Database, as_reader, fresh_id};
 
 const STATES: [DocumentStatus; 5] = [
     DocumentStatus::Uploading,
@@ -47,13 +47,13 @@ impl School {
         ] {
             let person = db.person(role).await;
             db.link(taught_by, &person).await;
-            people.push(reader(person, &[taught_by]));
+            people.push(as_reader(person, &[taught_by]));
         }
         let admin = db.person(Role::Admin).await;
         people.extend([
-            reader(teacher.clone(), &[]),
-            reader(other, &[]),
-            reader(admin, &[]),
+            as_reader(teacher.clone(), &[]),
+            as_reader(other, &[]),
+            as_reader(admin, &[]),
         ]);
         let mut documents = Vec::new();
         for status in STATES {
@@ -93,15 +93,6 @@ impl School {
             }
         }
     }
-}
-
-fn reader(claims: AccessClaims, teachers: &[&AccessClaims]) -> (AccessClaims, Reader) {
-    let reader = Reader {
-        user_id: claims.sub,
-        role: claims.app_metadata.role,
-        teachers: teachers.iter().map(|teacher| teacher.sub).collect(),
-    };
-    (claims, reader)
 }
 
 async fn put_into(db: &Database, id: DocumentId, status: DocumentStatus) {

@@ -5,7 +5,7 @@ use super::failed;
 use crate::ports::{ByteStream, PortError, Upstream};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use js_sys::Uint8Array;
+use js_sys::{Promise, Uint8Array};
 use secrecy::{ExposeSecret, SecretString};
 use shared_types::event::EVENT_STREAM;
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
@@ -109,12 +109,18 @@ fn body(
 /// The body in one piece.
 fn whole(response: Response, connection: Connection) -> ByteStream {
     stream::once(async move {
-        let read = response.array_buffer().map_err(failed)?;
-        let buffer = JsFuture::from(read).await.map_err(failed)?;
+        let bytes = read_whole(response.array_buffer()).await?;
         connection.close();
-        Ok(Bytes::from(Uint8Array::new(&buffer).to_vec()))
+        Ok(bytes)
     })
     .boxed_local()
+}
+
+/// The bytes of a body whose `arrayBuffer()` was called.
+pub(super) async fn read_whole(reading: Result<Promise, JsValue>) -> Result<Bytes, PortError> {
+    let buffer = JsFuture::from(reading.map_err(failed)?).await;
+    let buffer = buffer.map_err(failed)?;
+    Ok(Bytes::from(Uint8Array::new(&buffer).to_vec()))
 }
 
 fn init(

@@ -1,20 +1,18 @@
 //! A request of the runtime as the gateway takes it.
 
-use super::{failed, fetch::read_stream};
+use super::fetch::{read_stream, read_whole};
 use crate::{
     gateway::{
+        csrf::changes_something,
         exchange::{Incoming, IncomingHeaders},
         files::selection::Selection,
     },
     ports::ByteStream,
 };
-use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::Method;
-use js_sys::Uint8Array;
 use shared_types::headers::{CSRF_TOKEN, EDGE_TOKEN, TRACEPARENT};
 use wasm_bindgen::JsValue;
-use wasm_bindgen_futures::JsFuture;
 use web_sys::Request;
 
 /// How the paths of files end. Their headers are six more calls out of wasm, which a question need
@@ -33,7 +31,7 @@ pub fn incoming(request: &Request) -> Result<Incoming, JsValue> {
     let (path, query) = path_and_query(&url);
     let authorization = header("authorization");
     let has_bearer = authorization.is_some();
-    let changes_something = !matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let changes_something = changes_something(&method);
     // What goes with cookies costs a request with a bearer nothing.
     let without_bearer = |name| (!has_bearer).then(|| header(name)).flatten();
     let cookie = without_bearer("cookie");
@@ -79,12 +77,9 @@ fn body(request: &Request, length: Option<usize>) -> Result<ByteStream, JsValue>
     }
     if length.is_some_and(|length| length <= WHOLE_BYTES) {
         let request = Clone::clone(request);
-        return Ok(stream::once(async move {
-            let read = request.array_buffer().map_err(failed)?;
-            let buffer = JsFuture::from(read).await.map_err(failed)?;
-            Ok(Bytes::from(Uint8Array::new(&buffer).to_vec()))
-        })
-        .boxed_local());
+        return Ok(
+            stream::once(async move { read_whole(request.array_buffer()).await }).boxed_local(),
+        );
     }
     match request.body() {
         Some(body) => read_stream(&body),

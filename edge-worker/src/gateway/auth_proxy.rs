@@ -73,10 +73,10 @@ pub async fn sign_in<H: Host>(
     incoming: Incoming,
 ) -> Result<Reply, Problem> {
     authentication::count_address(exchange, &incoming.headers).await?;
-    let headers = incoming.headers.clone();
+    let may_keep_cookies = csrf::check_origin(&incoming.headers, &exchange.config.allowed_origins);
     let wanted: SignIn = incoming.json(found.body_limit()).await?;
     if wanted.session == SessionForm::Cookie {
-        csrf::check_origin(&headers, &exchange.config.allowed_origins)?;
+        may_keep_cookies?;
     }
     let path = match found {
         Route::Register => "/signup",

@@ -50,7 +50,7 @@ impl CookieCall {
         headers.authorization = access.map(|token| format!("Bearer {token}"));
         Some(Self {
             refresh: cookies::value_of(&cookie, cookies::REFRESH).and_then(RefreshCookie::parse),
-            changes_something: !matches!(incoming.method, Method::GET | Method::HEAD),
+            changes_something: changes_something(&incoming.method),
             is_from_us: is_from_us(headers, allowed_origins),
             csrf_token: headers.csrf_token.take(),
         })
@@ -73,6 +73,12 @@ impl CookieCall {
     pub fn check_origin(&self) -> Result<(), Problem> {
         self.is_from_us.then_some(()).ok_or_else(foreign)
     }
+}
+
+/// Whether a request of this method may change something, so that a cookie alone does not prove its sender.
+#[must_use]
+pub fn changes_something(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
 /// Refuses to give cookies to a page that is not ours.

@@ -7,7 +7,7 @@ use crate::{
         scopes,
         upstream::ask_origin,
     },
-    ports::{Host, Layer, OriginCall, PortError},
+    ports::{Host, Layer, OriginCall},
     router::Route,
 };
 use http::{Method, StatusCode};
@@ -84,11 +84,11 @@ async fn delete<H: Host>(
     id: &AnswerId,
     earlier: Option<u64>,
 ) -> Result<(), Problem> {
-    for purged in earlier.map_or(vec![None], |number| vec![None, Some(number)]) {
+    for purged in [None].into_iter().chain(earlier.map(Some)) {
         let key = answer_key_text(id, purged);
         let delete = exchange.host.delete(Layer::Answer, &key);
         let limit_ms = exchange.config.timeouts.cache_ms;
-        let deleted: Result<(), PortError> = exchange.within(limit_ms, delete).await;
+        let deleted = exchange.within(limit_ms, delete).await;
         deleted.map_err(|error| {
             let message = "a purged answer is not served any more, and was not deleted";
             let problem = exchange.fail(ProblemKind::StorageUnavailable, message, &error);

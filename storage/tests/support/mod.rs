@@ -9,7 +9,10 @@
     reason = "every test binary compiles this file and uses a part of it"
 )]
 
-use rag_core::chunking::{Chunk, Unit};
+use rag_core::{
+    access::Reader,
+    chunking::{Chunk, Unit},
+};
 use sha2::{Digest, Sha256};
 use shared_types::{
     claims::{AccessClaims, AppMetadata, Role},
@@ -312,4 +315,14 @@ pub fn embedding(text: &str) -> Embedding {
             .collect::<Vec<_>>()
     });
     Embedding::new(components.collect()).unwrap()
+}
+
+/// A person's claims beside what the access rules know of the person.
+pub fn as_reader(claims: AccessClaims, teachers: &[&AccessClaims]) -> (AccessClaims, Reader) {
+    let reader = Reader {
+        user_id: claims.sub,
+        role: claims.app_metadata.role,
+        teachers: teachers.iter().map(|teacher| teacher.sub).collect(),
+    };
+    (claims, reader)
 }
