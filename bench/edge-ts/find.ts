@@ -73,7 +73,7 @@ export async function find(c: Context<Environment>, question: Question): Promise
   const retrieved = await stage(c, "retrieve", () =>
     askOrigin<{ passages: Passage[]; scope: Scope }>(c, question, "/v1/retrieve", 4_000, {
       query: question.normalised,
-      embedding: embedding && Array.from(embedding),
+      embedding: embedding && base64(embedding),
       embedding_model: space(env),
       filters: question.documentIds.length > 0 ? { document_ids: question.documentIds } : {},
     }),
@@ -136,3 +136,5 @@ function found(passage: Passage, score: number): FoundPassage {
   const source = { chunk_id, document_id, document_title, page_start, page_end, section, score };
   return { source, content_sha256, generation };
 }
+
+const base64 = (embedding: Float32Array) => btoa(String.fromCharCode(...new Uint8Array(embedding.buffer)));
