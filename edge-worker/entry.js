@@ -9,19 +9,6 @@ import Entrypoint from "./build/index.js";
 const { fetch } = Entrypoint.prototype;
 const state = globalThis.__worker_init_state;
 
-// The module asks for a microtask at every step of a request. The runtime's own way into that queue is several
-// times dearer than a promise's; what is thrown is reported the same.
-const settled = Promise.resolve();
-globalThis.queueMicrotask = (callback) => {
-  settled.then(() => {
-    try {
-      callback();
-    } catch (error) {
-      reportError(error);
-    }
-  });
-};
-
 export default {
   async fetch(request, env, ctx) {
     if (state.criticalError) return new Entrypoint(ctx, env).fetch(request);

@@ -11,14 +11,16 @@ pub mod router;
 #[cfg(target_arch = "wasm32")]
 mod cloudflare;
 
-/// The Worker's entry.
+/// The Worker's entry. Not by `#[worker::event]`, which would run it in the queue that [`cloudflare::tasks`] replaces.
 #[cfg(target_arch = "wasm32")]
-#[worker::event(fetch)]
-async fn fetch(
+#[wasm_bindgen::prelude::wasm_bindgen]
+pub fn fetch(
     request: web_sys::Request,
     env: worker::Env,
-    context: worker::Context,
-) -> worker::Result<web_sys::Response> {
-    let served = cloudflare::serve(&request, env, context).await;
-    served.map_err(|error| worker::Error::RustError(format!("{error:?}")))
+    context: worker::worker_sys::Context,
+) -> js_sys::Promise {
+    cloudflare::tasks::promise_of(async {
+        let served = cloudflare::serve(request, env, context).await;
+        served.map(Into::into)
+    })
 }

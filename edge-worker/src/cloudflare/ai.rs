@@ -1,17 +1,17 @@
 //! Encoder and reranker, on Workers AI.
 
-use super::{Workerd, failed};
+use super::{Workerd, failed, tasks::settled};
 use crate::ports::{Embedder, PortError, Reranker};
 use js_sys::{JSON, Promise};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use shared_types::{
     embedding::Embedding,
-    workers_ai::{
-        EmbeddingInput, EmbeddingOutput, RerankContext, RerankInput, RerankOutput, RerankScore,
-    },
+    workers_ai::{EmbeddingInput, EmbeddingOutput, RerankOutput, RerankScore},
 };
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
-use wasm_bindgen_futures::JsFuture;
+
+/// Stands between texts on their way to the runtime.
+const TEXTS_END: char = '\0';
 
 #[wasm_bindgen]
 extern "C" {
@@ -21,21 +21,16 @@ extern "C" {
     fn run(this: &AiBinding, model: &str, inputs: &JsValue) -> Result<Promise, JsValue>;
 }
 
-impl AiBinding {
-    /// Runs a model. Inputs and output cross as JSON, which the runtime reads and writes by itself: they become
-    /// plain objects, the only ones that the binding sends.
-    async fn ask<O: DeserializeOwned>(
-        &self,
+#[wasm_bindgen(module = "/src/cloudflare/host.js")]
+extern "C" {
+    #[wasm_bindgen(catch)]
+    fn judge(
+        ai: &AiBinding,
         model: &str,
-        inputs: &impl Serialize,
-    ) -> Result<O, PortError> {
-        let words = |error: serde_json::Error| PortError::Failed(error.to_string());
-        let inputs = serde_json::to_string(inputs).map_err(words)?;
-        let inputs = JSON::parse(&inputs).map_err(failed)?;
-        let output = JsFuture::from(self.run(model, &inputs).map_err(failed)?).await;
-        let output = JSON::stringify(&output.map_err(failed)?).map_err(failed)?;
-        serde_json::from_str(&String::from(output)).map_err(words)
-    }
+        query: &str,
+        texts: &str,
+        top: usize,
+    ) -> Result<Promise, JsValue>;
 }
 
 impl Embedder for Workerd {
@@ -45,8 +40,11 @@ impl Embedder for Workerd {
             text: vec![query.to_owned()],
             pooling: models.pooling,
         };
-        let ai = &self.isolate.ai;
-        let output: EmbeddingOutput = ai.ask(&models.embedding, &input).await?;
+        // By way of JSON, it becomes a plain object, the only one that the binding sends.
+        let input = serde_json::to_string(&input).map_err(in_words)?;
+        let input = JSON::parse(&input).map_err(failed)?;
+        let asked = self.isolate.ai.run(&models.embedding, &input);
+        let output: EmbeddingOutput = told(&asked.map_err(failed)?).await?;
         if output
             .pooling
             .is_some_and(|pooling| pooling != models.pooling)
@@ -66,16 +64,33 @@ impl Reranker for Workerd {
         texts: &[&str],
         top: usize,
     ) -> Result<Vec<RerankScore>, PortError> {
-        let contexts = texts.iter().map(|text| RerankContext {
-            text: (*text).to_owned(),
-        });
-        let input = RerankInput {
-            query: query.to_owned(),
-            contexts: contexts.collect(),
-            top_k: Some(top),
-        };
         let (ai, models) = (&self.isolate.ai, &self.isolate.models);
-        let output: RerankOutput = ai.ask(&models.rerank, &input).await?;
+        // None that Postgres keeps has one; but a count that is off by one would cite another page.
+        let mut joined = String::new();
+        for (n, text) in texts.iter().enumerate() {
+            if n > 0 {
+                joined.push(TEXTS_END);
+            }
+            if text.contains(TEXTS_END) {
+                joined.push_str(&text.replace(TEXTS_END, " "));
+            } else {
+                joined.push_str(text);
+            }
+        }
+        let judged = judge(ai, &models.rerank, query, &joined, top).map_err(failed)?;
+        let output: RerankOutput = told(&judged).await?;
         Ok(output.response)
     }
+}
+
+/// What a model says. It crosses as JSON, which the runtime writes by itself.
+async fn told<O: DeserializeOwned>(asked: &Promise) -> Result<O, PortError> {
+    let output = settled(asked).await.map_err(failed)?;
+    let output = JSON::stringify(&output).map_err(failed)?;
+    serde_json::from_str(&String::from(output)).map_err(in_words)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for use in map_err")]
+fn in_words(error: serde_json::Error) -> PortError {
+    PortError::Failed(error.to_string())
 }

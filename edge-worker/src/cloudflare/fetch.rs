@@ -1,18 +1,20 @@
 //! Calls out of the Worker. Whatever stops waiting for a reply also ends the connection: an isolate
 //! has six at a time.
 
-use super::failed;
+use super::{
+    failed,
+    lines::{self, names, next_header},
+    tasks::settled,
+};
 use crate::ports::{ByteStream, PortError, Upstream};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use js_sys::{Promise, Uint8Array};
+use js_sys::{Array, Promise, Uint8Array};
 use secrecy::{ExposeSecret, SecretString};
 use shared_types::event::EVENT_STREAM;
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
-use wasm_bindgen_futures::JsFuture;
 use web_sys::{
-    AbortController, AbortSignal, Headers, ReadableStream, ReadableStreamDefaultReader,
-    RequestInit, RequestRedirect, Response, WorkerGlobalScope,
+    AbortController, AbortSignal, ReadableStream, ReadableStreamDefaultReader, Response,
 };
 
 /// A service that is called.
@@ -66,24 +68,61 @@ impl Drop for Connection {
     }
 }
 
+#[wasm_bindgen(module = "/src/cloudflare/host.js")]
+extern "C" {
+    #[wasm_bindgen(catch)]
+    fn call(
+        url: &str,
+        method: &str,
+        lines: &str,
+        body: Option<&[u8]>,
+        signal: Option<AbortSignal>,
+    ) -> Result<Promise, JsValue>;
+    #[wasm_bindgen(js_name = responseHead)]
+    fn response_head(response: &Response, names: &Array) -> String;
+}
+
+thread_local! {
+    static NAMES: Array = names(&[
+        "content-length",
+        "content-type",
+        "location",
+        "retry-after",
+        "server-timing",
+    ]);
+}
+
 /// Calls, and resolves when the head of the reply is there.
 pub async fn send(target: &Target, outgoing: Outgoing<'_>) -> Result<Upstream, PortError> {
     let connection = Connection::open().map_err(failed)?;
-    let init = init(target, &outgoing, &connection).map_err(failed)?;
     let url = format!("{}{}", target.base, outgoing.path);
-    let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
-    let response = JsFuture::from(scope.fetch_with_str_and_init(&url, &init)).await;
+    let mut lines = String::new();
+    lines::push(
+        &mut lines,
+        target.credential_header,
+        target.credential.expose_secret(),
+    );
+    for (name, value) in outgoing.headers {
+        lines::push(&mut lines, name, value);
+    }
+    let signal = connection.signal();
+    let called = call(&url, outgoing.method, &lines, outgoing.body, signal);
+    let response = settled(&called.map_err(failed)?).await;
     let response: Response = response.map_err(failed)?.unchecked_into();
-    let headers = response.headers();
-    let header = |name| headers.get(name).ok().flatten();
-    let length = header("content-length").and_then(|length| length.parse::<usize>().ok());
-    let content_type = header("content-type");
+    let head = NAMES.with(|names| response_head(&response, names));
+    let mut lines = head.split('\n');
+    let status = lines.next().and_then(|status| status.parse().ok());
+    let mut header = || next_header(&mut lines);
+    let length = header().and_then(|length| length.parse().ok());
+    let content_type = header();
+    let (location, retry_after, server_timing) = (header(), header(), header());
     let is_stream = content_type.as_deref() == Some(EVENT_STREAM);
     Ok(Upstream {
-        status: response.status(),
-        location: header("location"),
-        retry_after: header("retry-after"),
-        server_timing: header("server-timing"),
+        // Every response has one.
+        status: status.unwrap_or_default(),
+        location,
+        retry_after,
+        server_timing,
         body: body(response, length, is_stream, connection)?,
         content_type,
     })
@@ -118,31 +157,9 @@ fn whole(response: Response, connection: Connection) -> ByteStream {
 
 /// The bytes of a body whose `arrayBuffer()` was called.
 pub(super) async fn read_whole(reading: Result<Promise, JsValue>) -> Result<Bytes, PortError> {
-    let buffer = JsFuture::from(reading.map_err(failed)?).await;
+    let buffer = settled(&reading.map_err(failed)?).await;
     let buffer = buffer.map_err(failed)?;
     Ok(Bytes::from(Uint8Array::new(&buffer).to_vec()))
-}
-
-fn init(
-    target: &Target,
-    outgoing: &Outgoing<'_>,
-    connection: &Connection,
-) -> Result<RequestInit, JsValue> {
-    let headers = Headers::new()?;
-    headers.set(target.credential_header, target.credential.expose_secret())?;
-    for (name, value) in outgoing.headers {
-        headers.set(name, value)?;
-    }
-    let init = RequestInit::new();
-    init.set_method(outgoing.method);
-    init.set_headers_headers(&headers);
-    init.set_signal(connection.signal().as_ref());
-    // Neither service redirects; credentials must not travel to where one would point.
-    init.set_redirect(RequestRedirect::Manual);
-    if let Some(body) = outgoing.body {
-        init.set_body_opt_u8_array(Some(&Uint8Array::from(body)));
-    }
-    Ok(init)
 }
 
 #[wasm_bindgen]
@@ -164,7 +181,7 @@ fn read(body: &ReadableStream, connection: Option<Connection>) -> Result<ByteStr
     let reader = ReadableStreamDefaultReader::new(body)?;
     let pieces = stream::unfold(Some((reader, connection)), |state| async {
         let (reader, connection) = state?;
-        match JsFuture::from(reader.read()).await {
+        match settled(&reader.read()).await {
             Ok(result) => {
                 let result: ReadResult = result.unchecked_into();
                 if result.done() {

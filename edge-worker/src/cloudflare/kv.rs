@@ -1,11 +1,10 @@
 //! The caches, in Workers KV. Values are bytes: `kv.json` would parse them twice. The namespaces are typed and the
 //! options are kept: calls by reflection and options made anew cost more than the rest of a read.
 
-use super::{Workerd, failed};
+use super::{Workerd, failed, tasks::settled};
 use crate::ports::{Cache, Layer, PortError};
 use js_sys::{Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
-use wasm_bindgen_futures::JsFuture;
 
 /// The least that KV takes. Its reads are kept near the reader for a minute unless told otherwise,
 /// and a scope should be forgotten everywhere as soon as can be. A key set is written again under its key.
@@ -93,7 +92,7 @@ impl Cache for Workerd {
     async fn get(&self, layer: Layer, key: &str) -> Result<Option<Vec<u8>>, PortError> {
         let caches = &self.isolate.caches;
         let get = caches.of(layer).get(key, caches.options.of(layer));
-        let value = JsFuture::from(get.map_err(failed)?).await.map_err(failed)?;
+        let value = settled(&get.map_err(failed)?).await.map_err(failed)?;
         Ok((!value.is_null()).then(|| Uint8Array::new(&value).to_vec()))
     }
 
@@ -108,13 +107,13 @@ impl Cache for Workerd {
         Reflect::set(&options, &"expirationTtl".into(), &ttl_s.into()).map_err(failed)?;
         let value = Uint8Array::from(&*value);
         let put = self.isolate.caches.of(layer).put(key, &value, &options);
-        let put = JsFuture::from(put.map_err(failed)?).await;
+        let put = settled(&put.map_err(failed)?).await;
         put.map(drop).map_err(failed)
     }
 
     async fn delete(&self, layer: Layer, key: &str) -> Result<(), PortError> {
         let delete = self.isolate.caches.of(layer).delete(key);
-        let delete = JsFuture::from(delete.map_err(failed)?).await;
+        let delete = settled(&delete.map_err(failed)?).await;
         delete.map(drop).map_err(failed)
     }
 }

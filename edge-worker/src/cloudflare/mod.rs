@@ -3,12 +3,14 @@
 mod ai;
 mod fetch;
 mod kv;
+mod lines;
 mod r2;
 mod rate_limit;
 mod request;
 mod response;
 mod runtime;
 mod services;
+pub mod tasks;
 mod timers;
 mod webcrypto;
 
@@ -30,8 +32,9 @@ use shared_types::{
 use std::{cell::OnceCell, rc::Rc};
 use timers::Timers;
 use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{Request, Response};
 use webcrypto::Verifier;
-use worker::{Context, Env};
+use worker::{Env, worker_sys::Context};
 
 thread_local! {
     static ISOLATE: OnceCell<Rc<Isolate>> = const { OnceCell::new() };
@@ -65,11 +68,7 @@ struct Workerd {
 }
 
 /// Answers one request.
-pub async fn serve(
-    request: &web_sys::Request,
-    env: Env,
-    context: Context,
-) -> Result<web_sys::Response, JsValue> {
+pub async fn serve(request: Request, env: Env, context: Context) -> Result<Response, JsValue> {
     let context = Rc::new(context);
     let client = request.signal();
     let request_id = new_request_id();
@@ -84,9 +83,9 @@ pub async fn serve(
     let host = Rc::new(Workerd {
         isolate: Rc::clone(&isolate),
         context: Rc::clone(&context),
-        timers: Rc::default(),
+        timers: Timers::new(),
     });
-    let incoming = request::incoming(request)?;
+    let incoming = request::incoming(&request)?;
     let reply = isolate.gateway.handle(host, request_id, incoming).await;
     response::into_web(reply, &context, &client)
 }

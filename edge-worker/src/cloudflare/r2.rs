@@ -1,11 +1,10 @@
 //! The library bucket, in R2. Declared here rather than taken from the `worker` crate, which brings
 //! the whole of R2 into the module.
 
-use super::{Workerd, failed};
+use super::{Workerd, failed, tasks::settled};
 use crate::ports::{FileStore, Part, PortError, Reading, StoredFile};
 use js_sys::{Object, Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
-use wasm_bindgen_futures::JsFuture;
 use web_sys::ReadableStream;
 
 #[wasm_bindgen]
@@ -35,7 +34,7 @@ impl FileStore for Workerd {
             Reading::Whole => library.get(key),
             Reading::Part(part) => range(part).and_then(|options| library.get_part(key, &options)),
         };
-        let found = JsFuture::from(asked.map_err(failed)?).await;
+        let found = settled(&asked.map_err(failed)?).await;
         let found = found.map_err(failed)?;
         if found.is_null() {
             return Ok(None);

@@ -1,10 +1,9 @@
 //! The rate-limit bindings; their numbers are in `wrangler.toml`.
 
-use super::{Workerd, failed};
+use super::{Workerd, failed, tasks::settled};
 use crate::ports::{Allowance, PortError, RateLimiter};
 use js_sys::{Object, Promise};
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
-use wasm_bindgen_futures::JsFuture;
 
 #[wasm_bindgen]
 extern "C" {
@@ -31,7 +30,7 @@ impl RateLimiter for Workerd {
         let options: LimitOptions = Object::new().unchecked_into();
         options.set_key(key);
         let counted = limiter.limit(&options).map_err(failed)?;
-        let outcome = JsFuture::from(counted).await;
+        let outcome = settled(&counted).await;
         let outcome = outcome.map_err(failed)?;
         Ok(outcome.unchecked_into::<LimitOutcome>().success())
     }

@@ -1,6 +1,9 @@
 //! Time, background work and the log.
 
-use super::Workerd;
+use super::{
+    Workerd,
+    tasks::{now_ms, promise_of},
+};
 use crate::ports::{Background, Clock, HttpDates, Log, Severity};
 use chrono::{DateTime, Utc};
 use futures_util::future::LocalBoxFuture;
@@ -10,7 +13,7 @@ use wasm_bindgen::JsValue;
 
 impl Clock for Workerd {
     fn now(&self) -> DateTime<Utc> {
-        let micros = js_sys::Date::now() * 1_000.0;
+        let micros = now_ms() * 1_000.0;
         // In range until the year 262143.
         DateTime::from_timestamp_micros(micros as i64).unwrap_or_default()
     }
@@ -34,7 +37,12 @@ impl HttpDates for Workerd {
 
 impl Background for Workerd {
     fn spawn(&self, work: LocalBoxFuture<'static, ()>) {
-        self.context.wait_until(work);
+        let done = promise_of(async {
+            work.await;
+            Ok(JsValue::UNDEFINED)
+        });
+        // Fails only where the request has ended, and then there is nothing to wait for.
+        let _ = self.context.wait_until(&done);
     }
 }
 

@@ -2,37 +2,43 @@
 //!
 //! Nearly every limit is given up before it is reached, and a timer of its own for each would be among the dearest
 //! things of a cached answer. So the request has one, set to the earliest limit; it is set anew only where that one
-//! is reached or an earlier one comes.
+//! is reached or an earlier one comes. It is never cleared, which costs as much as three that find nothing to do: it
+//! ends with its request.
 
+use super::tasks::{self, now_ms};
+use slab::Slab;
 use std::{
-    cell::{OnceCell, RefCell},
+    cell::RefCell,
     pin::Pin,
     rc::{Rc, Weak},
     task::{Context, Poll, Waker},
 };
-use wasm_bindgen::{JsCast, JsValue, closure::Closure, prelude::wasm_bindgen};
+use wasm_bindgen::{JsValue, closure::Closure, prelude::wasm_bindgen};
 
-#[wasm_bindgen]
+#[wasm_bindgen(module = "/src/cloudflare/host.js")]
 extern "C" {
-    #[wasm_bindgen(catch, js_name = setTimeout)]
-    fn set_timeout(callback: &JsValue, delay_ms: f64) -> Result<f64, JsValue>;
-    #[wasm_bindgen(js_name = clearTimeout)]
-    fn clear_timeout(handle: f64);
+    #[wasm_bindgen(js_name = wakeAfter)]
+    fn wake_after(ms: f64, wake: &JsValue, id: usize);
+}
+
+thread_local! {
+    /// Those of the requests in work.
+    static TIMERS: RefCell<Slab<Weak<Timers>>> = const { RefCell::new(Slab::new()) };
+    static WAKE: Closure<dyn Fn(usize)> = Closure::new(wake);
 }
 
 /// The sleepers of one request.
-#[derive(Default)]
 pub struct Timers {
+    /// Among the requests in work. Another request has it later, and is woken for nothing by a timer of this one.
+    id: usize,
     state: RefCell<State>,
-    /// What the runtime calls; lives as long as it may.
-    wake: OnceCell<Closure<dyn FnMut()>>,
 }
 
-#[derive(Default)]
 struct State {
     sleepers: Vec<Sleeper>,
     next_id: u32,
-    set: Option<Set>,
+    /// When the runtime will call.
+    set_ms: f64,
 }
 
 struct Sleeper {
@@ -41,13 +47,19 @@ struct Sleeper {
     waker: Waker,
 }
 
-/// The runtime's timer.
-struct Set {
-    handle: f64,
-    due_ms: f64,
-}
-
 impl Timers {
+    /// Timers of a request that waits for nothing yet.
+    pub fn new() -> Rc<Self> {
+        Rc::new_cyclic(|timers| Self {
+            id: TIMERS.with_borrow_mut(|all| all.insert(Weak::clone(timers))),
+            state: RefCell::new(State {
+                sleepers: Vec::new(),
+                next_id: 0,
+                set_ms: f64::INFINITY,
+            }),
+        })
+    }
+
     /// Resolves after so many milliseconds.
     pub fn sleep(self: &Rc<Self>, duration_ms: u32) -> Sleep {
         Sleep {
@@ -58,57 +70,50 @@ impl Timers {
     }
 
     /// Sets the runtime's timer to the earliest sleeper, unless it is set to no later a time.
-    fn set(self: &Rc<Self>) {
+    fn set(&self) {
         let mut state = self.state.borrow_mut();
         let due = state.sleepers.iter().map(|sleeper| sleeper.due_ms);
         let due_ms = due.fold(f64::INFINITY, f64::min);
-        let is_early_enough = state.set.as_ref().is_some_and(|set| set.due_ms <= due_ms);
-        if is_early_enough || due_ms.is_infinite() {
-            return;
+        if due_ms < state.set_ms {
+            state.set_ms = due_ms;
+            // At least one: a delay of none would go round and round where the clock stands still.
+            let delay_ms = (due_ms - now_ms()).ceil().max(1.0);
+            WAKE.with(|wake| wake_after(delay_ms, wake.as_ref(), self.id));
         }
-        let wake = self.wake.get_or_init(|| {
-            let timers = Rc::downgrade(self);
-            Closure::new(move || wake(&timers))
-        });
-        // At least one: a delay of none would go round and round where the clock stands still.
-        let delay_ms = (due_ms - now_ms()).ceil().max(1.0);
-        // Fails only in an isolate that is being ended.
-        let Ok(handle) = set_timeout(wake.as_ref().unchecked_ref(), delay_ms) else {
-            return;
-        };
-        if let Some(earlier) = state.set.replace(Set { handle, due_ms }) {
-            clear_timeout(earlier.handle);
+    }
+
+    /// Wakes whoever is due.
+    fn wake(&self) {
+        let now_ms = now_ms();
+        {
+            let mut state = self.state.borrow_mut();
+            // Whatever is still set finds nothing to do.
+            state.set_ms = f64::INFINITY;
+            state.sleepers.retain(|sleeper| {
+                let is_due = sleeper.due_ms <= now_ms;
+                if is_due {
+                    sleeper.waker.wake_by_ref();
+                }
+                !is_due
+            });
         }
+        self.set();
     }
 }
 
 impl Drop for Timers {
     fn drop(&mut self) {
-        if let Some(set) = self.state.get_mut().set.take() {
-            clear_timeout(set.handle);
-        }
+        TIMERS.with_borrow_mut(|all| all.try_remove(self.id));
     }
 }
 
-/// Wakes whoever is due.
-fn wake(timers: &Weak<Timers>) {
-    let Some(timers) = timers.upgrade() else {
-        return;
-    };
-    let now_ms = now_ms();
-    let mut due = Vec::new();
-    {
-        let mut state = timers.state.borrow_mut();
-        state.set = None;
-        for sleeper in &state.sleepers {
-            if sleeper.due_ms <= now_ms {
-                due.push(sleeper.waker.clone());
-            }
-        }
-        state.sleepers.retain(|sleeper| sleeper.due_ms > now_ms);
+/// What the runtime calls.
+fn wake(id: usize) {
+    let timers = TIMERS.with_borrow(|all| all.get(id).and_then(Weak::upgrade));
+    if let Some(timers) = timers {
+        timers.wake();
     }
-    due.into_iter().for_each(Waker::wake);
-    timers.set();
+    tasks::run();
 }
 
 /// See [`Timers::sleep`].
@@ -157,8 +162,4 @@ impl Drop for Sleep {
             state.sleepers.retain(|sleeper| sleeper.id != id);
         }
     }
-}
-
-fn now_ms() -> f64 {
-    js_sys::Date::now()
 }

@@ -1,7 +1,7 @@
 //! Signatures by the runtime's WebCrypto: more than ten times faster than RSA in wasm, as long as
 //! the imported key is kept.
 
-use super::{Workerd, failed};
+use super::{Workerd, failed, tasks::settled};
 use crate::ports::{PortError, SignatureVerifier};
 use js_sys::{Array, Object, Reflect, Uint8Array};
 use rag_core::{
@@ -10,7 +10,6 @@ use rag_core::{
 };
 use std::cell::RefCell;
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
 use web_sys::{CryptoKey, SubtleCrypto, WorkerGlobalScope};
 
 /// Keys at most; a project has one or two in use.
@@ -85,7 +84,7 @@ impl Verifier {
                 &Uint8Array::from(token.signature()),
                 &Uint8Array::from(token.signed_data()),
             )?;
-        Ok(JsFuture::from(verified).await?.is_truthy())
+        Ok(settled(&verified).await?.is_truthy())
     }
 
     /// The parameters of both import and verification: each takes what it needs of them.
@@ -117,7 +116,7 @@ async fn import(
     }
     let usages = Array::of1(&"verify".into());
     let imported = subtle.import_key_with_object("jwk", &jwk, algorithm, false, &usages)?;
-    Ok(JsFuture::from(imported).await?.unchecked_into())
+    Ok(settled(&imported).await?.unchecked_into())
 }
 
 fn object(members: &[(&str, &str)]) -> Result<Object, JsValue> {

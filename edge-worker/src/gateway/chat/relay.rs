@@ -25,6 +25,8 @@ use std::{pin::pin, rc::Rc};
 
 /// A comment: proxies see life, clients see nothing.
 const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
+/// How long the origin may take to end a body that has said all.
+const END_MS: u32 = 500;
 /// The most bytes of one answer; far above what a model may write.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
@@ -43,6 +45,8 @@ pub struct Relay<H> {
     received_bytes: usize,
     silent_ms: u32,
     end: Option<Result<StoredAnswer, Problem>>,
+    /// Whether the origin itself told the end.
+    is_told: bool,
 }
 
 impl<H: Host> Relay<H> {
@@ -60,6 +64,7 @@ impl<H: Host> Relay<H> {
             received_bytes: 0,
             silent_ms: 0,
             end: None,
+            is_told: false,
         }
     }
 
@@ -106,7 +111,17 @@ impl<H: Host> Relay<H> {
                 return Some(whole);
             }
         }
+        if self.is_told {
+            self.see_out().await;
+        }
         None
+    }
+
+    /// Waits for the end of a body that has said all. A connection that is let go before is lost to the next call, and
+    /// to break it off costs as much as two reads of KV.
+    async fn see_out(&mut self) {
+        let patience = pin!(self.host.sleep(END_MS));
+        select(self.body.next(), patience).await;
     }
 
     async fn receive(&mut self) -> Received {
@@ -163,6 +178,7 @@ impl<H: Host> Relay<H> {
             Err(problem) => self.log("answer ended in an error", &problem.type_uri),
         }
         self.end = Some(end);
+        self.is_told = true;
     }
 
     /// Ends the answer with an `error` event.
