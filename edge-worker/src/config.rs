@@ -5,6 +5,11 @@ use secrecy::SecretString;
 use shared_types::workers_ai::Pooling;
 use thiserror::Error;
 
+/// Two or three MB with answers of the usual length.
+const DEFAULT_MEMORY_VALUES: usize = 500;
+/// Answers of the greatest length that is kept fill half of an isolate's 128 MB then.
+const MAX_MEMORY_VALUES: usize = 1_000;
+
 /// Why the Worker can't start. Names the variable, never its value.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ConfigError {
@@ -109,6 +114,8 @@ pub struct EdgeConfig {
     pub answer_model: String,
     /// Web origins that browsers may call from, compared exactly.
     pub allowed_origins: Vec<String>,
+    /// How many searches and answers an isolate keeps in its own memory.
+    pub memory_values: usize,
     /// Patience.
     pub timeouts: Timeouts,
 }
@@ -143,6 +150,17 @@ impl EdgeConfig {
                 });
             }
         };
+        let memory_values = match lookup("MEMORY_VALUES") {
+            None => DEFAULT_MEMORY_VALUES,
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|values| *values <= MAX_MEMORY_VALUES)
+                .ok_or(ConfigError::Invalid {
+                    name: "MEMORY_VALUES",
+                    expected: "a number from 0 to 1000",
+                })?,
+        };
         let allowed_origins = lookup("ALLOWED_ORIGINS").unwrap_or_default();
         Ok(Self {
             origin_url: base("ORIGIN_URL")?,
@@ -160,6 +178,7 @@ impl EdgeConfig {
                 .map(|origin| origin.trim().trim_end_matches('/').to_owned())
                 .filter(|origin| !origin.is_empty())
                 .collect(),
+            memory_values,
             timeouts: Timeouts::default(),
         })
     }
@@ -187,6 +206,7 @@ mod tests {
             "EMBEDDING_MODEL" => "@cf/baai/bge-base-en-v1.5",
             "EMBEDDING_POOLING" => "cls",
             "ALLOWED_ORIGINS" => "https://etude.example/, http://localhost:5173",
+            "MEMORY_VALUES" => "40",
             _ => "set",
         }
     }
@@ -200,6 +220,7 @@ mod tests {
         let config = EdgeConfig::read(|name| lookup(name, "")).unwrap();
         assert_eq!(config.origin_url, "https://origin.example");
         assert_eq!(config.embedding_space(), "@cf/baai/bge-base-en-v1.5#cls");
+        assert_eq!(config.memory_values, 40);
         assert_eq!(
             config.allowed_origins,
             ["https://etude.example", "http://localhost:5173"]
@@ -236,16 +257,23 @@ mod tests {
         for name in ["ORIGIN_URL", "EDGE_TOKEN", "RERANK_MODEL", "JWT_ISSUER"] {
             assert_eq!(without(name), ConfigError::Missing(name));
         }
-        let odd = EdgeConfig::read(|name| {
-            if name == "ORIGIN_URL" {
-                Some("origin".into())
-            } else {
-                lookup(name, "")
-            }
-        });
-        assert_eq!(
-            odd.unwrap_err().to_string(),
-            "ORIGIN_URL is not an http(s) URL"
-        );
+        let complaints = [
+            ("ORIGIN_URL", "origin", "ORIGIN_URL is not an http(s) URL"),
+            (
+                "MEMORY_VALUES",
+                "1001",
+                "MEMORY_VALUES is not a number from 0 to 1000",
+            ),
+        ];
+        for (odd, value, complaint) in complaints {
+            let read = EdgeConfig::read(|name| {
+                if name == odd {
+                    Some(value.into())
+                } else {
+                    lookup(name, "")
+                }
+            });
+            assert_eq!(read.unwrap_err().to_string(), complaint);
+        }
     }
 }

@@ -42,7 +42,7 @@ pub enum CacheValueError {
 }
 
 /// A value that a cache can hold as bytes.
-pub trait CacheValue: Sized {
+pub trait CacheValue: Sized + 'static {
     /// The bytes to store.
     fn encode(&self) -> Vec<u8>;
     /// Reads stored bytes; refuses what this version did not write and what can't be true.

@@ -4,6 +4,7 @@ use crate::{
     gateway::exchange::Exchange,
     ports::{Host, Layer, Severity},
 };
+use chrono::TimeDelta;
 use shared_types::{
     cache::{
         AnswerKey, CacheKey, CacheValue, CacheValueError, EmbedKey, ScopeKey, SearchKey, open, seal,
@@ -18,6 +19,8 @@ pub trait Layered: CacheKey {
     const LAYER: Layer;
     /// The stage's name in `Server-Timing`.
     const STAGE: &'static str;
+    /// Whether the isolate may remember values of this layer: whether they never change under their key.
+    const IS_REMEMBERED: bool = false;
 }
 
 impl Layered for ScopeKey {
@@ -27,6 +30,7 @@ impl Layered for ScopeKey {
 impl Layered for SearchKey<'_> {
     const LAYER: Layer = Layer::Search;
     const STAGE: &'static str = "search";
+    const IS_REMEMBERED: bool = true;
 }
 impl Layered for EmbedKey<'_> {
     const LAYER: Layer = Layer::Embedding;
@@ -35,12 +39,13 @@ impl Layered for EmbedKey<'_> {
 impl Layered for AnswerKey<'_> {
     const LAYER: Layer = Layer::Answer;
     const STAGE: &'static str = "answer_cache";
+    const IS_REMEMBERED: bool = true;
 }
 
 /// What a look-up brought.
 pub enum Lookup<V> {
     /// A value.
-    Hit(V),
+    Hit(Rc<V>),
     /// Nothing.
     Miss,
     /// The cache failed or took too long.
@@ -61,11 +66,40 @@ impl<V> Lookup<V> {
 /// Looks a key up. A value that this version can't read, or that can't be true, is a miss.
 pub async fn look_up<H: Host, K: Layered>(exchange: &Exchange<H>, key: &K) -> Lookup<K::Value> {
     let text = key.text();
-    let get = exchange.host.get(K::LAYER, &text);
+    let now_s = exchange.host.now().timestamp();
+    if K::IS_REMEMBERED
+        && let Some(value) = exchange.memory.recall(&text, now_s)
+    {
+        exchange.timings.add(K::STAGE, TimeDelta::zero());
+        exchange.timings.describe(K::STAGE, "memory");
+        return Lookup::Hit(value);
+    }
+    let lookup = read(exchange, key, &text).await;
+    let description = match &lookup {
+        Lookup::Hit(_) => "hit",
+        Lookup::Miss => "miss",
+        Lookup::Failed => "failed",
+    };
+    exchange.timings.describe(K::STAGE, description);
+    if K::IS_REMEMBERED
+        && let Lookup::Hit(value) = &lookup
+    {
+        let value = Rc::clone(value);
+        exchange.memory.keep(text, value, now_s);
+    }
+    lookup
+}
+
+async fn read<H: Host, K: Layered>(
+    exchange: &Exchange<H>,
+    key: &K,
+    text: &str,
+) -> Lookup<K::Value> {
+    let get = exchange.host.get(K::LAYER, text);
     let get = exchange.within(exchange.config.timeouts.cache_ms, get);
-    let lookup = match exchange.stage(K::STAGE, get).await {
-        Ok(Some(bytes)) => match trusted(key, &text, &bytes, exchange.host.now().timestamp()) {
-            Ok(value) => Lookup::Hit(value),
+    match exchange.stage(K::STAGE, get).await {
+        Ok(Some(bytes)) => match trusted(key, text, &bytes, exchange.host.now().timestamp()) {
+            Ok(value) => Lookup::Hit(Rc::new(value)),
             Err(error) => {
                 exchange.host.log(
                     Severity::Warning,
@@ -84,14 +118,7 @@ pub async fn look_up<H: Host, K: Layered>(exchange: &Exchange<H>, key: &K) -> Lo
             exchange.warn(&format!("cache {} unavailable", K::STAGE), &error);
             Lookup::Failed
         }
-    };
-    let description = match lookup {
-        Lookup::Hit(_) => "hit",
-        Lookup::Miss => "miss",
-        Lookup::Failed => "failed",
-    };
-    exchange.timings.describe(K::STAGE, description);
-    lookup
+    }
 }
 
 fn trusted<K: CacheKey>(

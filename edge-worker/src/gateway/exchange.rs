@@ -3,7 +3,8 @@
 use crate::{
     config::EdgeConfig,
     gateway::{
-        csrf::CookieCall, files::selection::Selection, headers::ReplyHeaders, timing::Timings,
+        csrf::CookieCall, files::selection::Selection, headers::ReplyHeaders, memory::Memory,
+        timing::Timings,
     },
     ports::{ByteStream, FileBody, Host, PortError, Severity},
 };
@@ -100,6 +101,8 @@ pub struct Exchange<H> {
     pub host: Rc<H>,
     /// The configuration.
     pub config: Rc<EdgeConfig>,
+    /// What the isolate has read of late.
+    pub memory: Rc<Memory>,
     /// The request's id.
     pub request_id: RequestId,
     /// The trace that the request belongs to; this request is its latest span.

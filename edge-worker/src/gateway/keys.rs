@@ -19,6 +19,7 @@ use rag_core::{
     token::{TokenError, UnverifiedToken},
 };
 use shared_types::problem::{Problem, ProblemKind};
+use std::rc::Rc;
 use std::{cell::RefCell, sync::Arc};
 
 /// The least time between two looks for newer keys while there are none at all: nobody can be let
@@ -91,7 +92,7 @@ async fn look<H: Host>(ring: &KeyRing, exchange: &Exchange<H>, token: &Unverifie
         url: &exchange.config.supabase_url,
     };
     if let Lookup::Hit(set) = look_up(exchange, &key).await {
-        ring.adopt(set, exchange.host.now());
+        ring.adopt(Rc::unwrap_or_clone(set), exchange.host.now());
     }
     if ring.lacks(token, exchange.host.now()) {
         match fetch(exchange).await {

@@ -14,6 +14,7 @@ pub mod files;
 pub mod headers;
 mod health;
 pub mod keys;
+pub mod memory;
 pub mod protection;
 mod purge;
 mod scopes;
@@ -32,6 +33,7 @@ use exchange::{Exchange, Incoming, Reply, ReplyBody, log_ms, refusal};
 use futures_util::StreamExt;
 use http::Method;
 use keys::KeyRing;
+use memory::Memory;
 use rag_core::token::TokenPolicy;
 use shared_types::{
     headers::{REQUEST_ID, SERVER_TIMING},
@@ -45,17 +47,19 @@ use std::{
 };
 use timing::Timings;
 
-/// What outlives a request: the configuration, the sign-in service's keys, and the count of the others.
+/// What outlives a request: the configuration, the sign-in service's keys, the count of the others, and what was read
+/// from the caches of late.
 #[derive(Debug)]
 pub struct Gateway {
     config: Rc<EdgeConfig>,
     policy: TokenPolicy,
     keys: KeyRing,
     admissions: Rc<Admissions>,
+    memory: Rc<Memory>,
 }
 
 impl Gateway {
-    /// A gateway that knows no keys yet.
+    /// A gateway that knows no keys yet, and remembers nothing.
     #[must_use]
     pub fn new(config: EdgeConfig) -> Self {
         Self {
@@ -63,6 +67,7 @@ impl Gateway {
                 issuer: config.jwt_issuer.clone(),
                 audience: config.jwt_audience.clone(),
             },
+            memory: Rc::new(Memory::new(config.memory_values)),
             config: Rc::new(config),
             keys: KeyRing::default(),
             admissions: Rc::default(),
@@ -82,6 +87,7 @@ impl Gateway {
         let exchange = Exchange {
             host,
             config: Rc::clone(&self.config),
+            memory: Rc::clone(&self.memory),
             request_id,
             trace: trace_of(incoming.headers.traceparent.as_deref(), request_id),
             deadline: started + self.patience(found),

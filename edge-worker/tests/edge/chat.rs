@@ -1,8 +1,8 @@
 //! One question, asked cold, asked again, asked in other forms.
 
 use crate::support::{
-    Edge, Received,
-    library::{FIRST_STUDENT, Library, passage},
+    Edge, Kept, Received,
+    library::{FIRST_STUDENT, Library, OTHER_STUDENT, passage},
 };
 use edge_worker::ports::Layer;
 use shared_types::{
@@ -52,6 +52,34 @@ async fn a_first_question_goes_all_the_way_and_a_second_nowhere() {
     assert_eq!(edge.calls(), Vec::<String>::new());
     assert_eq!(text_of(&warm), text_of(&cold));
     assert_eq!(warm.meta().sources, cold.meta().sources);
+}
+
+#[tokio::test]
+async fn a_popular_question_is_answered_from_the_isolates_memory_to_whoever_has_its_scope() {
+    let edge = Edge::new(Library::of_two_teachers());
+    for _ in 0..2 {
+        edge.ask(FIRST_STUDENT, "scales?").await;
+    }
+    // Nothing is left of it but what the isolate has read.
+    let is_forgotten = |layer: Layer| matches!(layer, Layer::Search | Layer::Answer);
+    let forget = |cached: &mut Kept| cached.retain(|(layer, _), _| !is_forgotten(*layer));
+    forget(&mut edge.world.cached.borrow_mut());
+
+    let remembered = edge.ask(FIRST_STUDENT, "scales?").await;
+    let cache = remembered.meta().cache;
+    assert_eq!([cache.search, cache.answer], [Hit, Hit]);
+    let stages = remembered.headers["server-timing"].to_str().unwrap();
+    for stage in ["search", "answer_cache"] {
+        assert!(
+            stages.contains(&format!("{stage};dur=0.0;desc=\"memory\"")),
+            "{stages}"
+        );
+    }
+
+    let another_scope = edge.ask(OTHER_STUDENT, "scales?").await;
+    assert_eq!(another_scope.meta().cache.search, Miss);
+    let elsewhere = edge.another_isolate().ask(FIRST_STUDENT, "scales?").await;
+    assert_eq!(elsewhere.meta().cache.search, Miss);
 }
 
 #[tokio::test]

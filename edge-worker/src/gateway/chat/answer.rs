@@ -29,7 +29,7 @@ pub async fn answer<H: Host>(
     let key = AnswerKey::new(
         &exchange.config.answer_model,
         &question.normalised,
-        &found.passages,
+        &found.results.passages,
         &found.purges,
     );
     let looked_up = look_up(exchange, &key).await;
@@ -39,7 +39,7 @@ pub async fn answer<H: Host>(
     }
     // Confidence depends on the reranker's scores: an answer without them is for this caller only.
     let slot = found.degraded.is_empty().then(|| Slot::of(&key));
-    let upstream = begin(exchange, question, &found.passages).await?;
+    let upstream = begin(exchange, question, &found.results.passages).await?;
     let relay = Relay::new(exchange, upstream.body, slot);
     match form {
         Form::Events => {
@@ -80,7 +80,7 @@ fn meta<H: Host>(
         degraded.push(Degradation::CacheUnavailable);
     }
     let mut notes = exchange.notes.borrow_mut();
-    notes.push(("passages", found.passages.len().into()));
+    notes.push(("passages", found.results.passages.len().into()));
     // Three small enums and a list of them always serialise.
     notes.push(("cache", serde_json::to_value(cache).unwrap_or_default()));
     notes.push((
@@ -92,6 +92,7 @@ fn meta<H: Host>(
         answer_id: Some(answer_id.clone()),
         cache,
         sources: found
+            .results
             .passages
             .iter()
             .map(|passage| passage.source.clone())

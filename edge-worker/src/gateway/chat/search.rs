@@ -11,19 +11,19 @@ use crate::{
 };
 use futures_util::future::{Either, select};
 use shared_types::{
-    cache::{EmbedKey, FoundPassage, ScopeKey, ScopeReading, SearchKey, SearchResults},
+    cache::{EmbedKey, ScopeKey, ScopeReading, SearchKey, SearchResults},
     chat::{CacheOutcome, Degradation},
     embedding::Embedding,
     origin::{Passage, RETRIEVE_LIMIT, RetrieveRequest, RetrieveResponse, Scope},
     problem::Problem,
     purge::Purges,
 };
-use std::pin::pin;
+use std::{pin::pin, rc::Rc};
 
 /// The passages, and how they were come by.
 pub struct Found {
     /// Best first, at most [`shared_types::origin::ANSWER_PASSAGES`].
-    pub passages: Vec<FoundPassage>,
+    pub results: Rc<SearchResults>,
     /// The purges that the answer must heed.
     pub purges: Purges,
     /// What the scope cache gave.
@@ -73,7 +73,7 @@ pub async fn find<H: Host>(exchange: &Exchange<H>, question: &Question) -> Resul
     let outcome = remembered.outcome();
     if let Lookup::Hit(results) = remembered {
         return Ok(Found {
-            passages: results.passages,
+            results,
             purges: scope.purges,
             scope: scope_outcome,
             search: outcome,
@@ -113,7 +113,7 @@ pub async fn find<H: Host>(exchange: &Exchange<H>, question: &Question) -> Resul
         Slot::of(&key).fill(&exchange.host, &results);
     }
     Ok(Found {
-        passages: results.passages,
+        results: Rc::new(results),
         purges,
         scope: scope_outcome,
         search: outcome,
@@ -136,7 +136,7 @@ async fn scope_of<H: Host>(
     };
     let outcome = match looked_up {
         Lookup::Hit(reading) if reading.is_fresh(exchange.host.now().timestamp()) => {
-            return Ok((reading.scope, CacheOutcome::Hit));
+            return Ok((Rc::unwrap_or_clone(reading).scope, CacheOutcome::Hit));
         }
         Lookup::Hit(_) | Lookup::Miss => CacheOutcome::Miss,
         Lookup::Failed => CacheOutcome::Failed,
@@ -164,7 +164,7 @@ async fn embed<H: Host>(exchange: &Exchange<H>, query: &str, generation: u64) ->
     let outcome = looked_up.outcome();
     if let Lookup::Hit(embedding) = looked_up {
         return Embedded {
-            embedding: Some(embedding),
+            embedding: Some(Rc::unwrap_or_clone(embedding)),
             outcome,
         };
     }

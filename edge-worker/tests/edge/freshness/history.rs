@@ -201,13 +201,19 @@ pub struct History {
     pub store: Store,
     /// Decides everything that is left to chance: the order of turns, and what the store forgets.
     pub chance: u64,
+    /// How much the isolate keeps of what it has read.
+    pub memory_values: usize,
     /// What happens.
     pub steps: Vec<(Step, Then)>,
 }
 
 impl fmt::Display for History {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "store {:?}, chance {}", self.store, self.chance)?;
+        writeln!(
+            f,
+            "store {:?}, chance {}, memory {}",
+            self.store, self.chance, self.memory_values
+        )?;
         let mut steps = self.steps.iter();
         steps.try_for_each(|(step, then)| writeln!(f, "({step:?}, {then:?}),"))
     }
@@ -217,9 +223,11 @@ impl fmt::Display for History {
 pub fn histories(length: usize) -> impl Strategy<Value = History> {
     let store = prop_oneof![Just(Store::Prompt), Just(Store::Lagging)];
     let steps = vec((step(), then()), 1..=length);
-    (store, any::<u64>(), steps).prop_map(|(store, chance, steps)| History {
+    let memory = prop_oneof![Just(0), Just(2), Just(500)];
+    (store, any::<u64>(), memory, steps).prop_map(|(store, chance, memory_values, steps)| History {
         store,
         chance,
+        memory_values,
         steps,
     })
 }

@@ -168,6 +168,7 @@ mod found_once {
         let history = History {
             store: Store::Prompt,
             chance: 0,
+            memory_values: 500,
             steps: steps.map(|step| (step, Then::Settle)).into(),
         };
         play(&history, None).unwrap();
@@ -196,6 +197,7 @@ mod found_once {
         History {
             store: Store::Prompt,
             chance,
+            memory_values: 500,
             steps: steps.into(),
         }
     }

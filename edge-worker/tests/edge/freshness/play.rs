@@ -10,6 +10,7 @@ use super::{
     purges::person,
 };
 use crate::support::{EDGE_TOKEN, Failure, config, simulation::Tasks};
+use edge_worker::config::EdgeConfig;
 use edge_worker::gateway::{
     Gateway,
     exchange::{Incoming, IncomingHeaders, ReplyBody},
@@ -52,7 +53,10 @@ pub fn play(history: &History, sabotage: Option<Sabotage>) -> Result<Tally, Stri
     let mut play = Play {
         oracle: Oracle::default(),
         school: Rc::new(school),
-        gateway: Rc::new(Gateway::new(config())),
+        gateway: Rc::new(Gateway::new(EdgeConfig {
+            memory_values: history.memory_values,
+            ..config()
+        })),
         store: history.store,
         tasks: Tasks::default(),
         asked: Vec::new(),

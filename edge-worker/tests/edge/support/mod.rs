@@ -432,6 +432,7 @@ pub fn config() -> EdgeConfig {
         rerank_model: "reranker".to_owned(),
         answer_model: "model/prompt-1".to_owned(),
         allowed_origins: vec!["https://app.example".to_owned()],
+        memory_values: 500,
         timeouts: Timeouts::default(),
     }
 }
