@@ -84,10 +84,7 @@ pub async fn measure(
         }
     }
     bar.finish_and_clear();
-    for side in sides.both {
-        side.workerd.stop().await?;
-    }
-    Ok(())
+    sides.stop().await
 }
 
 /// One run of a row on one side.
@@ -115,11 +112,11 @@ async fn warm_up(sides: &Sides, options: &Options, plan: &Plan, row: Row) -> any
     const CONNECTIONS: u32 = 16;
     const FIRST: u32 = 300;
     let mut requests = FIRST;
-    for side in &sides.both {
+    for side in sides.of(row) {
         let first = once(sides, side, options, row, CONNECTIONS, FIRST).await?;
         requests = requests.max((first.run.per_second * plan.warm_up_s) as u32);
     }
-    for side in &sides.both {
+    for side in sides.of(row) {
         once(sides, side, options, row, CONNECTIONS, requests).await?;
     }
     Ok(())
@@ -137,7 +134,7 @@ async fn compare(
         once(sides, side, options, row, connections, requests).await
     };
     let mut per_second = f64::INFINITY;
-    for side in &sides.both {
+    for side in sides.of(row) {
         let first = once(side, connections.max(100)).await?;
         per_second = per_second.min(first.run.per_second);
     }
@@ -145,7 +142,7 @@ async fn compare(
     let requests = ((per_second * plan.run_s) as u32).max(connections * 4);
     let mut pairs = Vec::new();
     for turn in 0..plan.pairs {
-        let [etude, typescript] = &sides.both;
+        let [etude, typescript] = sides.of(row);
         // Whoever is first meets another machine than the second; each is first every other time.
         pairs.push(if turn % 2 == 0 {
             let first = once(etude, requests).await?;
@@ -167,7 +164,7 @@ fn add(report: &mut Report, sides: &Sides, row: Row, connections: u32, pairs: &[
             .map(|[etude, other]| etude.cpu_ms / other.cpu_ms),
     );
     let ratio = quantile(&ratios, 0.5);
-    for (n, side) in sides.both.iter().enumerate() {
+    for (n, side) in sides.of(row).into_iter().enumerate() {
         let median = |figure: fn(&Sample) -> f64| {
             quantile(&sorted(pairs.iter().map(|pair| figure(&pair[n]))), 0.5)
         };
@@ -196,7 +193,7 @@ fn add(report: &mut Report, sides: &Sides, row: Row, connections: u32, pairs: &[
     }
     let bound = match row {
         Row::CachedAnswer => MAX_CACHED_RATIO,
-        Row::TokenOnly | Row::EmbeddingHit => MAX_RATIO,
+        Row::TokenOnly | Row::CachedInKv | Row::EmbeddingHit => MAX_RATIO,
     };
     let what = format!("CPU ratio of {}, {connections} connections", row.name());
     report.at_most(&what, ratio, bound, "");

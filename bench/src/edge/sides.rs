@@ -21,15 +21,22 @@ use tokio::process::Command;
 pub enum Row {
     /// A signed-in caller's empty body: refused as soon as the token is verified.
     TokenOnly,
-    /// A question that every cache knows.
+    /// A question that every cache knows, and that the isolate has answered before.
     CachedAnswer,
+    /// The same, by an isolate that remembers nothing.
+    CachedInKv,
     /// A question of which only the embedding is known, and an origin that answers at once.
     EmbeddingHit,
 }
 
 impl Row {
     /// All rows.
-    pub const ALL: [Self; 3] = [Self::TokenOnly, Self::CachedAnswer, Self::EmbeddingHit];
+    pub const ALL: [Self; 4] = [
+        Self::TokenOnly,
+        Self::CachedAnswer,
+        Self::CachedInKv,
+        Self::EmbeddingHit,
+    ];
 
     /// In tables.
     #[must_use]
@@ -37,6 +44,7 @@ impl Row {
         match self {
             Self::TokenOnly => "JWT only",
             Self::CachedAnswer => "cached answer",
+            Self::CachedInKv => "cached answer, KV alone",
             Self::EmbeddingHit => "embedding hit",
         }
     }
@@ -44,7 +52,7 @@ impl Row {
     fn question(self) -> Option<&'static str> {
         match self {
             Self::TokenOnly => None,
-            Self::CachedAnswer => Some(KNOWN),
+            Self::CachedAnswer | Self::CachedInKv => Some(KNOWN),
             Self::EmbeddingHit => Some(EMBEDDED),
         }
     }
@@ -52,7 +60,7 @@ impl Row {
     fn status(self) -> u16 {
         match self {
             Self::TokenOnly => 422,
-            Self::CachedAnswer | Self::EmbeddingHit => 200,
+            Self::CachedAnswer | Self::CachedInKv | Self::EmbeddingHit => 200,
         }
     }
 }
@@ -85,8 +93,11 @@ impl Side {
 
 /// Both, and what they call.
 pub struct Sides {
-    /// This Worker, and the one in TypeScript.
-    pub both: [Side; 2],
+    /// This Worker, as it is deployed.
+    etude: Side,
+    /// The same without a memory of its own: it reads every value from KV each time, as the other does.
+    forgetful: Side,
+    typescript: Side,
     token: String,
     _services: Services,
 }
@@ -140,11 +151,11 @@ impl Sides {
         })?;
         let services = Services::serve(listener, &key_set)?;
         let bundle = tempfile::tempdir()?;
-        let start = async |name, modules: Vec<Module>| {
+        let start = async |name, deployment: &Deployment, modules: Vec<Module>| {
             let folder = tempfile::Builder::new().prefix("etude-bench-").tempdir()?;
             deployment.make_namespaces(folder.path())?;
             let path = folder.path();
-            let workerd = Workerd::start(install, &deployment, &modules, path, address).await?;
+            let workerd = Workerd::start(install, deployment, &modules, path, address).await?;
             let side = Side {
                 name,
                 workerd,
@@ -153,12 +164,12 @@ impl Sides {
             side.store().fill(&deployment.models()?)?;
             anyhow::Ok(side)
         };
-        let both = [
-            start(ETUDE, etude(install)).await?,
-            start("TypeScript", typescript(install, bundle.path()).await?).await?,
-        ];
+        let without_memory = deployment.clone().with_var("MEMORY_VALUES", "0");
+        let bundled = typescript(install, bundle.path()).await?;
         let sides = Self {
-            both,
+            etude: start(ETUDE, &deployment, etude(install)).await?,
+            forgetful: start(ETUDE, &without_memory, etude(install)).await?,
+            typescript: start("TypeScript", &deployment, bundled).await?,
             token,
             _services: services,
         };
@@ -166,6 +177,24 @@ impl Sides {
             sides.compare_replies(row).await?;
         }
         Ok(sides)
+    }
+
+    /// The two that are compared in a row: this Worker, and the one in TypeScript.
+    #[must_use]
+    pub fn of(&self, row: Row) -> [&Side; 2] {
+        let ours = match row {
+            Row::CachedInKv => &self.forgetful,
+            Row::TokenOnly | Row::CachedAnswer | Row::EmbeddingHit => &self.etude,
+        };
+        [ours, &self.typescript]
+    }
+
+    /// Ends all of them.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        for side in [self.etude, self.forgetful, self.typescript] {
+            side.workerd.stop().await?;
+        }
+        Ok(())
     }
 
     /// The request of a row to one side.
@@ -185,7 +214,7 @@ impl Sides {
     async fn compare_replies(&self, row: Row) -> anyhow::Result<()> {
         let client = reqwest::Client::new();
         let mut replies = Vec::new();
-        for side in &self.both {
+        for side in self.of(row) {
             side.refresh()?;
             let request = self.request(side, row);
             let mut builder = client

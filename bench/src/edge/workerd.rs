@@ -85,6 +85,13 @@ impl Deployment {
         Ok(deployment)
     }
 
+    /// The same with another value of a variable.
+    #[must_use]
+    pub fn with_var(mut self, name: &str, value: &str) -> Self {
+        self.vars.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
     /// A variable.
     pub fn var(&self, name: &str) -> anyhow::Result<&str> {
         let value = self.vars.get(name).map(String::as_str);
