@@ -91,6 +91,16 @@ export function write(controller, bytes) {
   }
 }
 
+/** Counts a request under a key; whether it is within the allowance. */
+export function count(limiter, key) {
+  return limiter.limit({ key }).then(({ success }) => success);
+}
+
+/** Whether data was signed with a key. Both are copied: the work goes on while other requests use their memory. */
+export function verify(subtle, algorithm, key, signature, data) {
+  return subtle.verify(algorithm, key, signature.slice(), data.slice());
+}
+
 /** Has a model judge texts, which are joined by U+0000. */
 export function judge(ai, model, query, texts, top_k) {
   const contexts = texts.split("\0").map((text) => ({ text }));

@@ -70,14 +70,13 @@ struct Workerd {
 /// Answers one request.
 pub async fn serve(request: Request, env: Env, context: Context) -> Result<Response, JsValue> {
     let context = Rc::new(context);
-    let client = request.signal();
     let request_id = new_request_id();
     let isolate = match isolate(&env) {
         Ok(isolate) => isolate,
         Err(error) => {
             worker::console_error!("the Worker is not set up: {error}");
             let problem = Problem::new(ProblemKind::Internal).with_instance(request_id);
-            return response::into_web(refusal(&problem), &context, &client);
+            return response::into_web(refusal(&problem), &context, &request);
         }
     };
     let host = Rc::new(Workerd {
@@ -87,7 +86,7 @@ pub async fn serve(request: Request, env: Env, context: Context) -> Result<Respo
     });
     let incoming = request::incoming(&request)?;
     let reply = isolate.gateway.handle(host, request_id, incoming).await;
-    response::into_web(reply, &context, &client)
+    response::into_web(reply, &context, &request)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the host draws the request's id")]

@@ -2,23 +2,19 @@
 
 use super::{Workerd, failed, tasks::settled};
 use crate::ports::{Allowance, PortError, RateLimiter};
-use js_sys::{Object, Promise};
-use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
+use js_sys::Promise;
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 
 #[wasm_bindgen]
 extern "C" {
-    /// A counter, typed like what it takes and gives: this is on the path of every request.
+    /// A counter.
     pub type RateLimitBinding;
-    #[wasm_bindgen(method, catch)]
-    fn limit(this: &RateLimitBinding, options: &LimitOptions) -> Result<Promise, JsValue>;
+}
 
-    type LimitOptions;
-    #[wasm_bindgen(method, setter)]
-    fn set_key(this: &LimitOptions, key: &str);
-
-    type LimitOutcome;
-    #[wasm_bindgen(method, getter)]
-    fn success(this: &LimitOutcome) -> bool;
+#[wasm_bindgen(module = "/src/cloudflare/host.js")]
+extern "C" {
+    #[wasm_bindgen(catch)]
+    fn count(limiter: &RateLimitBinding, key: &str) -> Result<Promise, JsValue>;
 }
 
 impl RateLimiter for Workerd {
@@ -27,11 +23,8 @@ impl RateLimiter for Workerd {
             Allowance::User => &self.isolate.user_limit,
             Allowance::Address => &self.isolate.address_limit,
         };
-        let options: LimitOptions = Object::new().unchecked_into();
-        options.set_key(key);
-        let counted = limiter.limit(&options).map_err(failed)?;
-        let outcome = settled(&counted).await;
-        let outcome = outcome.map_err(failed)?;
-        Ok(outcome.unchecked_into::<LimitOutcome>().success())
+        let counted = count(limiter, key).map_err(failed)?;
+        let is_within = settled(&counted).await.map_err(failed)?;
+        Ok(is_within.is_truthy())
     }
 }

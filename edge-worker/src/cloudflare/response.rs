@@ -15,7 +15,9 @@ use futures_util::{StreamExt, future::select, stream::LocalBoxStream};
 use js_sys::Promise;
 use std::cell::OnceCell;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
-use web_sys::{AbortSignal, Headers, ReadableStream, ReadableStreamDefaultController, Response};
+use web_sys::{
+    AbortSignal, Headers, ReadableStream, ReadableStreamDefaultController, Request, Response,
+};
 use worker::worker_sys::Context;
 
 #[wasm_bindgen(module = "/src/cloudflare/host.js")]
@@ -50,13 +52,9 @@ extern "C" {
     fn left(this: &Body) -> Promise;
 }
 
-/// Converts a reply. A stream is read on in the background of `context`, until the client leaves:
-/// then `client` is aborted.
-pub fn into_web(
-    reply: Reply,
-    context: &Context,
-    client: &AbortSignal,
-) -> Result<Response, JsValue> {
+/// Converts the reply to a request. A stream is read on in the background of `context`, until the client leaves: then
+/// the request's signal is aborted.
+pub fn into_web(reply: Reply, context: &Context, request: &Request) -> Result<Response, JsValue> {
     let status = reply.status.as_u16();
     let (base, lines) = headers(&reply.headers)?;
     match reply.body {
@@ -64,7 +62,7 @@ pub fn into_web(
         ReplyBody::Whole(bytes) => respond_bytes(&bytes, status, &base, &lines),
         ReplyBody::File(body) => respond(&body, status, &base, &lines),
         ReplyBody::Stream(stream) => {
-            let body = readable(stream, context, client)?;
+            let body = readable(stream, context, request.signal())?;
             respond(&body, status, &base, &lines)
         }
     }
@@ -120,9 +118,9 @@ fn bases() -> Result<Bases, JsValue> {
 fn readable(
     mut source: LocalBoxStream<'static, Bytes>,
     context: &Context,
-    client: &AbortSignal,
+    client: AbortSignal,
 ) -> Result<ReadableStream, JsValue> {
-    let body = open_body(client);
+    let body = open_body(&client);
     let (stream, controller, left) = (body.stream(), body.controller(), body.left());
     let feed = async move {
         while let Some(bytes) = source.next().await {
@@ -133,7 +131,6 @@ fn readable(
         // Fails only where the client has already left.
         let _ = controller.close();
     };
-    let client = client.clone();
     let finished = tasks::promise_of(async move {
         select(Box::pin(feed), settled(&left)).await;
         client.set_onabort(None);

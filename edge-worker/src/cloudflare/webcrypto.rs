@@ -3,14 +3,26 @@
 
 use super::{Workerd, failed, tasks::settled};
 use crate::ports::{PortError, SignatureVerifier};
-use js_sys::{Array, Object, Reflect, Uint8Array};
+use js_sys::{Array, Object, Promise, Reflect};
 use rag_core::{
     jwks::Jwk,
     token::{SigningAlgorithm, UnverifiedToken},
 };
 use std::cell::RefCell;
-use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use web_sys::{CryptoKey, SubtleCrypto, WorkerGlobalScope};
+
+#[wasm_bindgen(module = "/src/cloudflare/host.js")]
+extern "C" {
+    #[wasm_bindgen(catch)]
+    fn verify(
+        subtle: &SubtleCrypto,
+        algorithm: &Object,
+        key: &CryptoKey,
+        signature: &[u8],
+        data: &[u8],
+    ) -> Result<Promise, JsValue>;
+}
 
 /// Keys at most; a project has one or two in use.
 const CAPACITY: usize = 8;
@@ -75,15 +87,14 @@ impl Verifier {
             self.keys.keep(key.clone(), imported.clone());
             imported
         };
-        // Copies, not views into wasm memory: the work goes on while other requests use that memory.
-        let verified = self
-            .subtle
-            .verify_with_object_and_js_u8_array_and_js_u8_array(
-                algorithm,
-                &imported,
-                &Uint8Array::from(token.signature()),
-                &Uint8Array::from(token.signed_data()),
-            )?;
+        let subtle = &self.subtle;
+        let verified = verify(
+            subtle,
+            algorithm,
+            &imported,
+            token.signature(),
+            token.signed_data(),
+        )?;
         Ok(settled(&verified).await?.is_truthy())
     }
 
