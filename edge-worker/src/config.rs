@@ -36,6 +36,8 @@ pub struct Timeouts {
     pub ordinary_ms: u32,
     /// The whole of a question, up to the first byte of its answer.
     pub answer_ms: u32,
+    /// A request's body, from its caller.
+    pub body_ms: u32,
     /// A cache read.
     pub cache_ms: u32,
     /// The embedding model.
@@ -71,6 +73,7 @@ impl Default for Timeouts {
         Self {
             ordinary_ms: 5_000,
             answer_ms: 30_000,
+            body_ms: 2_000,
             cache_ms: 500,
             embed_ms: 2_500,
             rerank_ms: 2_000,
@@ -244,7 +247,7 @@ mod tests {
         assert!(signed_in + ORDINARY_CALL_MS <= t.ordinary_ms);
         assert!(signed_in + t.file_access_ms + t.file_head_ms <= t.ordinary_ms);
         assert!(signed_in + searched + t.cache_ms + ANSWER_MS <= t.answer_ms);
-        for share in [t.documents_ms, t.auth_ms, t.health_ms] {
+        for share in [t.body_ms, t.documents_ms, t.auth_ms, t.health_ms] {
             assert!(share <= t.ordinary_ms);
         }
         assert!(t.answer_head_ms <= t.answer_ms);

@@ -57,6 +57,8 @@ pub enum ProblemKind {
     BodyInvalid,
     /// The body is larger than this endpoint takes.
     BodyTooLarge,
+    /// The body did not come in time.
+    BodyTooSlow,
     /// A header is longer than we read.
     HeadersTooLarge,
     /// The question is empty or too long.
@@ -115,6 +117,7 @@ impl ProblemKind {
             Self::CsrfRefused | Self::Forbidden | Self::NotFromEdge => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
+            Self::BodyTooSlow => 408,
             Self::Conflict => 409,
             Self::PreconditionFailed => 412,
             Self::RangeNotSatisfiable => 416,
@@ -162,6 +165,7 @@ impl ProblemKind {
             Self::MethodNotAllowed => "Method not allowed",
             Self::BodyInvalid => "The request body is not valid",
             Self::BodyTooLarge => "The request body is too large",
+            Self::BodyTooSlow => "The request body did not come in time",
             Self::HeadersTooLarge => "A request header is too long",
             Self::QueryInvalid => "The question is not valid",
             Self::UploadRefused => "The file is not accepted",

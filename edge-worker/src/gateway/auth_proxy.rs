@@ -74,7 +74,7 @@ pub async fn sign_in<H: Host>(
 ) -> Result<Reply, Problem> {
     authentication::count_address(exchange, &incoming.headers).await?;
     let may_keep_cookies = csrf::check_origin(&incoming.headers, &exchange.config.allowed_origins);
-    let wanted: SignIn = incoming.json(found.body_limit()).await?;
+    let wanted: SignIn = incoming.json(exchange, found.body_limit()).await?;
     if wanted.session == SessionForm::Cookie {
         may_keep_cookies?;
     }
@@ -101,7 +101,7 @@ pub async fn refresh<H: Host>(
 ) -> Result<Reply, Problem> {
     authentication::count_address(exchange, &incoming.headers).await?;
     let limit = Route::Refresh.body_limit();
-    let wanted: Refresh = incoming.json_or_default(limit).await?;
+    let wanted: Refresh = incoming.json_or_default(exchange, limit).await?;
     match &wanted.refresh_token {
         Some(refresh_token) => {
             let grant = RefreshGrant { refresh_token };

@@ -32,7 +32,7 @@ pub async fn forward<H: Host>(
     };
     let authorization = incoming.headers.authorization.clone();
     let body = if matches!(found, Route::CreateDocument) {
-        let announced: CreateDocument = incoming.json(found.body_limit()).await?;
+        let announced: CreateDocument = incoming.json(exchange, found.body_limit()).await?;
         // Strings and integers always serialise.
         Some(serde_json::to_vec(&announced).unwrap_or_default())
     } else {

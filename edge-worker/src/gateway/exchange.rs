@@ -191,23 +191,32 @@ pub enum ReadError {
 
 impl Incoming {
     /// Reads the body as JSON of at most `limit` bytes.
-    pub async fn json<T: DeserializeOwned>(self, limit: usize) -> Result<T, Problem> {
-        parse(&self.bytes(limit).await?)
+    pub async fn json<H: Host, T: DeserializeOwned>(
+        self,
+        exchange: &Exchange<H>,
+        limit: usize,
+    ) -> Result<T, Problem> {
+        parse(&self.bytes(exchange, limit).await?)
     }
 
     /// The same, where an empty body stands for `T`'s default.
-    pub async fn json_or_default<T>(self, limit: usize) -> Result<T, Problem>
-    where
-        T: DeserializeOwned + Default,
-    {
-        let bytes = self.bytes(limit).await?;
+    pub async fn json_or_default<H: Host, T: DeserializeOwned + Default>(
+        self,
+        exchange: &Exchange<H>,
+        limit: usize,
+    ) -> Result<T, Problem> {
+        let bytes = self.bytes(exchange, limit).await?;
         if bytes.is_empty() {
             return Ok(T::default());
         }
         parse(&bytes)
     }
 
-    async fn bytes(self, limit: usize) -> Result<Vec<u8>, Problem> {
+    async fn bytes<H: Host>(
+        self,
+        exchange: &Exchange<H>,
+        limit: usize,
+    ) -> Result<Vec<u8>, Problem> {
         if self
             .headers
             .content_length
@@ -215,10 +224,15 @@ impl Incoming {
         {
             return Err(too_large(limit));
         }
-        match read_body(self.body, limit).await {
-            Ok(bytes) => Ok(bytes),
-            Err(ReadError::TooLarge) => Err(too_large(limit)),
-            Err(ReadError::Broken(_)) => Err(Problem::new(ProblemKind::BodyInvalid)),
+        let reading = async { Ok(read_body(self.body, limit).await) };
+        match exchange
+            .within(exchange.config.timeouts.body_ms, reading)
+            .await
+        {
+            Ok(Ok(bytes)) => Ok(bytes),
+            Ok(Err(ReadError::TooLarge)) => Err(too_large(limit)),
+            Ok(Err(ReadError::Broken(_))) => Err(Problem::new(ProblemKind::BodyInvalid)),
+            Err(_) => Err(Problem::new(ProblemKind::BodyTooSlow)),
         }
     }
 }

@@ -34,7 +34,9 @@ pub async fn purge<H: Host>(
         return Err(Problem::new(ProblemKind::Forbidden).with_detail("Only admins purge caches."));
     }
     let authorization = incoming.headers.authorization.clone();
-    let request: PurgeRequest = incoming.json(Route::PurgeCache.body_limit()).await?;
+    let request: PurgeRequest = incoming
+        .json(exchange, Route::PurgeCache.body_limit())
+        .await?;
     let record = record(exchange, authorization.as_deref(), &request).await?;
 
     let people = record.readers.len();

@@ -32,7 +32,7 @@ pub async fn invalidate<H: Host>(
         return Err(Problem::new(ProblemKind::Forbidden));
     }
     let limit = Route::InvalidateScopes.body_limit();
-    let request: InvalidateScopes = incoming.json(limit).await?;
+    let request: InvalidateScopes = incoming.json(exchange, limit).await?;
     if request.user_ids.len() > MAX_PEOPLE {
         return Err(Problem::new(ProblemKind::BodyInvalid)
             .with_detail(format!("At most {MAX_PEOPLE} people.")));

@@ -108,6 +108,22 @@ async fn other_bodies_are_bounded() {
 }
 
 #[tokio::test]
+async fn nobody_is_waited_for_who_does_not_send_what_was_begun() {
+    let edge = edge();
+    let mut sent = asking(&edge, &json!({"query": "scales?"}));
+    sent.body.truncate(5);
+    sent.stalls = true;
+    let asked_at_ms = edge.world.time.now_ms();
+    documented(
+        "Time that a body takes to come",
+        "2 s",
+        &refusal(&edge, sent).await,
+    );
+    assert_eq!(edge.world.time.now_ms() - asked_at_ms, 2_000);
+    assert_eq!(edge.calls(), ["jwks"], "nobody else was asked");
+}
+
+#[tokio::test]
 async fn tokens_and_headers_are_bounded() {
     let edge = edge();
     let mut sent = request(Method::GET, "/api/auth/me", "");

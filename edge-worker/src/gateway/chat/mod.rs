@@ -99,7 +99,9 @@ pub async fn query<H: Host>(
     let claims = authentication::signed_in(gateway, exchange, &incoming.headers).await?;
     let form = Form::wanted(incoming.headers.accept.as_deref());
     let authorization = incoming.headers.authorization.clone();
-    let body: ChatQuery = incoming.json(Route::ChatQuery.body_limit()).await?;
+    let body: ChatQuery = incoming
+        .json(exchange, Route::ChatQuery.body_limit())
+        .await?;
     let normalised = normalise(&body.query)
         .map_err(|error| Problem::new(ProblemKind::QueryInvalid).with_detail(error.to_string()))?;
     if body.filters.document_ids.len() > MAX_FILTER_DOCUMENTS {

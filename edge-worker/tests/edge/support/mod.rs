@@ -172,6 +172,8 @@ pub struct Sent {
     pub headers: IncomingHeaders,
     /// Body.
     pub body: Vec<u8>,
+    /// Whether the sender falls silent before the body has ended.
+    pub stalls: bool,
 }
 
 /// A reply, read to its end.
@@ -250,12 +252,17 @@ impl Edge {
     /// Sends a request and returns the reply unread.
     pub async fn begin(&self, sent: Sent) -> Reply {
         let pieces = sent.body.chunks(11).map(|piece| Ok(piece.to_vec().into()));
+        let body = stream::iter(pieces.collect::<Vec<_>>());
         let incoming = Incoming {
             method: sent.method,
             path: sent.path,
             query: sent.query,
             headers: sent.headers,
-            body: stream::iter(pieces.collect::<Vec<_>>()).boxed_local(),
+            body: if sent.stalls {
+                body.chain(stream::pending()).boxed_local()
+            } else {
+                body.boxed_local()
+            },
         };
         let request_id = RequestId(Uuid::from_u128(42));
         let host = Rc::clone(&self.world);
@@ -339,6 +346,7 @@ pub fn request(method: Method, path: &str, body: &str) -> Sent {
             ..IncomingHeaders::default()
         },
         body: body.as_bytes().to_vec(),
+        stalls: false,
     }
 }
 
