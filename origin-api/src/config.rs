@@ -1,5 +1,6 @@
 //! Settings of the origin, read once at start. A missing or unusable one ends the start with its name.
 
+use rag_core::bm25::Bm25;
 use secrecy::{ExposeSecret, SecretString};
 use shared_types::documents::MAX_UPLOAD_BYTES;
 use std::{net::IpAddr, str::FromStr, time::Duration};
@@ -145,6 +146,9 @@ pub struct Config {
     /// `REFUSAL_THRESHOLD`, 0 to 1: the rerank score below which the library does not cover a question.
     /// It belongs to the reranker in use; without it, `rag_core`'s default stands.
     pub refusal_threshold: Option<f64>,
+    /// `BM25_K1`, above 0, default 1.2, and `BM25_B`, 0 to 1, default 0.75: how far repetition and length
+    /// of a passage count for its words.
+    pub bm25: Bm25,
 }
 
 impl Config {
@@ -174,6 +178,7 @@ impl Config {
             objects: objects(&vars)?,
             max_upload_bytes: vars.parsed("MAX_UPLOAD_BYTES", MAX_UPLOAD_BYTES)?,
             refusal_threshold: refusal_threshold(&vars)?,
+            bm25: bm25(&vars)?,
         })
     }
 }
@@ -265,6 +270,21 @@ fn refusal_threshold(vars: &Vars<'_>) -> Result<Option<f64>, ConfigError> {
         Ok(threshold) if (0.0..=1.0).contains(&threshold) => Ok(Some(threshold)),
         _ => Err(invalid(name, "it is not a number from 0 to 1")),
     }
+}
+
+fn bm25(vars: &Vars<'_>) -> Result<Bm25, ConfigError> {
+    let default = Bm25::default();
+    let (k1, b) = (
+        vars.parsed("BM25_K1", default.k1)?,
+        vars.parsed("BM25_B", default.b)?,
+    );
+    if !(k1 > 0.0 && k1.is_finite()) {
+        return Err(invalid("BM25_K1", "it is not a number above 0"));
+    }
+    if !(0.0..=1.0).contains(&b) {
+        return Err(invalid("BM25_B", "it is not a number from 0 to 1"));
+    }
+    Ok(Bm25 { k1, b })
 }
 
 fn invalid(name: &'static str, reason: impl Into<String>) -> ConfigError {

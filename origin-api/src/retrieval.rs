@@ -21,7 +21,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use storage::{
     PgPool, ReaderTx,
     passages::{self, StoredPassage},
-    search::{self, Ranked, RankedLists, SearchRequest},
+    search::{self, Ranked, RankedLists, SearchRequest, SearchSettings},
 };
 use tokio::time::Instant;
 
@@ -92,8 +92,9 @@ pub async fn retrieve(
         purges: facts.purges,
     };
     let search = Arc::new(Search::new(scope.version.clone(), query, &request));
+    let settings = state.search_settings;
     let (mut outcome, part) = state.searches.0.board(search.clone(), |log| async move {
-        let found = passages_of(reader, &search, request.embedding.as_ref()).await;
+        let found = passages_of(reader, &search, request.embedding.as_ref(), &settings).await;
         log.end(found.map(Arc::new).map_err(Arc::new));
     });
     context.boarded(part);
@@ -144,6 +145,7 @@ async fn passages_of(
     mut reader: ReaderTx,
     search: &Search,
     embedding: Option<&Embedding>,
+    settings: &SearchSettings,
 ) -> Result<Vec<Passage>, storage::Error> {
     let request = SearchRequest {
         query: &search.query,
@@ -151,7 +153,7 @@ async fn passages_of(
         embedding_model: &search.embedding_model,
         document_ids: &search.document_ids,
     };
-    let lists = search::hybrid(&mut reader, &request).await?;
+    let lists = search::hybrid(&mut reader, &request, settings).await?;
     let best = fuse(&lists);
     let ids: Vec<ChunkId> = best.iter().map(|(id, _)| *id).collect();
     let passages = passages::by_ids(&mut reader, &ids).await?;
@@ -255,6 +257,7 @@ impl From<QueryError> for ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use storage::search::VectorPlan;
     use uuid::Uuid;
 
     fn list(entries: &[(u128, f64)]) -> Vec<Ranked> {
@@ -272,6 +275,7 @@ mod tests {
         let lists = RankedLists {
             vector: list(&[(1, 0.2), (2, 0.3)]),
             lexical: list(&[(2, 7.5)]),
+            vector_plan: VectorPlan::Documents,
         };
         let fused = fuse(&lists);
         assert_eq!(fused[0].0.0.as_u128(), 2);
@@ -296,6 +300,7 @@ mod tests {
         let lists = RankedLists {
             vector: list(&entries),
             lexical: vec![],
+            vector_plan: VectorPlan::Documents,
         };
         assert_eq!(fuse(&lists).len(), RETRIEVE_LIMIT);
     }

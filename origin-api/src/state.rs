@@ -13,7 +13,7 @@ use crate::{
 use anyhow::Context;
 use rag_core::{confidence::Calibration, token::TokenPolicy};
 use std::sync::Arc;
-use storage::PgPool;
+use storage::{PgPool, search::SearchSettings};
 use tokio::sync::Semaphore;
 
 /// A rerank score below this means "not covered" where `REFUSAL_THRESHOLD` is not set. Low on purpose: it
@@ -31,6 +31,8 @@ pub struct AppState {
     pub signing_keys: Arc<SigningKeys>,
     /// One permit for each request in work.
     pub request_permits: Arc<Semaphore>,
+    /// How a search finds and counts.
+    pub search_settings: SearchSettings,
     /// The searches under way.
     pub(crate) searches: Arc<Searches>,
     /// The language model, and the answers that it is giving.
@@ -63,6 +65,10 @@ impl AppState {
                 COOL_DOWN,
             ),
             request_permits: Arc::new(Semaphore::new(config.listen.concurrency)),
+            search_settings: SearchSettings {
+                bm25: config.bm25,
+                ..SearchSettings::default()
+            },
             searches: Arc::new(Searches::default()),
             answers: Arc::new(Answers::new(
                 Arc::new(Claude::new(&config.model)?),

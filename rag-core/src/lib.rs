@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod answer;
+pub mod bm25;
 pub mod chunking;
 pub mod citation;
 pub mod confidence;

@@ -7,9 +7,8 @@ use shared_types::{
 };
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
-/// How far the vector index looks. Below the depth of the list it could not fill it; above, it buys
-/// recall where the reader's question lies far from most of the library.
-const HNSW_EF_SEARCH: &str = "200";
+/// How far a long look into the vector index goes.
+pub(crate) const HNSW_EF_SEARCH: &str = "200";
 
 /// A transaction that acts as one person: Postgres role `authenticated`, the person's claims in
 /// `request.jwt.claims`, row-level security in force. Dropped without [`ReaderTx::commit`], it
@@ -46,11 +45,14 @@ async fn begin_with(
     let mut tx = pool.begin_with(statement).await?;
     // One round trip; `true` makes each setting end with the transaction, which a transaction
     // pooler needs. Strict order: a relaxed scan may hand rows out of order, and rank is our score.
+    // Generic plans: the policies make planning dear, and no statement wants another plan for
+    // another reader.
     sqlx::query(
         "select set_config('role', 'authenticated', true), \
                 set_config('request.jwt.claims', $1, true), \
                 set_config('hnsw.ef_search', $2, true), \
                 set_config('hnsw.iterative_scan', 'strict_order', true), \
+                set_config('plan_cache_mode', 'force_generic_plan', true), \
                 set_config('jit', 'off', true)",
     )
     .bind(json)

@@ -1,7 +1,17 @@
 //! The two ranked lists of hybrid search. `rag_core::fusion` makes one of them.
 
+mod plan;
+mod readable;
+mod vector;
+mod words;
+
+pub use plan::{FIRST_LOOK, ReadablePassages, VectorPlan, VectorSettings};
+pub use readable::{Readable, readable};
+pub use vector::{VectorList, by_vector, explain_vector};
+pub use words::by_words;
+
 use crate::{Error, ReaderTx};
-use pgvector::HalfVector;
+use rag_core::bm25::Bm25;
 use shared_types::{
     embedding::Embedding,
     ids::{ChunkId, DocumentId},
@@ -9,11 +19,16 @@ use shared_types::{
 use uuid::Uuid;
 
 /// How deep each list goes.
-pub const LIST_DEPTH: i64 = 100;
+pub const LIST_DEPTH: u32 = 100;
 
-/// Up to this many visible passages the vector list is exact; above, the vector index serves the
-/// public ones.
-pub const EXACT_UP_TO: i64 = 2_000;
+/// What is set for all searches.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct SearchSettings {
+    /// How the words of a passage count.
+    pub bm25: Bm25,
+    /// How the vector list is found.
+    pub vector: VectorSettings,
+}
 
 /// What to look for.
 #[derive(Clone, Copy, Debug)]
@@ -39,87 +54,38 @@ pub struct Ranked {
 }
 
 /// Both lists, best first, at most [`LIST_DEPTH`] each.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RankedLists {
     /// By vector distance, ascending.
     pub vector: Vec<Ranked>,
     /// By BM25 score, descending.
     pub lexical: Vec<Ranked>,
+    /// How the vector list was found.
+    pub vector_plan: VectorPlan,
 }
 
 /// Searches everything that the reader may read, by meaning and by words.
 pub async fn hybrid(
     reader: &mut ReaderTx,
     request: &SearchRequest<'_>,
+    settings: &SearchSettings,
 ) -> Result<RankedLists, Error> {
+    let readable = readable(reader).await?;
     let vector = match request.embedding {
         Some(embedding) => {
-            by_vector(
-                reader,
-                embedding,
-                request.embedding_model,
-                request.document_ids,
-            )
-            .await?
+            by_vector(reader, &readable, embedding, request, &settings.vector).await?
         }
-        None => Vec::new(),
+        None => VectorList {
+            ranked: Vec::new(),
+            plan: VectorPlan::Nothing,
+        },
     };
-    let lexical = by_words(reader, request.query, request.document_ids).await?;
-    Ok(RankedLists { vector, lexical })
-}
-
-/// The passages nearest to a vector, by cosine distance.
-///
-/// Exact for a reader of up to [`EXACT_UP_TO`] passages and inside chosen documents. Otherwise the
-/// vector index answers for public passages and an exact scan for the private ones: one index over
-/// both loses most of its answers to the access filter where little is visible.
-#[tracing::instrument(name = "sql.search.by_vector", skip_all)]
-pub async fn by_vector(
-    reader: &mut ReaderTx,
-    embedding: &Embedding,
-    embedding_model: &str,
-    document_ids: &[DocumentId],
-) -> Result<Vec<Ranked>, Error> {
-    let statement = if document_ids.is_empty() {
-        sqlx::query_as(include_str!("search/vector_in_library.sql"))
-    } else {
-        sqlx::query_as(include_str!("search/vector_in_documents.sql"))
-    };
-    let (user_id, role) = (reader.user_id(), reader.role());
-    let statement = statement
-        .bind(HalfVector::from_f32_slice(embedding.as_slice()))
-        .bind(embedding_model)
-        .bind(user_id.0)
-        .bind(role.as_str())
-        .bind(LIST_DEPTH);
-    let statement = if document_ids.is_empty() {
-        statement.bind(EXACT_UP_TO)
-    } else {
-        statement.bind(uuids(document_ids))
-    };
-    Ok(ranked(statement.fetch_all(reader.connection()).await?))
-}
-
-/// The passages that hold any word of the query, by BM25 (k1 = 1.2, b = 0.75) over English stems.
-///
-/// Document frequencies, the number of passages and their mean length are those of what the reader
-/// may read (inside the chosen documents): a score tells nothing of anybody else's text. A query
-/// of stop words alone finds nothing.
-#[tracing::instrument(name = "sql.search.by_words", skip_all)]
-pub async fn by_words(
-    reader: &mut ReaderTx,
-    query: &str,
-    document_ids: &[DocumentId],
-) -> Result<Vec<Ranked>, Error> {
-    let (user_id, role) = (reader.user_id(), reader.role());
-    let documents = (!document_ids.is_empty()).then(|| uuids(document_ids));
-    let statement = sqlx::query_as(include_str!("search/words.sql"))
-        .bind(query)
-        .bind(user_id.0)
-        .bind(role.as_str())
-        .bind(LIST_DEPTH)
-        .bind(documents);
-    Ok(ranked(statement.fetch_all(reader.connection()).await?))
+    let lexical = by_words(reader, &readable, request, settings.bm25).await?;
+    Ok(RankedLists {
+        vector: vector.ranked,
+        lexical,
+        vector_plan: vector.plan,
+    })
 }
 
 fn uuids(ids: &[DocumentId]) -> Vec<Uuid> {

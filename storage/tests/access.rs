@@ -17,12 +17,27 @@ use sqlx::{AssertSqlSafe, Executor};
 use std::collections::{BTreeMap, BTreeSet};
 use storage::{
     Error, documents, passages,
-    search::{self, SearchRequest},
+    search::{self, SearchRequest, SearchSettings, VectorSettings},
 };
 use support::{Database, MODEL, announcement, as_reader, embedding, fresh_id};
 use uuid::Uuid;
 
 const TEXT: &str = "Curve the fingers and drop the wrist.";
+
+/// Settings under which the same small library is searched by each plan.
+fn every_plan() -> [SearchSettings; 2] {
+    let by_graph = VectorSettings {
+        signs_up_to: 0,
+        ..VectorSettings::default()
+    };
+    [
+        SearchSettings::default(),
+        SearchSettings {
+            vector: by_graph,
+            ..SearchSettings::default()
+        },
+    ]
+}
 
 /// Two studios, a student in both, one in each, one in none, and an admin. Everyone who may owns a
 /// private and a public searchable document, and one that is not searchable yet.
@@ -110,7 +125,7 @@ async fn the_policies_alone_keep_every_passage_and_every_word_from_those_who_may
     let world = World::new().await;
     for (person, reader) in &world.people {
         let readable = world.readable(reader);
-        for table in ["document_chunks", "document_terms"] {
+        for table in ["document_chunks", "document_postings"] {
             let shown = world
                 .ids(person, &format!("select doc_id from {table}"))
                 .await;
@@ -211,7 +226,7 @@ async fn a_signed_in_person_without_claims_is_shown_nothing() {
     for table in [
         "corpus_versions",
         "document_chunks",
-        "document_terms",
+        "document_postings",
         "knowledge_base_docs",
         "teacher_student_relationships",
     ] {
@@ -262,10 +277,17 @@ async fn search_and_passages_come_to_the_same_as_the_access_rule() {
                 embedding_model: MODEL,
                 document_ids,
             };
-            let lists = search::hybrid(&mut tx, &request).await.unwrap();
-            for list in [&lists.vector, &lists.lexical] {
-                let found = list.iter().map(|hit| documents_of[&hit.chunk_id]);
-                assert_eq!(found.collect::<BTreeSet<_>>(), readable, "{reader:?}");
+            for settings in every_plan() {
+                let lists = search::hybrid(&mut tx, &request, &settings).await.unwrap();
+                for list in [&lists.vector, &lists.lexical] {
+                    let found = list.iter().map(|hit| documents_of[&hit.chunk_id]);
+                    let plan = lists.vector_plan;
+                    assert_eq!(
+                        found.collect::<BTreeSet<_>>(),
+                        readable,
+                        "{plan}, {reader:?}"
+                    );
+                }
             }
         }
         let shown = passages::by_ids(&mut tx, &all).await.unwrap();
@@ -278,7 +300,11 @@ async fn search_and_passages_come_to_the_same_as_the_access_rule() {
 async fn the_statements_state_the_rule_themselves_where_policies_would_let_everything_through() {
     let world = World::new().await;
     let loosened = "create policy open on %1$I for select to authenticated using (true)";
-    for table in ["document_chunks", "document_terms", "knowledge_base_docs"] {
+    for table in [
+        "document_chunks",
+        "document_postings",
+        "knowledge_base_docs",
+    ] {
         let statement = loosened.replace("%1$I", table);
         world
             .db
@@ -301,9 +327,11 @@ async fn the_statements_state_the_rule_themselves_where_policies_would_let_every
             embedding_model: MODEL,
             document_ids: &[],
         };
-        let lists = search::hybrid(&mut tx, &request).await.unwrap();
-        assert_eq!(lists.vector.len(), readable, "{reader:?}");
-        assert_eq!(lists.lexical.len(), readable, "{reader:?}");
+        for settings in every_plan() {
+            let lists = search::hybrid(&mut tx, &request, &settings).await.unwrap();
+            assert_eq!(lists.vector.len(), readable, "{reader:?}");
+            assert_eq!(lists.lexical.len(), readable, "{reader:?}");
+        }
         let shown = passages::by_ids(&mut tx, &all).await.unwrap();
         assert_eq!(shown.len(), readable, "{reader:?}");
     }
@@ -343,7 +371,7 @@ async fn nobody_writes_what_is_not_theirs_to_write() {
         "update document_chunks set is_public = true",
         "delete from document_chunks",
         "delete from knowledge_base_docs",
-        "insert into document_chunks select * from document_chunks",
+        "insert into document_chunks (id) select id from document_chunks",
         "insert into ingest_jobs (doc_id) select id from knowledge_base_docs",
         "select from ingest_jobs",
         "update users set role = 'admin'",
@@ -399,10 +427,16 @@ async fn an_owner_alone_publishes_a_document_and_its_passages_follow() {
 
     let mut tx = world.db.reader(stranger).await;
     assert_eq!(passages::by_ids(&mut tx, &[chunk]).await.unwrap().len(), 1);
-    let found = search::by_words(&mut tx, "fingers", &[document])
+    let request = SearchRequest {
+        query: "fingers",
+        embedding: None,
+        embedding_model: MODEL,
+        document_ids: &[document],
+    };
+    let lists = search::hybrid(&mut tx, &request, &SearchSettings::default())
         .await
         .unwrap();
-    assert_eq!(found.len(), 1);
+    assert_eq!(lists.lexical.len(), 1);
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ async fn document(db: &Database, owner: &AccessClaims, id: DocumentId) -> Docume
 
 async fn stored_passages(db: &Database) -> (i64, i64) {
     sqlx::query_as(
-        "select (select count(*) from document_chunks), (select count(*) from document_terms)",
+        "select (select count(*) from document_chunks), (select count(*) from document_postings)",
     )
     .fetch_one(&db.owner)
     .await

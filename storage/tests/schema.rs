@@ -9,7 +9,7 @@ const TABLES: [&str; 9] = [
     "cache_purges",
     "corpus_versions",
     "document_chunks",
-    "document_terms",
+    "document_postings",
     "ingest_jobs",
     "knowledge_base_docs",
     "purge_generations",

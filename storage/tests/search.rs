@@ -4,17 +4,17 @@
 
 mod support;
 
+use rag_core::bm25::Bm25;
 use rust_stemmers::{Algorithm, Stemmer};
 use shared_types::{
     claims::{AccessClaims, Role},
     documents::Visibility,
     ids::{ChunkId, DocumentId},
 };
-use sqlx::Executor;
 use std::collections::{BTreeMap, BTreeSet};
 use storage::{
-    documents, passages,
-    search::{self, LIST_DEPTH, Ranked},
+    ReaderTx, documents, passages,
+    search::{self, Ranked, SearchRequest, VectorList, VectorSettings},
 };
 use support::{Database, MODEL, embedding};
 
@@ -79,8 +79,52 @@ fn stems(text: &str) -> Vec<String> {
         .collect()
 }
 
+async fn by_words(tx: &mut ReaderTx, query: &str, document_ids: &[DocumentId]) -> Vec<Ranked> {
+    by_words_with(tx, query, document_ids, Bm25::default()).await
+}
+
+async fn by_words_with(
+    tx: &mut ReaderTx,
+    query: &str,
+    document_ids: &[DocumentId],
+    parameters: Bm25,
+) -> Vec<Ranked> {
+    let request = SearchRequest {
+        query,
+        embedding: None,
+        embedding_model: MODEL,
+        document_ids,
+    };
+    let readable = search::readable(tx).await.unwrap();
+    search::by_words(tx, &readable, &request, parameters)
+        .await
+        .unwrap()
+}
+
+/// Searches by the meaning of a text.
+async fn by_vector(
+    tx: &mut ReaderTx,
+    text: &str,
+    embedding_model: &str,
+    document_ids: &[DocumentId],
+) -> VectorList {
+    let embedding = embedding(text);
+    let request = SearchRequest {
+        query: text,
+        embedding: Some(&embedding),
+        embedding_model,
+        document_ids,
+    };
+    let readable = search::readable(tx).await.unwrap();
+    let settings = VectorSettings::default();
+    search::by_vector(tx, &readable, &embedding, &request, &settings)
+        .await
+        .unwrap()
+}
+
 /// BM25 as the textbook has it, over the passages given.
-fn bm25(passages: &[(ChunkId, String)], query: &str) -> BTreeMap<ChunkId, f64> {
+fn bm25(passages: &[(ChunkId, String)], query: &str, parameters: Bm25) -> BTreeMap<ChunkId, f64> {
+    let Bm25 { k1, b } = parameters;
     let stemmed: Vec<_> = passages
         .iter()
         .map(|(id, text)| (*id, stems(text)))
@@ -95,8 +139,8 @@ fn bm25(passages: &[(ChunkId, String)], query: &str) -> BTreeMap<ChunkId, f64> {
             let frequency = stems.iter().filter(|stem| **stem == term).count() as f64;
             if frequency > 0.0 {
                 let length = stems.len() as f64 / mean_length;
-                *scores.entry(*id).or_insert(0.0) += rarity * frequency * (1.2 + 1.0)
-                    / (frequency + 1.2 * (1.0 - 0.75 + 0.75 * length));
+                *scores.entry(*id).or_insert(0.0) +=
+                    rarity * frequency * (k1 + 1.0) / (frequency + k1 * (1.0 - b + b * length));
             }
         }
     }
@@ -148,31 +192,112 @@ async fn the_list_by_words_is_textbook_bm25_over_what_the_reader_may_read() {
     for person in [&first, &second, &student] {
         for document_ids in [&[][..], &documents[..1], &documents[1..3]] {
             let passages = visible(&db, person, document_ids).await;
-            for query in [
-                "memory",
-                "how to practise arpeggios slowly",
-                "the relaxed wrist and the pedal",
-                "tempo tempo rhythm",
-                "violin",
+            for (query, parameters) in [
+                ("memory", Bm25::default()),
+                ("how to practise arpeggios slowly", Bm25::default()),
+                ("the relaxed wrist and the pedal", Bm25 { k1: 2.0, b: 0.0 }),
+                ("tempo tempo rhythm", Bm25 { k1: 0.5, b: 1.0 }),
+                ("violin", Bm25::default()),
             ] {
-                let expected = bm25(&passages, query);
                 let mut tx = db.reader(person).await;
-                let found = search::by_words(&mut tx, query, document_ids)
-                    .await
-                    .unwrap();
-                let ids: BTreeSet<_> = found.iter().map(|hit| hit.chunk_id).collect();
-                assert_eq!(ids, expected.keys().copied().collect(), "{query}");
-                for hit in &found {
-                    let difference = hit.score - expected[&hit.chunk_id];
-                    assert!(
-                        difference.abs() < 1e-9,
-                        "{query}: {hit:?} is off by {difference}"
-                    );
-                }
-                assert!(found.is_sorted_by(|a, b| a.score >= b.score), "{query}");
+                let found = by_words_with(&mut tx, query, document_ids, parameters).await;
+                assert_textbook(&found, &bm25(&passages, query, parameters), query);
             }
         }
     }
+}
+
+fn assert_textbook(found: &[Ranked], expected: &BTreeMap<ChunkId, f64>, query: &str) {
+    let ids: BTreeSet<_> = found.iter().map(|hit| hit.chunk_id).collect();
+    assert_eq!(ids, expected.keys().copied().collect(), "{query}");
+    for hit in found {
+        let difference = hit.score - expected[&hit.chunk_id];
+        assert!(
+            difference.abs() < 1e-9,
+            "{query}: {hit:?} is off by {difference}"
+        );
+    }
+    assert!(found.is_sorted_by(|a, b| a.score >= b.score), "{query}");
+}
+
+#[tokio::test]
+async fn in_a_book_of_many_hundred_passages_the_list_by_words_is_no_different() {
+    let db = Database::new().await;
+    let teacher = db.person(Role::Teacher).await;
+    let mut words = Words(11);
+    let mut texts: Vec<String> = (0..600).map(|_| words.text(4)).collect();
+    for passage in [0, 255, 256, 511, 512, 599] {
+        texts[passage] += " hemiola";
+    }
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    db.ready(&teacher, Visibility::Private, &texts).await;
+    let passages = visible(&db, &teacher, &[]).await;
+    let mut tx = db.reader(&teacher).await;
+    let found = by_words(&mut tx, "hemiola", &[]).await;
+    assert_eq!(found.len(), 6);
+    let expected = bm25(&passages, "hemiola", Bm25::default());
+    assert_textbook(&found, &expected, "hemiola");
+}
+
+#[tokio::test]
+async fn no_question_however_odd_is_an_error() {
+    let db = Database::new().await;
+    let teacher = db.person(Role::Teacher).await;
+    let text = "Play legato. Играйте легато. 弹奏连奏。 'drop table' means nothing here.";
+    db.ready(&teacher, Visibility::Private, &[text]).await;
+    let mut tx = db.reader(&teacher).await;
+    let of_many_words = "legato and staccato ".repeat(100);
+    let of_one_word = "a".repeat(2_000);
+    for (query, is_found) in [
+        (of_many_words.as_str(), true),
+        (of_one_word.as_str(), false),
+        ("🎹🎶 👩🏽‍🏫", false),
+        ("'; drop table document_postings; --", true),
+        ("$1 %s \\x00 ' or 1=1 /*", false),
+        ("легато", true),
+        ("عزف البيانو", false),
+        ("ピアノの練習", false),
+        ("the and of with is to", false),
+    ] {
+        let found = by_words(&mut tx, query, &[]).await;
+        assert_eq!(!found.is_empty(), is_found, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_score_tells_nothing_of_text_that_the_reader_may_not_read() {
+    let db = Database::new().await;
+    let (teacher, stranger) = (
+        db.person(Role::Teacher).await,
+        db.person(Role::Teacher).await,
+    );
+    db.ready(
+        &teacher,
+        Visibility::Private,
+        &["Curve the fingers.", "Slow scales.", "Count the rhythm."],
+    )
+    .await;
+    let mut tx = db.reader(&teacher).await;
+    let before = by_words(&mut tx, "scales and fingers", &[]).await;
+    drop(tx);
+    let texts = ["Scales, scales and fingers.", "Fingers.", "Nothing else."];
+    let hidden = db.ready(&stranger, Visibility::Private, &texts).await;
+    let mut tx = db.reader(&teacher).await;
+    assert_eq!(by_words(&mut tx, "scales and fingers", &[]).await, before);
+    drop(tx);
+
+    let mut tx = db.reader(&stranger).await;
+    documents::set_visibility(&mut tx, hidden, Visibility::Public)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let mut tx = db.reader(&teacher).await;
+    let after = by_words(&mut tx, "scales and fingers", &[]).await;
+    assert_eq!(after.len(), before.len() + 2);
+    assert!(
+        (after.last().unwrap().score - before.last().unwrap().score).abs() > 0.01,
+        "what became public counts"
+    );
 }
 
 #[tokio::test]
@@ -180,7 +305,7 @@ async fn a_query_without_a_word_that_counts_finds_nothing_and_is_no_error() {
     let db = Database::new().await;
     let teacher = db.person(Role::Teacher).await;
     let mut tx = db.reader(&teacher).await;
-    assert_eq!(search::by_words(&mut tx, "legato", &[]).await.unwrap(), []);
+    assert_eq!(by_words(&mut tx, "legato", &[]).await, []);
     drop(tx);
     db.ready(&teacher, Visibility::Private, &["Play legato."])
         .await;
@@ -196,7 +321,7 @@ async fn a_query_without_a_word_that_counts_finds_nothing_and_is_no_error() {
         "<->",
         "𝄞",
     ] {
-        let found = search::by_words(&mut tx, query, &[]).await.unwrap();
+        let found = by_words(&mut tx, query, &[]).await;
         assert_eq!(found.is_empty(), !query.contains("legato"), "{query:?}");
     }
 }
@@ -208,18 +333,12 @@ async fn a_document_without_a_word_that_counts_does_no_harm() {
     db.ready(&teacher, Visibility::Private, &["the of and"])
         .await;
     let mut tx = db.reader(&teacher).await;
-    assert_eq!(search::by_words(&mut tx, "legato", &[]).await.unwrap(), []);
+    assert_eq!(by_words(&mut tx, "legato", &[]).await, []);
     drop(tx);
     db.ready(&teacher, Visibility::Private, &["Play legato."])
         .await;
     let mut tx = db.reader(&teacher).await;
-    assert_eq!(
-        search::by_words(&mut tx, "legato", &[])
-            .await
-            .unwrap()
-            .len(),
-        1
-    );
+    assert_eq!(by_words(&mut tx, "legato", &[]).await.len(), 1);
 }
 
 #[tokio::test]
@@ -230,10 +349,7 @@ async fn the_vector_list_is_ordered_by_distance_and_knows_one_model_only() {
     db.ready(&teacher, Visibility::Public, &texts[..2]).await;
     db.ready(&teacher, Visibility::Private, &texts[2..]).await;
     let mut tx = db.reader(&teacher).await;
-    let wanted = embedding("Count aloud.");
-    let found = search::by_vector(&mut tx, &wanted, MODEL, &[])
-        .await
-        .unwrap();
+    let found = by_vector(&mut tx, "Count aloud.", MODEL, &[]).await.ranked;
     assert_eq!(found.len(), 3);
     assert!(found.is_sorted_by(|a, b| a.score <= b.score));
     assert!(found[0].score.abs() < 1e-3, "{:?}", found[0]);
@@ -241,12 +357,8 @@ async fn the_vector_list_is_ordered_by_distance_and_knows_one_model_only() {
         .await
         .unwrap();
     assert_eq!(shown[0].content, "Count aloud.");
-    assert_eq!(
-        search::by_vector(&mut tx, &wanted, "@test/other#cls", &[])
-            .await
-            .unwrap(),
-        []
-    );
+    let of_another_model = by_vector(&mut tx, "Count aloud.", "@test/other#cls", &[]).await;
+    assert_eq!(of_another_model.ranked, []);
 }
 
 #[tokio::test]
@@ -256,9 +368,7 @@ async fn passages_come_in_the_order_asked_for_and_unknown_ones_are_left_out() {
     db.ready(&teacher, Visibility::Public, &["One.", "Two.", "Three."])
         .await;
     let mut tx = db.reader(&teacher).await;
-    let found = search::by_vector(&mut tx, &embedding("Two."), MODEL, &[])
-        .await
-        .unwrap();
+    let found = by_vector(&mut tx, "Two.", MODEL, &[]).await.ranked;
     let mut ids: Vec<_> = found.iter().map(|hit| hit.chunk_id).collect();
     for _ in 0..3 {
         ids.rotate_left(1);
@@ -275,91 +385,6 @@ async fn passages_come_in_the_order_asked_for_and_unknown_ones_are_left_out() {
         assert_eq!(passage.units[0].chunk_end_char, chars);
         assert_eq!(passage.units[0].page, passage.page_start);
     }
-}
-
-/// Above the bound for exact search the vector index and the private scan answer together.
-#[tokio::test]
-async fn in_a_large_library_the_two_arms_find_what_an_exact_scan_finds() {
-    let db = Database::new().await;
-    let (teacher, colleague) = (
-        db.person(Role::Teacher).await,
-        db.person(Role::Teacher).await,
-    );
-    let shared = db
-        .ready(&colleague, Visibility::Public, &["Sit upright."])
-        .await;
-    let own = db
-        .ready(&teacher, Visibility::Private, &["Curve the fingers."])
-        .await;
-    let hidden = db
-        .ready(&colleague, Visibility::Private, &["Nobody's business."])
-        .await;
-    for (document, passages) in [(shared, 5_500), (own, 300), (hidden, 300)] {
-        fill(&db, document, passages).await;
-    }
-    let readable: BTreeSet<_> = visible(&db, &teacher, &[])
-        .await
-        .into_iter()
-        .map(|(id, _)| id)
-        .collect();
-    assert_eq!(readable.len(), 5_802);
-    for question in 0..10 {
-        let wanted = embedding(&format!("question {question}"));
-        let mut tx = db.reader(&teacher).await;
-        let found = search::by_vector(&mut tx, &wanted, MODEL, &[])
-            .await
-            .unwrap();
-        assert_eq!(i64::try_from(found.len()).unwrap(), LIST_DEPTH);
-        assert!(found.is_sorted_by(|a, b| a.score <= b.score));
-        assert!(found.iter().all(|hit| readable.contains(&hit.chunk_id)));
-        // Naming every document asks for the exact scan.
-        let exact = search::by_vector(&mut tx, &wanted, MODEL, &[shared, own])
-            .await
-            .unwrap();
-        // Vectors without any structure are the hardest case for the index.
-        assert!(
-            common(&found[..10], &exact[..10]) >= 8,
-            "question {question}"
-        );
-    }
-}
-
-fn common(found: &[Ranked], exact: &[Ranked]) -> usize {
-    let exact: BTreeSet<_> = exact.iter().map(|hit| hit.chunk_id).collect();
-    found
-        .iter()
-        .filter(|hit| exact.contains(&hit.chunk_id))
-        .count()
-}
-
-/// Adds passages with random vectors, quicker than an ingestion would.
-async fn fill(db: &Database, document: DocumentId, passages: i32) {
-    let mut tx = db.owner.begin().await.unwrap();
-    tx.execute("set local search_path = public, extensions")
-        .await
-        .unwrap();
-    sqlx::query(
-        "insert into document_chunks (id, doc_id, owner_id, is_public, chunk_index, content, \
-             content_sha256, embedding, embedding_model, page_start, page_end, metadata) \
-         select gen_random_uuid(), d.id, d.owner_id, d.is_public, n, 'x', repeat('0', 64), \
-             (select array_agg((random() - 0.5)::real) from generate_series(1, 768 + 0 * n)) \
-                 ::halfvec(768), \
-             $3, 1, 1, '{\"units\": []}' \
-         from knowledge_base_docs d, generate_series(1, $2) n where d.id = $1",
-    )
-    .bind(document.0)
-    .bind(passages)
-    .bind(MODEL)
-    .execute(&mut *tx)
-    .await
-    .unwrap();
-    sqlx::query("update knowledge_base_docs set chunk_count = chunk_count + $2 where id = $1")
-        .bind(document.0)
-        .bind(passages)
-        .execute(&mut *tx)
-        .await
-        .unwrap();
-    tx.commit().await.unwrap();
 }
 
 #[tokio::test]

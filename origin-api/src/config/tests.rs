@@ -40,6 +40,8 @@ fn an_unusable_value_is_named_and_not_repeated() {
         ("EDGE_TOKEN", "short-secret"),
         ("R2_ENDPOINT", "ftp://files"),
         ("REFUSAL_THRESHOLD", "NaN"),
+        ("BM25_K1", "0.0"),
+        ("BM25_B", "1.5"),
         ("LLM_IDLE_TIMEOUT_MS", "-1"),
     ] {
         let mut vars = complete();

@@ -123,7 +123,7 @@ async fn scope(origin: &Origin, person: &AccessClaims) -> Scope {
 /// Holds up every search by words, and nothing that is read before it.
 async fn hold_up_searches(origin: &Origin) -> Transaction<'static, Postgres> {
     let mut tx = origin.database.owner.begin().await.unwrap();
-    tx.execute("lock table document_terms in access exclusive mode")
+    tx.execute("lock table document_postings in access exclusive mode")
         .await
         .unwrap();
     tx

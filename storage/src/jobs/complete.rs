@@ -53,7 +53,7 @@ pub async fn complete(pool: &PgPool, held: &Lease, processed: &Processed<'_>) ->
     .ok_or(Error::LeaseLost)?;
 
     for statement in [
-        "delete from document_terms where doc_id = $1",
+        "delete from document_postings where doc_id = $1",
         "delete from document_chunks where doc_id = $1",
     ] {
         sqlx::query(statement)
@@ -70,14 +70,17 @@ pub async fn complete(pool: &PgPool, held: &Lease, processed: &Processed<'_>) ->
     for batch in processed.chunks.chunks(BATCH) {
         insert(&mut tx, &target, batch).await?;
     }
-    sqlx::query(include_str!("terms.sql"))
+    let stems: i64 = sqlx::query_scalar(include_str!("postings.sql"))
         .bind(document)
-        .execute(&mut *tx)
+        .bind(owner)
+        .bind(is_public)
+        .fetch_one(&mut *tx)
         .await?;
     sqlx::query(include_str!("finish.sql"))
         .bind(held.job_id)
         .bind(document)
         .bind(signed::<u32, i32>(processed.page_count, "page count")?)
+        .bind(stems)
         .execute(&mut *tx)
         .await?;
     tx.commit().await?;

@@ -1,4 +1,4 @@
--- $1 job, $2 document, $3 pages
+-- $1 job, $2 document, $3 pages, $4 stems
 with job as (
     update ingest_jobs
     set state = 'done', reason = null, lease_expires_at = null, finished_at = now()
@@ -7,9 +7,5 @@ with job as (
 update knowledge_base_docs
 set status = 'ready', stage = null, failure = null, page_count = $3, ready_at = clock_timestamp(),
     chunk_count = (select count(*) from document_chunks where doc_id = $2),
-    stem_count = (
-        select coalesce(sum(t.frequency), 0)
-        from document_terms d, unnest(d.frequencies) as t(frequency)
-        where d.doc_id = $2
-    )
+    stem_count = $4
 where id = $2

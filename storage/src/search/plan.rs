@@ -1,0 +1,182 @@
+//! How the vector list is found: chosen from what the reader may read, before anything is looked at.
+
+use std::fmt;
+
+/// Where one way of searching gives way to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VectorSettings {
+    /// Up to this many public passages the signs of all that is readable are compared; above, the
+    /// graph is asked for the public ones.
+    pub signs_up_to: u64,
+    /// Of the [`FIRST_LOOK`] nearest that a short look into the graph finds, how many a long look
+    /// must find as well for both to be believed.
+    pub agreement: usize,
+}
+
+impl Default for VectorSettings {
+    fn default() -> Self {
+        Self {
+            signs_up_to: 50_000,
+            agreement: 59,
+        }
+    }
+}
+
+/// How deep the short look into the graph goes: the limit in `graph_first_look.sql`.
+pub const FIRST_LOOK: usize = 60;
+
+/// Fewest and most passages whose distances are computed after their signs were compared.
+const CANDIDATES: (u64, u64) = (400, 1_000);
+/// Readable passages for each such candidate, between the two bounds.
+const PASSAGES_PER_CANDIDATE: u64 = 25;
+
+/// What the reader may read, in passages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadablePassages {
+    /// Public ones.
+    pub public: u64,
+    /// Private ones of the reader, of the reader's teachers, and for an admin of everybody.
+    pub private: u64,
+}
+
+/// How the vector list is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VectorPlan {
+    /// The reader has nothing to read.
+    Nothing,
+    /// Every vector of the chosen documents is compared. Exact.
+    Documents,
+    /// Every readable vector is compared. Exact.
+    Exact {
+        /// How many there are.
+        readable: u32,
+    },
+    /// The signs of every readable vector are compared, and the vectors of the nearest.
+    Signs {
+        /// Vectors compared.
+        candidates: u32,
+    },
+    /// The graph answers for the public passages, where a short and a long look agree; the signs do
+    /// for the private ones.
+    Graph {
+        /// Vectors of private passages compared.
+        private_candidates: u32,
+        /// Vectors compared where the looks do not agree: as many as ever, since the nearest then
+        /// lie far away, nearly equally so, and their signs tell less.
+        candidates_without_it: u32,
+    },
+    /// The two looks did not agree: the question lies far from most of the library. The signs of
+    /// every readable vector are compared.
+    SignsAfterGraph {
+        /// Vectors compared.
+        candidates: u32,
+    },
+}
+
+impl VectorPlan {
+    /// Chooses for a search of everything that is readable.
+    #[must_use]
+    pub fn choose(readable: ReadablePassages, settings: &VectorSettings) -> Self {
+        let all = readable.public + readable.private;
+        let candidates = |passages: u64| {
+            let wanted = passages / PASSAGES_PER_CANDIDATE;
+            wanted.clamp(CANDIDATES.0, CANDIDATES.1) as u32
+        };
+        if all == 0 {
+            Self::Nothing
+        } else if readable.public > settings.signs_up_to {
+            Self::Graph {
+                private_candidates: candidates(readable.private),
+                candidates_without_it: CANDIDATES.1 as u32,
+            }
+        } else if all <= candidates(all).into() {
+            Self::Exact {
+                readable: all as u32,
+            }
+        } else {
+            Self::Signs {
+                candidates: candidates(all),
+            }
+        }
+    }
+
+    /// Its name, for logs and tables.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Documents => "documents",
+            Self::Exact { .. } => "exact",
+            Self::Signs { .. } => "signs",
+            Self::Graph { .. } => "graph",
+            Self::SignsAfterGraph { .. } => "signs after graph",
+        }
+    }
+
+    /// Why it was chosen, in a sentence.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Nothing => "the reader may read no passage",
+            Self::Documents => "the search is narrowed to documents",
+            Self::Exact { .. } => "so little is readable that every vector is compared",
+            Self::Signs { .. } => {
+                "comparing the signs of all that is readable is quick and loses nothing"
+            }
+            Self::Graph { .. } => {
+                "most of a large library is public, and two looks into its graph agreed"
+            }
+            Self::SignsAfterGraph { .. } => {
+                "two looks into the graph disagreed: the question lies far from most of the library"
+            }
+        }
+    }
+}
+
+impl fmt::Display for VectorPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        match self {
+            Self::Signs { candidates } | Self::SignsAfterGraph { candidates } => {
+                write!(f, " ({candidates} compared)")
+            }
+            Self::Exact { readable } => write!(f, " ({readable} compared)"),
+            Self::Nothing | Self::Documents | Self::Graph { .. } => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(public: u64, private: u64) -> VectorPlan {
+        VectorPlan::choose(
+            ReadablePassages { public, private },
+            &VectorSettings::default(),
+        )
+    }
+
+    #[test]
+    fn the_plan_follows_from_what_is_readable() {
+        assert_eq!(chosen(0, 0), VectorPlan::Nothing);
+        assert_eq!(chosen(30, 10), VectorPlan::Exact { readable: 40 });
+        assert_eq!(chosen(0, 400), VectorPlan::Exact { readable: 400 });
+        assert_eq!(chosen(0, 401), VectorPlan::Signs { candidates: 400 });
+        assert_eq!(chosen(12_000, 4_000), VectorPlan::Signs { candidates: 640 });
+        assert_eq!(
+            chosen(70_000, 600),
+            VectorPlan::Graph {
+                private_candidates: 400,
+                candidates_without_it: 1_000,
+            }
+        );
+    }
+
+    #[test]
+    fn a_private_library_is_searched_by_signs_however_large() {
+        let plan = VectorPlan::Signs { candidates: 1_000 };
+        assert_eq!(chosen(7_000, 20_000), plan);
+        assert_eq!(chosen(0, 400_000), plan);
+    }
+}

@@ -1,0 +1,259 @@
+use super::{
+    LIST_DEPTH, Ranked, Readable, SearchRequest,
+    plan::{VectorPlan, VectorSettings},
+    ranked, uuids,
+};
+use crate::{Error, ReaderTx, reader};
+use pgvector::HalfVector;
+use shared_types::embedding::Embedding;
+use sqlx::{Arguments, AssertSqlSafe, postgres::PgArguments};
+use std::collections::HashSet;
+use uuid::Uuid;
+
+const BY_SIGNS: &str = include_str!("by_signs.sql");
+const FIRST_LOOK: &str = include_str!("graph_first_look.sql");
+const SECOND_LOOK: &str = include_str!("graph_second_look.sql");
+const IN_DOCUMENTS: &str = include_str!("in_documents.sql");
+
+/// How far the short look into the graph goes: `hnsw.ef_search`.
+const SHORT_EF_SEARCH: &str = "60";
+
+/// The vector list and how it was found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VectorList {
+    /// By cosine distance, ascending; at most [`LIST_DEPTH`].
+    pub ranked: Vec<Ranked>,
+    /// How it was found.
+    pub plan: VectorPlan,
+}
+
+/// The passages nearest to a vector, by cosine distance.
+///
+/// One index over vectors that the reader may partly not read loses answers to the access rule, so
+/// the graph (HNSW) holds public passages alone, and is asked only where they are many. Even so it
+/// gets lost where the question lies far from all of them: then a short look finds other passages
+/// than a long one, and instead of either the signs of all readable vectors are compared, which
+/// takes longer and does not depend on what the question is about.
+#[tracing::instrument(name = "sql.search.by_vector", skip_all)]
+pub async fn by_vector(
+    reader: &mut ReaderTx,
+    readable: &Readable,
+    embedding: &Embedding,
+    request: &SearchRequest<'_>,
+    settings: &VectorSettings,
+) -> Result<VectorList, Error> {
+    let mut search = VectorSearch::new(reader, readable, embedding, request);
+    let mut plan = chosen(readable, request, settings);
+    let mut agreed = None;
+    let ranked = match plan {
+        VectorPlan::Nothing => Vec::new(),
+        VectorPlan::Documents => search.in_documents(request).await?,
+        VectorPlan::Exact {
+            readable: candidates,
+        }
+        | VectorPlan::Signs { candidates }
+        | VectorPlan::SignsAfterGraph { candidates } => search.by_signs(candidates, true).await?,
+        VectorPlan::Graph {
+            private_candidates,
+            candidates_without_it,
+        } => {
+            let (short, long) = search.graph().await?;
+            let common = common(&short, &long);
+            agreed = Some(common);
+            if common >= settings.agreement.min(short.len()) {
+                let private = search.by_signs(private_candidates, false).await?;
+                merged(long, private)
+            } else {
+                plan = VectorPlan::SignsAfterGraph {
+                    candidates: candidates_without_it,
+                };
+                search.by_signs(candidates_without_it, true).await?
+            }
+        }
+    };
+    tracing::debug!(
+        plan = plan.name(),
+        reason = plan.reason(),
+        public_passages = readable.passages.public,
+        private_passages = readable.passages.private,
+        agreed,
+        found = ranked.len(),
+        "vector list found"
+    );
+    Ok(VectorList { ranked, plan })
+}
+
+/// What PostgreSQL does for each statement of the plan that would be chosen, as it explains it. Runs
+/// them.
+#[tracing::instrument(name = "sql.search.explain", skip_all)]
+pub async fn explain_vector(
+    reader: &mut ReaderTx,
+    readable: &Readable,
+    embedding: &Embedding,
+    request: &SearchRequest<'_>,
+    settings: &VectorSettings,
+) -> Result<Vec<String>, Error> {
+    let search = VectorSearch::new(reader, readable, embedding, request);
+    let plan = chosen(readable, request, settings);
+    let mut lines = vec![format!("{plan}: {}", plan.reason())];
+    let statements = match plan {
+        VectorPlan::Nothing => vec![],
+        VectorPlan::Documents => vec![(IN_DOCUMENTS, search.for_documents(request)?)],
+        VectorPlan::Exact {
+            readable: candidates,
+        }
+        | VectorPlan::Signs { candidates }
+        | VectorPlan::SignsAfterGraph { candidates } => {
+            vec![(BY_SIGNS, search.for_signs(candidates, true)?)]
+        }
+        VectorPlan::Graph {
+            private_candidates, ..
+        } => vec![
+            (FIRST_LOOK, search.for_graph()?),
+            (SECOND_LOOK, search.for_graph()?),
+            (BY_SIGNS, search.for_signs(private_candidates, false)?),
+        ],
+    };
+    for (statement, arguments) in statements {
+        let explained = AssertSqlSafe(format!("explain (analyze, buffers) {statement}"));
+        let explained: Vec<String> = sqlx::query_scalar_with(explained, arguments)
+            .fetch_all(search.reader.connection())
+            .await?;
+        lines.extend(explained);
+    }
+    Ok(lines)
+}
+
+fn chosen(
+    readable: &Readable,
+    request: &SearchRequest<'_>,
+    settings: &VectorSettings,
+) -> VectorPlan {
+    if request.document_ids.is_empty() {
+        VectorPlan::choose(readable.passages, settings)
+    } else {
+        VectorPlan::Documents
+    }
+}
+
+struct VectorSearch<'a> {
+    reader: &'a mut ReaderTx,
+    owners: &'a [Uuid],
+    vector: HalfVector,
+    model: &'a str,
+}
+
+impl<'a> VectorSearch<'a> {
+    fn new(
+        reader: &'a mut ReaderTx,
+        readable: &'a Readable,
+        embedding: &Embedding,
+        request: &SearchRequest<'a>,
+    ) -> Self {
+        Self {
+            reader,
+            owners: &readable.owners,
+            vector: HalfVector::from_f32_slice(embedding.as_slice()),
+            model: request.embedding_model,
+        }
+    }
+
+    async fn in_documents(&mut self, request: &SearchRequest<'_>) -> Result<Vec<Ranked>, Error> {
+        let arguments = self.for_documents(request)?;
+        self.fetch(IN_DOCUMENTS, arguments).await
+    }
+
+    async fn by_signs(&mut self, candidates: u32, with_public: bool) -> Result<Vec<Ranked>, Error> {
+        let arguments = self.for_signs(candidates, with_public)?;
+        self.fetch(BY_SIGNS, arguments).await
+    }
+
+    /// A short and a long look.
+    async fn graph(&mut self) -> Result<(Vec<Ranked>, Vec<Ranked>), Error> {
+        self.set_ef_search(SHORT_EF_SEARCH).await?;
+        let arguments = self.for_graph()?;
+        let short = self.fetch(FIRST_LOOK, arguments).await?;
+        self.set_ef_search(reader::HNSW_EF_SEARCH).await?;
+        let arguments = self.for_graph()?;
+        let long = self.fetch(SECOND_LOOK, arguments).await?;
+        Ok((short, long))
+    }
+
+    async fn set_ef_search(&mut self, ef_search: &str) -> Result<(), Error> {
+        sqlx::query("select set_config('hnsw.ef_search', $1, true)")
+            .bind(ef_search)
+            .execute(self.reader.connection())
+            .await?;
+        Ok(())
+    }
+
+    async fn fetch(
+        &mut self,
+        statement: &'static str,
+        arguments: PgArguments,
+    ) -> Result<Vec<Ranked>, Error> {
+        let rows = sqlx::query_as_with(statement, arguments)
+            .fetch_all(self.reader.connection())
+            .await?;
+        Ok(ranked(rows))
+    }
+
+    fn for_graph(&self) -> Result<PgArguments, Error> {
+        let mut arguments = PgArguments::default();
+        let added = arguments
+            .add(&self.vector)
+            .and_then(|()| arguments.add(self.model));
+        added.map_err(sqlx::Error::Encode)?;
+        Ok(arguments)
+    }
+
+    fn for_list(&self) -> Result<PgArguments, Error> {
+        let mut arguments = self.for_graph()?;
+        let added = arguments
+            .add(self.owners)
+            .and_then(|()| arguments.add(i64::from(LIST_DEPTH)));
+        added.map_err(sqlx::Error::Encode)?;
+        Ok(arguments)
+    }
+
+    fn for_signs(&self, candidates: u32, with_public: bool) -> Result<PgArguments, Error> {
+        let mut arguments = self.for_list()?;
+        let added = arguments
+            .add(i64::from(candidates))
+            .and_then(|()| arguments.add(with_public));
+        added.map_err(sqlx::Error::Encode)?;
+        Ok(arguments)
+    }
+
+    fn for_documents(&self, request: &SearchRequest<'_>) -> Result<PgArguments, Error> {
+        let mut arguments = self.for_list()?;
+        let added = arguments.add(uuids(request.document_ids));
+        added.map_err(sqlx::Error::Encode)?;
+        Ok(arguments)
+    }
+}
+
+/// How many of the passages that the short look found the long one did as well.
+fn common(short: &[Ranked], long: &[Ranked]) -> usize {
+    let long: HashSet<_> = long
+        .iter()
+        .take(short.len())
+        .map(|hit| hit.chunk_id)
+        .collect();
+    short
+        .iter()
+        .filter(|hit| long.contains(&hit.chunk_id))
+        .count()
+}
+
+fn merged(public: Vec<Ranked>, private: Vec<Ranked>) -> Vec<Ranked> {
+    let mut all = public;
+    all.extend(private);
+    all.sort_by(|a, b| {
+        a.score
+            .total_cmp(&b.score)
+            .then(a.chunk_id.cmp(&b.chunk_id))
+    });
+    all.truncate(LIST_DEPTH as usize);
+    all
+}
