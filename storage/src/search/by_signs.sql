@@ -1,4 +1,4 @@
--- $1 vector, $2 model and pooling, $3 owners, $4 depth, $5 candidates, $6 the public ones, too
+-- $1 vector, $2 model and pooling, $3 owners, $4 depth, $5 candidates
 -- Two arms, so that each is one range of the index and nothing unreadable is looked at.
 with question as materialized (
     select binary_quantize($1)::bit(768) as signs
@@ -7,7 +7,7 @@ with question as materialized (
     from (
         select id, signs <~> (select signs from question) as differing
         from document_chunks
-        where $6 and is_public and embedding_model = $2
+        where is_public and embedding_model = $2
         union all
         select id, signs <~> (select signs from question) as differing
         from document_chunks

@@ -16,7 +16,7 @@ pub struct VectorSettings {
 impl Default for VectorSettings {
     fn default() -> Self {
         Self {
-            signs_up_to: 50_000,
+            signs_up_to: 24_000,
             agreement: 59,
         }
     }

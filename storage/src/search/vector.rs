@@ -11,6 +11,7 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 const BY_SIGNS: &str = include_str!("by_signs.sql");
+const PRIVATE_BY_SIGNS: &str = include_str!("private_by_signs.sql");
 const FIRST_LOOK: &str = include_str!("graph_first_look.sql");
 const SECOND_LOOK: &str = include_str!("graph_second_look.sql");
 const IN_DOCUMENTS: &str = include_str!("in_documents.sql");
@@ -52,7 +53,9 @@ pub async fn by_vector(
             readable: candidates,
         }
         | VectorPlan::Signs { candidates }
-        | VectorPlan::SignsAfterGraph { candidates } => search.by_signs(candidates, true).await?,
+        | VectorPlan::SignsAfterGraph { candidates } => {
+            search.by_signs(BY_SIGNS, candidates).await?
+        }
         VectorPlan::Graph {
             private_candidates,
             candidates_without_it,
@@ -61,13 +64,15 @@ pub async fn by_vector(
             let common = common(&short, &long);
             agreed = Some(common);
             if common >= settings.agreement.min(short.len()) {
-                let private = search.by_signs(private_candidates, false).await?;
+                let private = search
+                    .by_signs(PRIVATE_BY_SIGNS, private_candidates)
+                    .await?;
                 merged(long, private)
             } else {
                 plan = VectorPlan::SignsAfterGraph {
                     candidates: candidates_without_it,
                 };
-                search.by_signs(candidates_without_it, true).await?
+                search.by_signs(BY_SIGNS, candidates_without_it).await?
             }
         }
     };
@@ -104,14 +109,14 @@ pub async fn explain_vector(
         }
         | VectorPlan::Signs { candidates }
         | VectorPlan::SignsAfterGraph { candidates } => {
-            vec![(BY_SIGNS, search.for_signs(candidates, true)?)]
+            vec![(BY_SIGNS, search.for_signs(candidates)?)]
         }
         VectorPlan::Graph {
             private_candidates, ..
         } => vec![
             (FIRST_LOOK, search.for_graph()?),
             (SECOND_LOOK, search.for_graph()?),
-            (BY_SIGNS, search.for_signs(private_candidates, false)?),
+            (PRIVATE_BY_SIGNS, search.for_signs(private_candidates)?),
         ],
     };
     for (statement, arguments) in statements {
@@ -163,9 +168,13 @@ impl<'a> VectorSearch<'a> {
         self.fetch(IN_DOCUMENTS, arguments).await
     }
 
-    async fn by_signs(&mut self, candidates: u32, with_public: bool) -> Result<Vec<Ranked>, Error> {
-        let arguments = self.for_signs(candidates, with_public)?;
-        self.fetch(BY_SIGNS, arguments).await
+    async fn by_signs(
+        &mut self,
+        statement: &'static str,
+        candidates: u32,
+    ) -> Result<Vec<Ranked>, Error> {
+        let arguments = self.for_signs(candidates)?;
+        self.fetch(statement, arguments).await
     }
 
     /// A short and a long look.
@@ -216,11 +225,9 @@ impl<'a> VectorSearch<'a> {
         Ok(arguments)
     }
 
-    fn for_signs(&self, candidates: u32, with_public: bool) -> Result<PgArguments, Error> {
+    fn for_signs(&self, candidates: u32) -> Result<PgArguments, Error> {
         let mut arguments = self.for_list()?;
-        let added = arguments
-            .add(i64::from(candidates))
-            .and_then(|()| arguments.add(with_public));
+        let added = arguments.add(i64::from(candidates));
         added.map_err(sqlx::Error::Encode)?;
         Ok(arguments)
     }
