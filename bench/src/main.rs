@@ -5,6 +5,7 @@
 
 mod edge;
 mod report;
+mod retrieval;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -23,6 +24,8 @@ struct Arguments {
 enum Bench {
     /// The edge's CPU time and latency, beside a Worker in TypeScript and against fixed targets.
     Edge(edge::Options),
+    /// Recall and latency of hybrid search under row-level security.
+    Retrieval(retrieval::Options),
 }
 
 #[tokio::main]
@@ -30,6 +33,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let report = match arguments.bench {
         Bench::Edge(options) => edge::run(&options).await?,
+        Bench::Retrieval(options) => retrieval::run(&options).await?,
     };
     Ok(report.conclude(arguments.check))
 }

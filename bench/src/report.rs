@@ -36,7 +36,15 @@ impl Report {
         }
     }
 
-    /// The same, for a bound that must not be reached.
+    /// Holds a measured share against a lower bound.
+    pub fn at_least(&mut self, what: &str, measured: f64, bound: f64) {
+        if measured < bound {
+            self.missed
+                .push(format!("{what}: {measured:.4}, target ≥ {bound}"));
+        }
+    }
+
+    /// An upper bound that must not be reached.
     pub fn below(&mut self, what: &str, measured: f64, bound: f64, unit: &str) {
         if measured >= bound {
             self.missed.push(format!(

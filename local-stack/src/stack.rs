@@ -7,7 +7,7 @@ use crate::{
     parts::{BoundPorts, Wiring},
     people::People,
     ports::{ReservedPort, holder},
-    postgres::{Cluster, ClusterConfig, Database, Preparation, Psql, Purpose},
+    postgres::{Cluster, ClusterConfig, Database, Preparation, Psql, Purpose, SHARED_BUFFERS_MB},
     process::{Process, leftover},
     secrets::Secrets,
 };
@@ -330,6 +330,7 @@ async fn start_database_server(
                 port: config.ports.postgres,
                 password: secrets.database_password.clone(),
                 max_connections: 100,
+                shared_buffers_mb: SHARED_BUFFERS_MB,
                 purpose: Purpose::Data,
                 lifetime: config.lifetime,
             })

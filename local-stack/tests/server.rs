@@ -2,7 +2,7 @@
 
 use local_stack::{
     Lifetime,
-    postgres::{Cluster, ClusterConfig, Purpose},
+    postgres::{Cluster, ClusterConfig, Purpose, SHARED_BUFFERS_MB},
     process::leftover,
 };
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ fn config(folder: &Path) -> ClusterConfig {
         port: 0,
         password: "a password".replace(' ', "-"),
         max_connections: 20,
+        shared_buffers_mb: SHARED_BUFFERS_MB,
         purpose: Purpose::Tests,
         lifetime: Lifetime::WithParent,
     }

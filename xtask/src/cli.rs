@@ -56,6 +56,9 @@ pub struct BenchOptions {
     /// Fewer and shorter runs: good for development, too few to judge by
     #[arg(long)]
     quick: bool,
+    /// Of `retrieval`: 1,000,000 passages as well, which takes hours
+    #[arg(long)]
+    million: bool,
 }
 
 impl BenchOptions {
@@ -63,7 +66,8 @@ impl BenchOptions {
     pub fn words(&self) -> Vec<&'static str> {
         let check = self.check.then_some("--check");
         let quick = self.quick.then_some("--quick");
-        check.into_iter().chain(quick).collect()
+        let million = self.million.then_some("--million");
+        check.into_iter().chain(quick).chain(million).collect()
     }
 }
 

@@ -15,6 +15,8 @@ use std::{
 
 /// The superuser.
 const SUPERUSER: &str = "postgres";
+/// What a small machine can spare for `shared_buffers`, in MB.
+pub const SHARED_BUFFERS_MB: u32 = 256;
 /// The only version whose data folders this reads.
 const MAJOR_VERSION: &str = "18";
 
@@ -44,6 +46,8 @@ pub struct ClusterConfig {
     pub password: String,
     /// Connections at once.
     pub max_connections: u32,
+    /// Memory that connections share, in MB.
+    pub shared_buffers_mb: u32,
     /// How much a crash of the machine may cost.
     pub purpose: Purpose,
     /// Whether the server outlives this process.
@@ -136,7 +140,7 @@ fn arguments(config: &ClusterConfig, data: &Path, port: u16) -> Vec<OsString> {
         format!("max_connections={}", config.max_connections),
         // Without these two, settings of the vector search are unknown until its first use.
         "shared_preload_libraries=vector,pg_stat_statements".into(),
-        "shared_buffers=256MB".into(),
+        format!("shared_buffers={}MB", config.shared_buffers_mb),
         "maintenance_work_mem=256MB".into(),
         // Compiling a query takes longer than running any of ours.
         "jit=off".into(),

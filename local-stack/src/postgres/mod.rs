@@ -5,6 +5,6 @@ mod cluster;
 mod database;
 mod psql;
 
-pub use cluster::{Cluster, ClusterConfig, Purpose};
+pub use cluster::{Cluster, ClusterConfig, Purpose, SHARED_BUFFERS_MB};
 pub use database::{Database, Preparation};
 pub use psql::Psql;

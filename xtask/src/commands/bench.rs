@@ -34,6 +34,7 @@ pub async fn run(checkout: &Checkout, name: &str, words: &[&str]) -> Result<()> 
         .args(words)
         .current_dir(&checkout.root)
         .env("ETUDE_OHA", oha)
+        .env("ETUDE_BENCH_FOLDER", cache.path("bench"))
         .envs(ready.install.to_env());
     process::visibly("the benchmark", &mut command).await
 }

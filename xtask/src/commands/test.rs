@@ -12,7 +12,7 @@ use crate::{
 use anyhow::{Context, Result};
 use local_stack::{
     Encoder, LanguageModel, Lifetime,
-    postgres::{Cluster, ClusterConfig, Purpose},
+    postgres::{Cluster, ClusterConfig, Purpose, SHARED_BUFFERS_MB},
 };
 use std::{
     fs,
@@ -140,6 +140,7 @@ fn server(ready: &Ready, folder: &Path) -> ClusterConfig {
         // The server holds nothing, and listens on this machine for as long as the tests run.
         password: "tests".into(),
         max_connections: MAX_CONNECTIONS,
+        shared_buffers_mb: SHARED_BUFFERS_MB,
         purpose: Purpose::Tests,
         lifetime: Lifetime::WithParent,
     }

@@ -1,0 +1,162 @@
+//! One cell of the table: one caller, one kind of question.
+
+use super::{
+    corpus::{Library, Written},
+    school::Caller,
+    shelf::{MODEL, Shelf},
+};
+use anyhow::Context;
+use pgvector::HalfVector;
+use shared_types::ids::ChunkId;
+use std::{collections::BTreeMap, fs};
+use storage::{
+    reader,
+    search::{self, Ranked, SearchRequest, SearchSettings},
+};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// Questions that only prepare statements and fill caches.
+const WARM_UP: u64 = 10;
+
+/// What was measured.
+#[derive(Default)]
+pub struct Cell {
+    /// Passages that the caller may read.
+    pub readable: u64,
+    /// How often each plan was taken.
+    pub plans: BTreeMap<&'static str, usize>,
+    /// Mean share of the 10 nearest that are among the first 10.
+    pub recall_10: f64,
+    /// The same for 20.
+    pub recall_20: f64,
+    /// Sorted milliseconds of whole searches, from beginning the transaction to its end.
+    pub hybrid_ms: Vec<f64>,
+    /// Sorted milliseconds of the list by words alone.
+    pub words_ms: Vec<f64>,
+    /// Sorted CPU milliseconds of PostgreSQL for whole searches.
+    pub cpu_ms: Vec<f64>,
+}
+
+/// Asks so many questions on one connection, one after the other.
+pub async fn cell(
+    shelf: &Shelf,
+    library: &Library,
+    caller: &Caller,
+    questions: u64,
+) -> anyhow::Result<Cell> {
+    let settings = SearchSettings::default();
+    let mut tx = reader::begin(&shelf.origin, &caller.claims).await?;
+    let readable = search::readable(&mut tx).await?;
+    let owners: Vec<Uuid> = readable.owners().collect();
+    tx.commit().await?;
+    let backend: i32 = sqlx::query_scalar("select pg_backend_pid()")
+        .fetch_one(&shelf.origin)
+        .await?;
+
+    let questions: Vec<Written> = (0..WARM_UP + questions)
+        .map(|number| library.question(number, caller.questions.is_hidden(number)))
+        .collect();
+    let mut cell = Cell {
+        readable: readable.size.passages,
+        ..Cell::default()
+    };
+    let mut found = Vec::new();
+    for question in &questions {
+        let request = request(question);
+        let cpu_before = cpu_ms_of(backend)?;
+        let start = Instant::now();
+        let mut tx = reader::begin_snapshot(&shelf.origin, &caller.claims).await?;
+        let lists = search::hybrid(&mut tx, &request, &settings).await?;
+        tx.commit().await?;
+        cell.hybrid_ms.push(start.elapsed().as_secs_f64() * 1e3);
+        cell.cpu_ms.push(cpu_ms_of(backend)? - cpu_before);
+        found.push(lists);
+    }
+    for question in &questions {
+        let mut tx = reader::begin_snapshot(&shelf.origin, &caller.claims).await?;
+        let start = Instant::now();
+        search::by_words(&mut tx, &readable, &request(question), settings.bm25).await?;
+        cell.words_ms.push(start.elapsed().as_secs_f64() * 1e3);
+        tx.commit().await?;
+    }
+    for sample in [&mut cell.hybrid_ms, &mut cell.cpu_ms, &mut cell.words_ms] {
+        sample.drain(..WARM_UP as usize);
+        sample.sort_by(f64::total_cmp);
+    }
+    // Last, since comparing every vector leaves nothing of what others had in the processor's caches.
+    let counted = questions.iter().zip(&found).skip(WARM_UP as usize);
+    let share = 1.0 / counted.len() as f64;
+    for (question, lists) in counted {
+        *cell.plans.entry(lists.vector_plan.name()).or_default() += 1;
+        let nearest = nearest(shelf, question.embedding.as_slice(), &owners).await?;
+        cell.recall_10 += recall(&lists.vector, &nearest, 10) * share;
+        cell.recall_20 += recall(&lists.vector, &nearest, 20) * share;
+    }
+    Ok(cell)
+}
+
+fn request(question: &Written) -> SearchRequest<'_> {
+    SearchRequest {
+        query: &question.text,
+        embedding: Some(&question.embedding),
+        embedding_model: MODEL,
+        document_ids: &[],
+    }
+}
+
+impl Cell {
+    /// The plans by how often they were taken.
+    pub fn plan_names(&self) -> String {
+        let mut plans: Vec<_> = self.plans.iter().collect();
+        plans.sort_by_key(|(_, times)| std::cmp::Reverse(**times));
+        let total: usize = self.plans.values().sum();
+        let named: Vec<String> = plans
+            .iter()
+            .map(|(name, times)| match (100 * **times).div_ceil(total) {
+                100 => (**name).to_owned(),
+                share => format!("{name} {share} %"),
+            })
+            .collect();
+        named.join(", ")
+    }
+}
+
+/// The 20 nearest of what these owners' reader may read, by comparing every vector.
+async fn nearest(shelf: &Shelf, vector: &[f32], owners: &[Uuid]) -> anyhow::Result<Vec<ChunkId>> {
+    let mut tx = shelf.owner.begin().await?;
+    sqlx::query(
+        "select set_config('search_path', 'public, extensions', true), \
+                set_config('enable_indexscan', 'off', true)",
+    )
+    .execute(&mut *tx)
+    .await?;
+    let ids: Vec<Uuid> = sqlx::query_scalar(
+        "select id from document_chunks where is_public or owner_id = any($2) \
+         order by embedding <=> $1 limit 20",
+    )
+    .bind(HalfVector::from_f32_slice(vector))
+    .bind(owners)
+    .fetch_all(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(ids.into_iter().map(ChunkId).collect())
+}
+
+fn recall(found: &[Ranked], nearest: &[ChunkId], depth: usize) -> f64 {
+    let nearest = &nearest[..depth.min(nearest.len())];
+    let found: Vec<ChunkId> = found.iter().take(depth).map(|hit| hit.chunk_id).collect();
+    let hits = nearest.iter().filter(|id| found.contains(id)).count();
+    hits as f64 / nearest.len().max(1) as f64
+}
+
+/// CPU time that a process of one thread has taken.
+fn cpu_ms_of(process: i32) -> anyhow::Result<f64> {
+    let schedule = fs::read_to_string(format!("/proc/{process}/schedstat"))?;
+    let ns: f64 = schedule
+        .split_whitespace()
+        .next()
+        .context("schedstat begins with a number")?
+        .parse()?;
+    Ok(ns / 1e6)
+}

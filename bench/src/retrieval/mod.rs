@@ -1,0 +1,189 @@
+//! Retrieval over a library that nobody wrote, under row-level security, as the origin searches it.
+//! `docs/benchmarks.md` says how, and what the figures mean.
+
+mod corpus;
+mod measure;
+mod school;
+mod shelf;
+
+use crate::report::{Report, quantile};
+use clap::Args;
+use corpus::Library;
+use local_stack::Install;
+use measure::Cell;
+use school::STAGES;
+use shelf::{Server, Shelf};
+use std::path::PathBuf;
+use tokio::time::Instant;
+
+#[derive(Args)]
+pub struct Options {
+    /// 10,000 passages and fewer questions: good for development, too few to judge by
+    #[arg(long)]
+    quick: bool,
+    /// 1,000,000 passages as well: takes hours
+    #[arg(long)]
+    million: bool,
+    /// Where libraries are kept between runs
+    #[arg(long, env = "ETUDE_BENCH_FOLDER")]
+    folder: PathBuf,
+}
+
+const MIN_RECALL: f64 = 0.99;
+
+/// A library and what a search in it may take.
+struct Size {
+    passages: usize,
+    max_p95_ms: Option<f64>,
+}
+
+/// Measures each library, one after the other.
+pub async fn run(options: &Options) -> anyhow::Result<Report> {
+    let install = Install::from_env()?;
+    let library = Library::new();
+    let mut server = Server::start(&install, &options.folder).await?;
+    let mut report = Report::default();
+    let questions = if options.quick { 40 } else { 200 };
+    for size in sizes(options) {
+        measure_size(&server, &library, &size, questions, &mut report).await?;
+    }
+    server.stop().await;
+    Ok(report)
+}
+
+fn sizes(options: &Options) -> Vec<Size> {
+    let mut sizes = vec![Size {
+        passages: 10_000,
+        max_p95_ms: Some(8.0),
+    }];
+    if !options.quick {
+        sizes.push(Size {
+            passages: 100_000,
+            max_p95_ms: Some(20.0),
+        });
+    }
+    if options.million {
+        sizes.push(Size {
+            passages: 1_000_000,
+            max_p95_ms: None,
+        });
+    }
+    sizes
+}
+
+async fn measure_size(
+    server: &Server,
+    library: &Library,
+    size: &Size,
+    questions: u64,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let shelf = server.open(library, size.passages).await?;
+    let mut cells = Vec::new();
+    let (mut published, mut publishing_s) = (0, 0.0);
+    for stage in 0..STAGES.len() {
+        let start = Instant::now();
+        published += shelf.publish(size.passages, stage).await?;
+        publishing_s += start.elapsed().as_secs_f64();
+        let callers = school::callers(stage);
+        let bar = shelf::bar(&format!("ask at stage {stage}"), callers.len())?;
+        for caller in callers {
+            let cell = measure::cell(&shelf, library, &caller, questions).await?;
+            cells.push((caller, cell));
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+    }
+
+    let passages = size.passages;
+    report.begin(
+        &format!("Search in {passages} passages"),
+        &[
+            "readable",
+            "caller",
+            "questions",
+            "recall@10",
+            "recall@20",
+            "p50 ms",
+            "p95 ms",
+            "words p50 ms",
+            "CPU p50 ms",
+            "CPU p95 ms",
+            "plan",
+        ],
+    );
+    for (caller, cell) in &cells {
+        let share = cell.readable as f64 / passages as f64;
+        report.row(vec![
+            format!("{:.1} %", 100.0 * share),
+            caller.name.to_owned(),
+            caller.questions.name().to_owned(),
+            format!("{:.4}", cell.recall_10),
+            format!("{:.4}", cell.recall_20),
+            format!("{:.2}", quantile(&cell.hybrid_ms, 0.5)),
+            format!("{:.2}", quantile(&cell.hybrid_ms, 0.95)),
+            format!("{:.2}", quantile(&cell.words_ms, 0.5)),
+            format!("{:.2}", quantile(&cell.cpu_ms, 0.5)),
+            format!("{:.2}", quantile(&cell.cpu_ms, 0.95)),
+            cell.plan_names(),
+        ]);
+        let what = format!(
+            "{passages} passages, {:.1} % readable, {}, {}",
+            100.0 * share,
+            caller.name,
+            caller.questions.name()
+        );
+        hold(report, &what, cell, size);
+    }
+    kept(&shelf, size, (published, publishing_s), report).await?;
+    server.discard(shelf).await
+}
+
+fn hold(report: &mut Report, what: &str, cell: &Cell, size: &Size) {
+    report.at_least(&format!("{what}: recall@10"), cell.recall_10, MIN_RECALL);
+    report.at_least(&format!("{what}: recall@20"), cell.recall_20, MIN_RECALL);
+    if let Some(bound) = size.max_p95_ms {
+        report.at_most(
+            &format!("{what}: p95"),
+            quantile(&cell.hybrid_ms, 0.95),
+            bound,
+            "ms",
+        );
+    }
+}
+
+/// What is stored, and how long storing it took.
+async fn kept(
+    shelf: &Shelf,
+    size: &Size,
+    (published, publishing_s): (usize, f64),
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let passages = size.passages;
+    report.begin(
+        &format!("What {passages} passages take"),
+        &["what", "measured"],
+    );
+    for (what, relation) in [
+        ("passages with vectors", "document_chunks"),
+        (
+            "graph of the public vectors",
+            "document_chunks_public_embedding",
+        ),
+        ("signs", "document_chunks_signs"),
+        ("postings, table", "document_postings"),
+        ("postings, index", "document_postings_pkey"),
+    ] {
+        let mb = shelf.size_mb(relation).await?;
+        report.row(vec![what.to_owned(), format!("{mb:.0} MB")]);
+    }
+    let each =
+        |s: f64, passages: usize| format!("{s:.0} s, {:.2} ms each", 1e3 * s / passages as f64);
+    let storing_s = shelf.storing_s().await?;
+    report.row(vec!["storing".to_owned(), each(storing_s, passages)]);
+    report.row(vec![
+        "publishing, with the graph".to_owned(),
+        each(publishing_s, published),
+    ]);
+    Ok(())
+}
