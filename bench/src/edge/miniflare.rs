@@ -6,8 +6,11 @@
 //! (Node, which only hosts `workerd`, included). Miniflare's simulation of KV costs
 //! more than the real one, so the figures err on the high side.
 
-use super::{Options, cpu};
-use crate::report::{Report, quantile};
+use super::Options;
+use crate::{
+    cpu,
+    report::{Report, quantile},
+};
 use anyhow::{Context, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use local_stack::{Client, Part, Role, Stack, StackConfig, Stopwatch, client::NewDocument};

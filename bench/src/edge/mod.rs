@@ -1,7 +1,6 @@
 //! The edge, measured in real `workerd`: side by side with a Worker in TypeScript, and against fixed targets.
 //! `docs/benchmarks.md` says how, and what the figures mean.
 
-mod cpu;
 mod load;
 mod miniflare;
 mod pairs;

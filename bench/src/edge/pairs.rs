@@ -2,11 +2,14 @@
 //! disturbs both.
 
 use super::{
-    Options, cpu,
+    Options,
     load::{self, Run},
     sides::{Row, Side, Sides},
 };
-use crate::report::{Report, quantile};
+use crate::{
+    cpu,
+    report::{Report, quantile},
+};
 use indicatif::{ProgressBar, ProgressStyle};
 use local_stack::Install;
 use std::time::Duration;

@@ -5,10 +5,10 @@ use super::{
     school::Caller,
     shelf::{MODEL, Shelf},
 };
-use anyhow::Context;
+use crate::cpu;
 use pgvector::HalfVector;
 use shared_types::ids::ChunkId;
-use std::{collections::BTreeMap, fs};
+use std::collections::BTreeMap;
 use storage::{
     reader,
     search::{self, Ranked, SearchRequest, SearchSettings},
@@ -53,6 +53,7 @@ pub async fn cell(
     let backend: i32 = sqlx::query_scalar("select pg_backend_pid()")
         .fetch_one(&shelf.origin)
         .await?;
+    let backend = backend.cast_unsigned();
 
     let questions: Vec<Written> = (0..WARM_UP + questions)
         .map(|number| library.question(number, caller.questions.is_hidden(number)))
@@ -64,13 +65,13 @@ pub async fn cell(
     let mut found = Vec::new();
     for question in &questions {
         let request = request(question);
-        let cpu_before = cpu_ms_of(backend)?;
+        let cpu_before = cpu::ms_of_tree(backend)?;
         let start = Instant::now();
         let mut tx = reader::begin_snapshot(&shelf.origin, &caller.claims).await?;
         let lists = search::hybrid(&mut tx, &request, &settings).await?;
         tx.commit().await?;
         cell.hybrid_ms.push(start.elapsed().as_secs_f64() * 1e3);
-        cell.cpu_ms.push(cpu_ms_of(backend)? - cpu_before);
+        cell.cpu_ms.push(cpu::ms_of_tree(backend)? - cpu_before);
         found.push(lists);
     }
     for question in &questions {
@@ -148,15 +149,4 @@ fn recall(found: &[Ranked], nearest: &[ChunkId], depth: usize) -> f64 {
     let found: Vec<ChunkId> = found.iter().take(depth).map(|hit| hit.chunk_id).collect();
     let hits = nearest.iter().filter(|id| found.contains(id)).count();
     hits as f64 / nearest.len().max(1) as f64
-}
-
-/// CPU time that a process of one thread has taken.
-fn cpu_ms_of(process: i32) -> anyhow::Result<f64> {
-    let schedule = fs::read_to_string(format!("/proc/{process}/schedstat"))?;
-    let ns: f64 = schedule
-        .split_whitespace()
-        .next()
-        .context("schedstat begins with a number")?
-        .parse()?;
-    Ok(ns / 1e6)
 }
