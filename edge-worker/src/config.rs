@@ -117,7 +117,8 @@ pub struct EdgeConfig {
     pub answer_model: String,
     /// Web origins that browsers may call from, compared exactly.
     pub allowed_origins: Vec<String>,
-    /// How many searches and answers an isolate keeps in its own memory.
+    /// How many searches and answers an isolate keeps in its own memory, and how many accepted
+    /// tokens.
     pub memory_values: usize,
     /// Patience.
     pub timeouts: Timeouts,

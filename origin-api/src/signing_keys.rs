@@ -98,7 +98,7 @@ impl SigningKeys {
         };
         let keys = known.ok_or(VerifyError::NoKeys)?.keys;
         verify::verify(keys.select(&token)?, &token)?;
-        Ok(token.accept(&self.policy, now)?)
+        Ok(token.accept(&self.policy, now)?.claims)
     }
 
     fn known(&self, now: DateTime<Utc>) -> Option<Known> {

@@ -193,6 +193,12 @@ impl KeySet {
         }
     }
 
+    /// Whether a key comes from this very set.
+    #[must_use]
+    pub fn holds(&self, key: &Arc<Jwk>) -> bool {
+        self.keys.iter().any(|own| Arc::ptr_eq(own, key))
+    }
+
     /// When the sign-in service handed the set out, in seconds since 1970.
     #[must_use]
     pub fn fetched_at_s(&self) -> i64 {

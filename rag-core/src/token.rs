@@ -131,6 +131,29 @@ struct OtherParameters {
     crit: Option<IgnoredAny>,
 }
 
+/// What a genuine token says, once it was found valid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcceptedToken {
+    /// Its claims.
+    pub claims: AccessClaims,
+    expires: DateTime<Utc>,
+}
+
+impl AcceptedToken {
+    /// Whether it would be refused by now. Nothing else about it changes with time: what has begun
+    /// stays begun.
+    #[must_use]
+    pub fn is_expired(&self, now: DateTime<Utc>) -> bool {
+        is_past(self.expires, now)
+    }
+}
+
+/// Whether a time has passed, by every clock that may be trusted. A difference rather than a sum: no
+/// date in a token can overflow it.
+fn is_past(time: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    now.signed_duration_since(time) > TimeDelta::seconds(CLOCK_SKEW_S)
+}
+
 /// A well-formed token about which nothing is known yet.
 #[derive(Debug)]
 pub struct UnverifiedToken<'a> {
@@ -195,16 +218,14 @@ impl<'a> UnverifiedToken<'a> {
         self,
         policy: &TokenPolicy,
         now: DateTime<Utc>,
-    ) -> Result<AccessClaims, TokenError> {
+    ) -> Result<AcceptedToken, TokenError> {
         let claims = self.claims()?;
-        let skew = TimeDelta::seconds(CLOCK_SKEW_S);
-        // Differences rather than sums: no date in a token can overflow them.
         let expires = claims.expiration.ok_or(TokenError::ClaimsInvalid)?;
-        if now.signed_duration_since(expires) > skew {
+        if is_past(expires, now) {
             return Err(TokenError::Expired);
         }
         for begins in [claims.not_before, claims.issued_at].into_iter().flatten() {
-            if begins.signed_duration_since(now) > skew {
+            if is_past(now, begins) {
                 return Err(TokenError::NotYetValid);
             }
         }
@@ -215,7 +236,7 @@ impl<'a> UnverifiedToken<'a> {
         if claims.aud != policy.audience || claims.role != policy.audience {
             return Err(TokenError::WrongAudience);
         }
-        Ok(claims)
+        Ok(AcceptedToken { claims, expires })
     }
 
     /// The claims, believed without a check: only for a token that its issuer has just handed over on

@@ -95,7 +95,8 @@ impl Side {
 pub struct Sides {
     /// This Worker, as it is deployed.
     etude: Side,
-    /// The same without a memory of its own: it reads every value from KV each time, as the other does.
+    /// The same without a memory of its own: it reads every value from KV and verifies the token each time, as the
+    /// other does.
     forgetful: Side,
     typescript: Side,
     token: String,
@@ -183,8 +184,9 @@ impl Sides {
     #[must_use]
     pub fn of(&self, row: Row) -> [&Side; 2] {
         let ours = match row {
-            Row::CachedInKv => &self.forgetful,
-            Row::TokenOnly | Row::CachedAnswer | Row::EmbeddingHit => &self.etude,
+            // The other verifies a token each time.
+            Row::TokenOnly | Row::CachedInKv => &self.forgetful,
+            Row::CachedAnswer | Row::EmbeddingHit => &self.etude,
         };
         [ours, &self.typescript]
     }

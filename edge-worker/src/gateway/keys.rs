@@ -132,6 +132,14 @@ async fn fetch<H: Host>(exchange: &Exchange<H>) -> Result<KeySet, PortError> {
 }
 
 impl KeyRing {
+    /// Whether the set that this key was selected from is still the one in use: the same token would
+    /// be given the same key.
+    pub fn still_has(&self, key: &Arc<Jwk>, now: DateTime<Utc>) -> bool {
+        let state = self.state.borrow();
+        let set = state.set.as_ref();
+        set.is_some_and(|set| set.is_current(now.timestamp()) && set.holds(key))
+    }
+
     /// Decides what a request does. [`Step::Look`] is said to one request at a time, which has
     /// `patience` to come back.
     fn step(&self, token: &UnverifiedToken<'_>, now: DateTime<Utc>, patience: TimeDelta) -> Step {

@@ -1,6 +1,7 @@
-//! What this isolate has read from the caches of late: a popular question then reads its asker's scope and no more.
+//! What this isolate has read from the caches or found out of late: a popular question then reads its asker's scope and
+//! no more.
 //!
-//! Only values that never change under their key are kept, those of [`crate::ports::Layer::Search`] and
+//! Of the caches, only values that never change under their key are kept, those of [`crate::ports::Layer::Search`] and
 //! [`crate::ports::Layer::Answer`]. Whoever reaches one has shown by its key that it is meant for them now: the key
 //! rests on the scope, which is read each time. So nothing that a cache must not hand out comes out of here.
 

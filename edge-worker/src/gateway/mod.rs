@@ -47,13 +47,15 @@ use std::{
 };
 use timing::Timings;
 
-/// What outlives a request: the configuration, the sign-in service's keys, the count of the others, and what was read
-/// from the caches of late.
+/// What outlives a request: the configuration, the sign-in service's keys, the tokens that were accepted of late, the
+/// count of the others, and what was read from the caches of late.
 #[derive(Debug)]
 pub struct Gateway {
     config: Rc<EdgeConfig>,
     policy: TokenPolicy,
     keys: KeyRing,
+    /// By the tokens' digests.
+    accepted: Memory,
     admissions: Rc<Admissions>,
     memory: Rc<Memory>,
 }
@@ -67,6 +69,7 @@ impl Gateway {
                 issuer: config.jwt_issuer.clone(),
                 audience: config.jwt_audience.clone(),
             },
+            accepted: Memory::new(config.memory_values),
             memory: Rc::new(Memory::new(config.memory_values)),
             config: Rc::new(config),
             keys: KeyRing::default(),

@@ -111,6 +111,78 @@ async fn every_other_bad_token_costs_one_verification_whatever_is_wrong() {
     all_are_refused(&edge, cases, 1).await;
 }
 
+/// What a question costs in verifications, and whether it is answered.
+async fn cost(edge: &Edge, token: &str) -> (usize, bool) {
+    edge.world.verifications.set(0);
+    let reply = ask_with(edge, Some(format!("Bearer {token}"))).await;
+    (edge.world.verifications.get(), reply.status == 200)
+}
+
+fn genuine(edge: &Edge) -> String {
+    let issuer = edge.world.issuer.borrow();
+    issuer.token(FIRST_STUDENT, edge.now_s())
+}
+
+#[tokio::test]
+async fn a_token_that_was_accepted_is_not_verified_again_for_a_minute() {
+    let edge = Edge::new(Library::of_two_teachers());
+    let token = genuine(&edge);
+    assert_eq!(cost(&edge, &token).await, (1, true));
+    edge.wait_s(59);
+    assert_eq!(cost(&edge, &token).await, (0, true));
+    edge.wait_s(1);
+    assert_eq!(cost(&edge, &token).await, (1, true));
+}
+
+#[tokio::test]
+async fn what_is_remembered_of_a_token_lets_in_no_other() {
+    let edge = Edge::new(Library::of_two_teachers());
+    let genuine = genuine(&edge);
+    cost(&edge, &genuine).await;
+    let forged = Issuer::new("key-1").token(FIRST_STUDENT, edge.now_s() - 1);
+    let parts = |token: &str| token.split('.').map(str::to_owned).collect::<Vec<_>>();
+    let (theirs, ours) = (parts(&forged), parts(&genuine));
+    for mixed in [
+        forged.clone(),
+        [&*theirs[0], &*theirs[1], &*ours[2]].join("."),
+        [&*ours[0], &*ours[1], &*theirs[2]].join("."),
+    ] {
+        assert_eq!(cost(&edge, &mixed).await, (1, false), "{mixed}");
+    }
+    assert_eq!(cost(&edge, &genuine).await, (0, true));
+}
+
+#[tokio::test]
+async fn a_remembered_token_ends_when_it_says() {
+    let edge = Edge::new(Library::of_two_teachers());
+    let mut claims = claims(FIRST_STUDENT, edge.now_s());
+    claims["exp"] = json!(edge.now_s() + 10);
+    let token = {
+        let issuer = edge.world.issuer.borrow();
+        issuer.sign(&issuer.header(), &claims)
+    };
+    edge.wait_s(20);
+    // Clocks may differ by a minute.
+    assert_eq!(cost(&edge, &token).await, (1, true));
+    edge.wait_s(49);
+    assert_eq!(cost(&edge, &token).await, (0, true));
+    edge.wait_s(2);
+    assert_eq!(cost(&edge, &token).await, (1, false));
+}
+
+#[tokio::test]
+async fn a_remembered_token_ends_with_its_key() {
+    let edge = Edge::new(Library::of_two_teachers());
+    cost(&edge, &genuine(&edge)).await;
+    edge.wait_s(599);
+    let token = genuine(&edge);
+    assert_eq!(cost(&edge, &token).await, (1, true));
+    // The set is ten minutes old, and the next one has another key under the old one's name.
+    *edge.world.issuer.borrow_mut() = Issuer::new("key-1");
+    edge.wait_s(1);
+    assert_eq!(cost(&edge, &token).await, (1, false));
+}
+
 #[tokio::test]
 async fn a_guesser_is_slowed_down() {
     let edge = Edge::new(Library::of_two_teachers());

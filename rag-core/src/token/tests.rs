@@ -88,7 +88,7 @@ fn check(keys: &[Jwk], text: &str, now: DateTime<Utc>) -> Result<AccessClaims, T
         issuer: "https://auth.example/auth/v1".into(),
         audience: "authenticated".into(),
     };
-    token.accept(&policy, now)
+    token.accept(&policy, now).map(|accepted| accepted.claims)
 }
 
 fn rsa_key() -> Jwk {
