@@ -37,6 +37,12 @@ impl Memory {
         }
     }
 
+    /// Whether it keeps anything at all.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.capacity > 0
+    }
+
     /// The value under a key, at the time `now_s` in seconds since 1970.
     pub fn recall<V: 'static>(&self, key: &str, now_s: i64) -> Option<Rc<V>> {
         self.find(key, now_s)?.downcast().ok()
