@@ -8,9 +8,10 @@ use rag_core::{
     scope::scope_version,
 };
 use shared_types::{
+    chat::SearchFilters,
     claims::AccessClaims,
     embedding::Embedding,
-    ids::{ChunkId, DocumentId},
+    ids::ChunkId,
     origin::{
         ANSWER_PASSAGES, AnswerRequest, Passage, RETRIEVE_LIMIT, RetrieveRequest, RetrieveResponse,
         Scope, ScopeVersion, Scoring,
@@ -25,8 +26,6 @@ use storage::{
 };
 use tokio::time::Instant;
 
-/// Documents that a search may be narrowed to.
-const MAX_FILTERED_DOCUMENTS: usize = 50;
 /// The longest name of an embedding model, in bytes.
 const MAX_MODEL_NAME_BYTES: usize = 200;
 
@@ -57,8 +56,8 @@ impl Default for Searches {
 struct Search {
     scope: ScopeVersion,
     query: String,
-    /// Sorted, each once.
-    document_ids: Vec<DocumentId>,
+    /// Canonical.
+    filters: SearchFilters,
     /// The bytes of the embedding.
     embedding: Option<Vec<u8>>,
     embedding_model: String,
@@ -112,11 +111,7 @@ pub async fn retrieve(
 
 /// What is wrong with the request, the query apart.
 fn accept(request: &RetrieveRequest) -> Result<(), String> {
-    if request.filters.document_ids.len() > MAX_FILTERED_DOCUMENTS {
-        return Err(format!(
-            "A search takes at most {MAX_FILTERED_DOCUMENTS} documents."
-        ));
-    }
+    request.filters.check().map_err(|error| error.to_string())?;
     if request.embedding_model.len() > MAX_MODEL_NAME_BYTES {
         return Err(format!(
             "The name of an embedding model has at most {MAX_MODEL_NAME_BYTES} bytes."
@@ -127,13 +122,10 @@ fn accept(request: &RetrieveRequest) -> Result<(), String> {
 
 impl Search {
     fn new(scope: ScopeVersion, query: String, request: &RetrieveRequest) -> Self {
-        let mut document_ids = request.filters.document_ids.clone();
-        document_ids.sort_unstable();
-        document_ids.dedup();
         Self {
             scope,
             query,
-            document_ids,
+            filters: request.filters.canonical(),
             embedding: request.embedding.as_ref().map(Embedding::to_bytes),
             embedding_model: request.embedding_model.clone(),
         }
@@ -151,9 +143,8 @@ async fn passages_of(
         query: &search.query,
         embedding,
         embedding_model: &search.embedding_model,
-        document_ids: &search.document_ids,
     };
-    let lists = search::hybrid(&mut reader, &request, settings).await?;
+    let lists = search::hybrid(&mut reader, &request, &search.filters, settings).await?;
     let best = fuse(&lists);
     let ids: Vec<ChunkId> = best.iter().map(|(id, _)| *id).collect();
     let passages = passages::by_ids(&mut reader, &ids).await?;

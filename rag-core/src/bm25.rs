@@ -79,7 +79,8 @@ fn postings(bytes: &[u8]) -> Result<impl ExactSizeIterator<Item = Posting>, Malf
         }))
 }
 
-/// The `depth` best passages for a query, best first; ties go to the lower place.
+/// The `depth` best of the passages that are wanted for a query, best first; ties go to the lower place.
+/// Those that are not count for the statistics all the same.
 ///
 /// Each item of `stems` holds all postings of one stem of the query in the corpus, each block once.
 /// The inverse document frequency is `ln(1 + (N - n + 0.5) / (n + 0.5))`, which is above zero.
@@ -87,6 +88,7 @@ pub fn best(
     parameters: Bm25,
     corpus: CorpusSize,
     stems: &[Vec<Block>],
+    is_wanted: impl Fn(&Place) -> bool,
     depth: usize,
 ) -> Result<Vec<(Place, f64)>, Malformed> {
     let Bm25 { k1, b } = parameters;
@@ -123,10 +125,14 @@ pub fn best(
             }
         }
     }
-    Ok(top(&scores, depth))
+    Ok(top(&scores, is_wanted, depth))
 }
 
-fn top(scores: &[((DocumentId, u16), Vec<f64>)], depth: usize) -> Vec<(Place, f64)> {
+fn top(
+    scores: &[((DocumentId, u16), Vec<f64>)],
+    is_wanted: impl Fn(&Place) -> bool,
+    depth: usize,
+) -> Vec<(Place, f64)> {
     let by_rank = |a: &(Place, f64), b: &(Place, f64)| -> Ordering {
         b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))
     };
@@ -143,6 +149,9 @@ fn top(scores: &[((DocumentId, u16), Vec<f64>)], depth: usize) -> Vec<(Place, f6
                 document_id: *document_id,
                 chunk_index,
             };
+            if !is_wanted(&place) {
+                continue;
+            }
             best.push((place, *score));
             if best.len() >= 8 * depth.max(1) {
                 best.select_nth_unstable_by(depth, by_rank);
@@ -236,6 +245,7 @@ mod tests {
             ),
             query in prop::collection::btree_set(0usize..14, 0..5),
             depth in 1usize..40,
+            unwanted in prop::collection::btree_set(0u32..600, 0..200),
             k1 in 0.1f64..3.0,
             b in 0.0f64..=1.0,
         ) {
@@ -248,8 +258,10 @@ mod tests {
             let query: Vec<usize> = query.into_iter().collect();
             let parameters = Bm25 { k1, b };
             let stems: Vec<_> = query.iter().map(|stem| blocks_of(*stem, &passages)).collect();
-            let found = best(parameters, size(&passages), &stems, depth).unwrap();
-            let expected = textbook(parameters, &passages, &query);
+            let is_wanted = |place: &Place| !unwanted.contains(&place.chunk_index);
+            let found = best(parameters, size(&passages), &stems, is_wanted, depth).unwrap();
+            let mut expected = textbook(parameters, &passages, &query);
+            expected.retain(|(place, _)| is_wanted(place));
             prop_assert_eq!(found.len(), expected.len().min(depth));
             // Two sums of the same numbers may differ in the last digit and trade places.
             for (found, expected) in found.iter().zip(&expected) {
@@ -267,7 +279,7 @@ mod tests {
             let whole = postings.len() % POSTING_BYTES == 0;
             let stems = [vec![Block { document_id: document(1), number: u16::MAX, postings }]];
             let corpus = CorpusSize { passages: 1, stems: 0 };
-            prop_assert_eq!(best(Bm25::default(), corpus, &stems, 10).is_ok(), whole);
+            prop_assert_eq!(best(Bm25::default(), corpus, &stems, |_| true, 10).is_ok(), whole);
         }
     }
 
@@ -285,7 +297,7 @@ mod tests {
             })
             .collect();
         let stems = [blocks_of(5, &passages)];
-        let found = best(Bm25::default(), size(&passages), &stems, 4).unwrap();
+        let found = best(Bm25::default(), size(&passages), &stems, |_| true, 4).unwrap();
         let found: Vec<Place> = found.into_iter().map(|(place, _)| place).collect();
         assert_eq!(found, passages.keys().copied().take(4).collect::<Vec<_>>());
     }

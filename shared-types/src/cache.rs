@@ -192,23 +192,22 @@ impl CacheKey for SearchKey<'_> {
     type Value = SearchResults;
     const TTL_S: u32 = 60 * 60;
     fn text(&self) -> String {
-        // Document ids are sorted: the same set of filters is the same search.
-        let mut ids = Vec::with_capacity(self.filters.document_ids.len());
-        for id in &self.filters.document_ids {
-            if let Err(place) = ids.binary_search(id) {
-                ids.insert(place, *id);
-            }
+        // Canonical: the same set of filters is the same search.
+        let mut filters = self.filters.canonical();
+        let ids = filters.document_ids.iter();
+        let ids: Vec<u8> = ids.flat_map(|id| *id.0.as_bytes()).collect();
+        filters.document_ids.clear();
+        let others = json(&filters);
+        let mut parts = vec![
+            self.scope.scope_version.as_bytes(),
+            self.models.as_bytes(),
+            self.query.as_bytes(),
+            &ids,
+        ];
+        if others != b"{}" {
+            parts.push(&others);
         }
-        let ids: Vec<u8> = ids.iter().flat_map(|id| *id.0.as_bytes()).collect();
-        format!(
-            "search:v1:{}",
-            digest(&[
-                self.scope.scope_version.as_bytes(),
-                self.models.as_bytes(),
-                self.query.as_bytes(),
-                &ids,
-            ])
-        )
+        format!("search:v1:{}", digest(&parts))
     }
 }
 

@@ -1,5 +1,9 @@
 //! `POST /api/chat/query`: the question and, for `Accept: application/json`, the whole answer.
 
+mod filters;
+
+pub use filters::{FilterError, MAX_FILTER_IDS, MAX_TIME_S, SearchFilters};
+
 use crate::{
     cache::AnswerId,
     ids::{ChunkId, DocumentId, RequestId},
@@ -18,15 +22,6 @@ pub struct ChatQuery {
     /// Narrows the search.
     #[serde(default)]
     pub filters: SearchFilters,
-}
-
-/// Which part of the readable library to search. Empty means all of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SearchFilters {
-    /// Only these documents; at most 50.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub document_ids: Vec<DocumentId>,
 }
 
 /// What a cache layer contributed to an answer.

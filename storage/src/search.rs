@@ -1,5 +1,6 @@
 //! The two ranked lists of hybrid search. `rag_core::fusion` makes one of them.
 
+mod narrowed;
 mod plan;
 mod readable;
 mod vector;
@@ -12,10 +13,7 @@ pub use words::by_words;
 
 use crate::{Error, ReaderTx};
 use rag_core::bm25::Bm25;
-use shared_types::{
-    embedding::Embedding,
-    ids::{ChunkId, DocumentId},
-};
+use shared_types::{chat::SearchFilters, embedding::Embedding, ids::ChunkId};
 use uuid::Uuid;
 
 /// How deep each list goes.
@@ -40,8 +38,6 @@ pub struct SearchRequest<'a> {
     /// Model and pooling of the embedding. Passages embedded otherwise can't be compared with it
     /// and stay out of the vector list.
     pub embedding_model: &'a str,
-    /// Only these documents; empty means all.
-    pub document_ids: &'a [DocumentId],
 }
 
 /// A passage and what its list ranked it by.
@@ -64,13 +60,14 @@ pub struct RankedLists {
     pub vector_plan: VectorPlan,
 }
 
-/// Searches everything that the reader may read, by meaning and by words.
+/// Searches what the reader may read and the filters let through, by meaning and by words.
 pub async fn hybrid(
     reader: &mut ReaderTx,
     request: &SearchRequest<'_>,
+    filters: &SearchFilters,
     settings: &SearchSettings,
 ) -> Result<RankedLists, Error> {
-    let readable = readable(reader).await?;
+    let readable = readable(reader).await?.narrow(reader, filters).await?;
     let vector = match request.embedding {
         Some(embedding) => {
             by_vector(reader, &readable, embedding, request, &settings.vector).await?
@@ -86,10 +83,6 @@ pub async fn hybrid(
         lexical,
         vector_plan: vector.plan,
     })
-}
-
-fn uuids(ids: &[DocumentId]) -> Vec<Uuid> {
-    ids.iter().map(|id| id.0).collect()
 }
 
 fn ranked(rows: Vec<(Uuid, f64)>) -> Vec<Ranked> {

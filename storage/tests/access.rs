@@ -9,6 +9,7 @@ mod support;
 
 use rag_core::access::{DocumentAccess, Reader, may_read};
 use shared_types::{
+    chat::SearchFilters,
     claims::{AccessClaims, Role},
     documents::{DocumentStatus, Visibility},
     ids::{ChunkId, DocumentId},
@@ -19,21 +20,22 @@ use storage::{
     Error, documents, passages,
     search::{self, SearchRequest, SearchSettings, VectorSettings},
 };
-use support::{Database, MODEL, announcement, as_reader, embedding, fresh_id};
+use support::{Database, MODEL, announcement, as_reader, embedding, fresh_id, within};
 use uuid::Uuid;
 
 const TEXT: &str = "Curve the fingers and drop the wrist.";
 
 /// Settings under which the same small library is searched by each plan.
 fn every_plan() -> [SearchSettings; 2] {
-    let by_graph = VectorSettings {
+    let by_index = VectorSettings {
         signs_up_to: 0,
+        compared_in_documents: 0,
         ..VectorSettings::default()
     };
     [
         SearchSettings::default(),
         SearchSettings {
-            vector: by_graph,
+            vector: by_index,
             ..SearchSettings::default()
         },
     ]
@@ -275,10 +277,12 @@ async fn search_and_passages_come_to_the_same_as_the_access_rule() {
                 query: "fingers",
                 embedding: Some(&embedding),
                 embedding_model: MODEL,
-                document_ids,
             };
+            let filters = within(document_ids);
             for settings in every_plan() {
-                let lists = search::hybrid(&mut tx, &request, &settings).await.unwrap();
+                let lists = search::hybrid(&mut tx, &request, &filters, &settings)
+                    .await
+                    .unwrap();
                 for list in [&lists.vector, &lists.lexical] {
                     let found = list.iter().map(|hit| documents_of[&hit.chunk_id]);
                     let plan = lists.vector_plan;
@@ -317,6 +321,7 @@ async fn the_statements_state_the_rule_themselves_where_policies_would_let_every
     for id in world.documents.keys() {
         all.push(world.chunk(*id).await);
     }
+    let every_document: Vec<DocumentId> = world.documents.keys().copied().collect();
     let embedding = embedding(TEXT);
     for (person, reader) in &world.people {
         let readable = world.readable(reader).len();
@@ -325,12 +330,16 @@ async fn the_statements_state_the_rule_themselves_where_policies_would_let_every
             query: "fingers",
             embedding: Some(&embedding),
             embedding_model: MODEL,
-            document_ids: &[],
         };
-        for settings in every_plan() {
-            let lists = search::hybrid(&mut tx, &request, &settings).await.unwrap();
-            assert_eq!(lists.vector.len(), readable, "{reader:?}");
-            assert_eq!(lists.lexical.len(), readable, "{reader:?}");
+        for filters in [SearchFilters::default(), within(&every_document)] {
+            for settings in every_plan() {
+                let lists = search::hybrid(&mut tx, &request, &filters, &settings)
+                    .await
+                    .unwrap();
+                let plan = lists.vector_plan;
+                assert_eq!(lists.vector.len(), readable, "{plan}, {reader:?}");
+                assert_eq!(lists.lexical.len(), readable, "{plan}, {reader:?}");
+            }
         }
         let shown = passages::by_ids(&mut tx, &all).await.unwrap();
         assert_eq!(shown.len(), readable, "{reader:?}");
@@ -431,9 +440,9 @@ async fn an_owner_alone_publishes_a_document_and_its_passages_follow() {
         query: "fingers",
         embedding: None,
         embedding_model: MODEL,
-        document_ids: &[document],
     };
-    let lists = search::hybrid(&mut tx, &request, &SearchSettings::default())
+    let filters = within(&[document]);
+    let lists = search::hybrid(&mut tx, &request, &filters, &SearchSettings::default())
         .await
         .unwrap();
     assert_eq!(lists.lexical.len(), 1);

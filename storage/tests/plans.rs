@@ -16,12 +16,19 @@ use storage::{
     ReaderTx,
     search::{self, LIST_DEPTH, Ranked, SearchRequest, VectorList, VectorPlan, VectorSettings},
 };
-use support::{Database, MODEL, embedding};
+use support::{Database, MODEL, embedding, within};
 
 /// Asks the graph as soon as there is anything public.
 const GRAPH: VectorSettings = VectorSettings {
     signs_up_to: 0,
     agreement: 59,
+    compared_in_documents: 2_000,
+};
+
+/// Compares every vector of the documents that a search is narrowed to.
+const EXACT: VectorSettings = VectorSettings {
+    compared_in_documents: u64::MAX,
+    ..GRAPH
 };
 
 /// A teacher with a few own passages in front of a large public library, and somebody else's
@@ -81,7 +88,9 @@ impl Library {
     ) -> VectorList {
         let mut tx = self.reader().await;
         let readable = search::readable(&mut tx).await.unwrap();
-        let request = request(wanted, document_ids);
+        let filters = within(document_ids);
+        let readable = readable.narrow(&mut tx, &filters).await.unwrap();
+        let request = request(wanted);
         search::by_vector(&mut tx, &readable, wanted, &request, settings)
             .await
             .unwrap()
@@ -117,12 +126,11 @@ impl Library {
     }
 }
 
-fn request<'a>(wanted: &'a Embedding, document_ids: &'a [DocumentId]) -> SearchRequest<'a> {
+fn request(wanted: &Embedding) -> SearchRequest<'_> {
     SearchRequest {
         query: "",
         embedding: Some(wanted),
         embedding_model: MODEL,
-        document_ids,
     }
 }
 
@@ -189,9 +197,7 @@ async fn signs_and_graph_find_what_an_exact_comparison_finds() {
     let mut agreed = 0;
     for passage in [100, 600, 1_100, 1_600, 2_100] {
         let wanted = library.question(passage).await;
-        let exact = library
-            .search(&wanted, &library.readable, &VectorSettings::default())
-            .await;
+        let exact = library.search(&wanted, &library.readable, &EXACT).await;
         assert_eq!(exact.plan, VectorPlan::Documents);
         let by_signs = library
             .search(&wanted, &[], &VectorSettings::default())
@@ -199,7 +205,10 @@ async fn signs_and_graph_find_what_an_exact_comparison_finds() {
         assert_eq!(by_signs.plan, VectorPlan::Signs { candidates: 400 });
         let by_graph = library.search(&wanted, &[], &GRAPH).await;
         agreed += usize::from(matches!(by_graph.plan, VectorPlan::Graph { .. }));
-        for list in [&by_signs, &by_graph] {
+        let in_documents = library.search(&wanted, &library.readable, &GRAPH).await;
+        let plan = VectorPlan::SignsInDocuments { candidates: 400 };
+        assert_eq!(in_documents.plan, plan);
+        for list in [&by_signs, &by_graph, &in_documents] {
             assert_eq!(list.ranked.len(), LIST_DEPTH as usize);
             assert!(list.ranked.is_sorted_by(|a, b| a.score <= b.score));
             assert!(
@@ -220,9 +229,7 @@ async fn a_question_that_the_graph_gets_lost_with_is_answered_by_signs() {
     let visible = library.visible().await;
     for question in 0..5 {
         let wanted = embedding(&format!("question {question}"));
-        let exact = library
-            .search(&wanted, &library.readable, &VectorSettings::default())
-            .await;
+        let exact = library.search(&wanted, &library.readable, &EXACT).await;
         let found = library.search(&wanted, &[], &GRAPH).await;
         let plan = VectorPlan::SignsAfterGraph { candidates: 1_000 };
         assert_eq!(found.plan, plan);
@@ -241,20 +248,36 @@ async fn each_plan_is_explained_and_reads_the_index_that_it_is_meant_to() {
     let library = Library::new(40).await;
     let wanted = library.question(7).await;
     let mut tx = library.reader().await;
-    let readable = search::readable(&mut tx).await.unwrap();
-    for (settings, begins, reads) in [
+    for (documents, settings, begins, reads) in [
         (
+            &[][..],
             VectorSettings::default(),
             "signs (400 compared): ",
             "Index Only Scan using document_chunks_signs",
         ),
         (
+            &[],
             GRAPH,
             "graph: ",
             "Index Scan using document_chunks_public_embedding",
         ),
+        (
+            &library.readable,
+            GRAPH,
+            "signs in documents (400 compared): ",
+            "Index Only Scan using document_chunks_place",
+        ),
+        (
+            &library.readable[1..],
+            GRAPH,
+            "documents: ",
+            "Index Scan using document_chunks_place",
+        ),
     ] {
-        let request = request(&wanted, &[]);
+        let readable = search::readable(&mut tx).await.unwrap();
+        let filters = within(documents);
+        let readable = readable.narrow(&mut tx, &filters).await.unwrap();
+        let request = request(&wanted);
         let lines = search::explain_vector(&mut tx, &readable, &wanted, &request, &settings)
             .await
             .unwrap();

@@ -3,81 +3,20 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't be set up has failed")]
 
 mod support;
+mod textbook;
 
 use rag_core::bm25::Bm25;
-use rust_stemmers::{Algorithm, Stemmer};
 use shared_types::{
     claims::{AccessClaims, Role},
     documents::Visibility,
     ids::{ChunkId, DocumentId},
 };
-use std::collections::{BTreeMap, BTreeSet};
 use storage::{
     ReaderTx, documents, passages,
     search::{self, Ranked, SearchRequest, VectorList, VectorSettings},
 };
-use support::{Database, MODEL, embedding};
-
-const STOP_WORDS: [&str; 6] = ["the", "and", "of", "with", "is", "to"];
-const VOCABULARY: [&str; 24] = [
-    "the",
-    "and",
-    "of",
-    "with",
-    "is",
-    "to",
-    "fingers",
-    "finger",
-    "wrist",
-    "arpeggio",
-    "arpeggios",
-    "scale",
-    "scales",
-    "practising",
-    "practised",
-    "pedal",
-    "pedalling",
-    "legato",
-    "relaxed",
-    "slowly",
-    "slow",
-    "rhythm",
-    "tempo",
-    "memory",
-];
-
-/// A small generator with a fixed seed: the same texts on every run.
-struct Words(u64);
-
-impl Words {
-    fn below(&mut self, bound: usize) -> usize {
-        // xorshift64*
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let drawn = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33;
-        usize::try_from(drawn).unwrap() % bound
-    }
-
-    fn text(&mut self, words: usize) -> String {
-        let words: Vec<_> = (0..words)
-            // The square makes early words common and late ones rare.
-            .map(|_| {
-                VOCABULARY
-                    [self.below(VOCABULARY.len()) * self.below(VOCABULARY.len()) / VOCABULARY.len()]
-            })
-            .collect();
-        words.join(" ")
-    }
-}
-
-fn stems(text: &str) -> Vec<String> {
-    let stemmer = Stemmer::create(Algorithm::English);
-    text.split_whitespace()
-        .filter(|word| !STOP_WORDS.contains(word))
-        .map(|word| stemmer.stem(word).into_owned())
-        .collect()
-}
+use support::{Database, MODEL, embedding, within};
+use textbook::{Words, assert_textbook, bm25};
 
 async fn by_words(tx: &mut ReaderTx, query: &str, document_ids: &[DocumentId]) -> Vec<Ranked> {
     by_words_with(tx, query, document_ids, Bm25::default()).await
@@ -93,58 +32,27 @@ async fn by_words_with(
         query,
         embedding: None,
         embedding_model: MODEL,
-        document_ids,
     };
     let readable = search::readable(tx).await.unwrap();
+    let readable = readable.narrow(tx, &within(document_ids)).await.unwrap();
     search::by_words(tx, &readable, &request, parameters)
         .await
         .unwrap()
 }
 
 /// Searches by the meaning of a text.
-async fn by_vector(
-    tx: &mut ReaderTx,
-    text: &str,
-    embedding_model: &str,
-    document_ids: &[DocumentId],
-) -> VectorList {
+async fn by_vector(tx: &mut ReaderTx, text: &str, embedding_model: &str) -> VectorList {
     let embedding = embedding(text);
     let request = SearchRequest {
         query: text,
         embedding: Some(&embedding),
         embedding_model,
-        document_ids,
     };
     let readable = search::readable(tx).await.unwrap();
     let settings = VectorSettings::default();
     search::by_vector(tx, &readable, &embedding, &request, &settings)
         .await
         .unwrap()
-}
-
-/// BM25 as the textbook has it, over the passages given.
-fn bm25(passages: &[(ChunkId, String)], query: &str, parameters: Bm25) -> BTreeMap<ChunkId, f64> {
-    let Bm25 { k1, b } = parameters;
-    let stemmed: Vec<_> = passages
-        .iter()
-        .map(|(id, text)| (*id, stems(text)))
-        .collect();
-    let count = stemmed.len() as f64;
-    let mean_length = stemmed.iter().map(|(_, s)| s.len()).sum::<usize>() as f64 / count;
-    let mut scores = BTreeMap::new();
-    for term in stems(query).into_iter().collect::<BTreeSet<_>>() {
-        let holding = stemmed.iter().filter(|(_, s)| s.contains(&term)).count() as f64;
-        let rarity = (1.0 + (count - holding + 0.5) / (holding + 0.5)).ln();
-        for (id, stems) in &stemmed {
-            let frequency = stems.iter().filter(|stem| **stem == term).count() as f64;
-            if frequency > 0.0 {
-                let length = stems.len() as f64 / mean_length;
-                *scores.entry(*id).or_insert(0.0) +=
-                    rarity * frequency * (k1 + 1.0) / (frequency + k1 * (1.0 - b + b * length));
-            }
-        }
-    }
-    scores
 }
 
 async fn visible(
@@ -205,19 +113,6 @@ async fn the_list_by_words_is_textbook_bm25_over_what_the_reader_may_read() {
             }
         }
     }
-}
-
-fn assert_textbook(found: &[Ranked], expected: &BTreeMap<ChunkId, f64>, query: &str) {
-    let ids: BTreeSet<_> = found.iter().map(|hit| hit.chunk_id).collect();
-    assert_eq!(ids, expected.keys().copied().collect(), "{query}");
-    for hit in found {
-        let difference = hit.score - expected[&hit.chunk_id];
-        assert!(
-            difference.abs() < 1e-9,
-            "{query}: {hit:?} is off by {difference}"
-        );
-    }
-    assert!(found.is_sorted_by(|a, b| a.score >= b.score), "{query}");
 }
 
 #[tokio::test]
@@ -349,7 +244,7 @@ async fn the_vector_list_is_ordered_by_distance_and_knows_one_model_only() {
     db.ready(&teacher, Visibility::Public, &texts[..2]).await;
     db.ready(&teacher, Visibility::Private, &texts[2..]).await;
     let mut tx = db.reader(&teacher).await;
-    let found = by_vector(&mut tx, "Count aloud.", MODEL, &[]).await.ranked;
+    let found = by_vector(&mut tx, "Count aloud.", MODEL).await.ranked;
     assert_eq!(found.len(), 3);
     assert!(found.is_sorted_by(|a, b| a.score <= b.score));
     assert!(found[0].score.abs() < 1e-3, "{:?}", found[0]);
@@ -357,7 +252,7 @@ async fn the_vector_list_is_ordered_by_distance_and_knows_one_model_only() {
         .await
         .unwrap();
     assert_eq!(shown[0].content, "Count aloud.");
-    let of_another_model = by_vector(&mut tx, "Count aloud.", "@test/other#cls", &[]).await;
+    let of_another_model = by_vector(&mut tx, "Count aloud.", "@test/other#cls").await;
     assert_eq!(of_another_model.ranked, []);
 }
 
@@ -368,7 +263,7 @@ async fn passages_come_in_the_order_asked_for_and_unknown_ones_are_left_out() {
     db.ready(&teacher, Visibility::Public, &["One.", "Two.", "Three."])
         .await;
     let mut tx = db.reader(&teacher).await;
-    let found = by_vector(&mut tx, "Two.", MODEL, &[]).await.ranked;
+    let found = by_vector(&mut tx, "Two.", MODEL).await.ranked;
     let mut ids: Vec<_> = found.iter().map(|hit| hit.chunk_id).collect();
     for _ in 0..3 {
         ids.rotate_left(1);

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::cpu;
 use pgvector::HalfVector;
-use shared_types::ids::ChunkId;
+use shared_types::{chat::SearchFilters, ids::ChunkId};
 use std::collections::BTreeMap;
 use storage::{
     reader,
@@ -68,7 +68,7 @@ pub async fn cell(
         let cpu_before = cpu::ms_of_tree(backend)?;
         let start = Instant::now();
         let mut tx = reader::begin_snapshot(&shelf.origin, &caller.claims).await?;
-        let lists = search::hybrid(&mut tx, &request, &settings).await?;
+        let lists = search::hybrid(&mut tx, &request, &SearchFilters::default(), &settings).await?;
         tx.commit().await?;
         cell.hybrid_ms.push(start.elapsed().as_secs_f64() * 1e3);
         cell.cpu_ms.push(cpu::ms_of_tree(backend)? - cpu_before);
@@ -102,7 +102,6 @@ fn request(question: &Written) -> SearchRequest<'_> {
         query: &question.text,
         embedding: Some(&question.embedding),
         embedding_model: MODEL,
-        document_ids: &[],
     }
 }
 

@@ -5,8 +5,12 @@ use crate::support::{
     library::{FIRST_STUDENT, Library, OTHER_STUDENT, passage},
 };
 use edge_worker::ports::Layer;
+use serde_json::json;
 use shared_types::{
-    chat::CacheOutcome::{Hit, Miss, Skipped},
+    chat::{
+        CacheOutcome::{Hit, Miss, Skipped},
+        SearchFilters,
+    },
     event::AnswerEvent,
     problem::ProblemKind,
 };
@@ -177,17 +181,33 @@ async fn every_stage_is_timed_including_the_origins_own() {
 }
 
 #[tokio::test]
-async fn a_search_within_documents_is_another_search() {
+async fn each_narrowing_of_a_search_is_another_search_and_reaches_the_origin_as_it_was_asked_for() {
     let edge = Edge::new(Library::of_two_teachers());
     edge.ask(FIRST_STUDENT, "scales?").await;
-    let mut narrowed = edge.question(FIRST_STUDENT, "scales?");
     let id = passage(101, "").document_id;
-    narrowed.body = serde_json::json!({"query": "scales?", "filters": {"document_ids": [id]}})
-        .to_string()
-        .into();
-    assert_eq!(edge.send(narrowed).await.meta().cache.search, Miss);
-    assert_eq!(edge.kept(Layer::Search), 2);
+    let narrowings = [
+        json!({"document_ids": [id]}),
+        json!({"owner_ids": [id]}),
+        json!({"first_page": 2}),
+        json!({"last_page": 2}),
+        json!({"uploaded_from_s": 2}),
+        json!({"uploaded_before_s": 2}),
+        json!({"document_ids": [id], "first_page": 2, "last_page": 2}),
+    ];
+    for (nth, filters) in (2..).zip(&narrowings) {
+        for outcome in [Miss, Hit] {
+            let mut narrowed = edge.question(FIRST_STUDENT, "scales?");
+            let body = json!({"query": "scales?", "filters": filters});
+            narrowed.body = body.to_string().into();
+            let cache = edge.send(narrowed).await.meta().cache;
+            assert_eq!(cache.search, outcome, "{filters}");
+        }
+        assert_eq!(edge.kept(Layer::Search), nth);
+    }
     assert_eq!(edge.kept(Layer::Embedding), 1);
+    let asked_for = edge.world.filters.borrow();
+    assert_eq!(asked_for[0], SearchFilters::default());
+    assert_eq!(json!(asked_for[1..]), json!(narrowings));
 }
 
 #[tokio::test]
@@ -211,6 +231,18 @@ async fn a_question_that_can_not_be_asked_is_refused() {
         (
             r#"{"question": "scales?"}"#.to_owned(),
             ProblemKind::BodyInvalid,
+        ),
+        (
+            r#"{"query": "scales?", "filters": {"owner": "me"}}"#.to_owned(),
+            ProblemKind::BodyInvalid,
+        ),
+        (
+            r#"{"query": "scales?", "filters": {"first_page": 3, "last_page": 2}}"#.to_owned(),
+            ProblemKind::QueryInvalid,
+        ),
+        (
+            r#"{"query": "scales?", "filters": {"uploaded_from_s": -1}}"#.to_owned(),
+            ProblemKind::QueryInvalid,
         ),
         ("scales?".to_owned(), ProblemKind::BodyInvalid),
         (String::new(), ProblemKind::BodyInvalid),

@@ -18,7 +18,7 @@ use http::Method;
 use rag_core::token::MAX_TOKEN_BYTES;
 use serde_json::json;
 use shared_types::{
-    chat::MAX_QUERY_CHARS,
+    chat::{MAX_FILTER_IDS, MAX_QUERY_CHARS},
     problem::{Problem, ProblemKind},
 };
 use uuid::Uuid;
@@ -72,13 +72,14 @@ async fn a_question_is_bounded_in_every_way() {
     let limit = format!("{} characters", grouped(MAX_QUERY_CHARS));
     documented("Question", &limit, &refusal(&edge, longer).await);
 
-    let documents: Vec<Uuid> = (0..51).map(Uuid::from_u128).collect();
-    let wide = asking(
-        &edge,
-        &json!({"query": "q", "filters": {"document_ids": documents}}),
-    );
-    let problem = refusal(&edge, wide).await;
-    documented("Documents that a question is narrowed to", "50", &problem);
+    let ids: Vec<Uuid> = (0..=MAX_FILTER_IDS as u128).map(Uuid::from_u128).collect();
+    for (what, kind) in [("Documents", "document_ids"), ("Owners", "owner_ids")] {
+        let wide = asking(&edge, &json!({"query": "q", "filters": {kind: ids}}));
+        let problem = refusal(&edge, wide).await;
+        let what = format!("{what} that a question is narrowed to");
+        documented(&what, &MAX_FILTER_IDS.to_string(), &problem);
+        assert!(problem.detail.unwrap().contains(kind));
+    }
 
     let limit = Route::ChatQuery.body_limit();
     let large = asking(&edge, &json!({"query": " ".repeat(limit)}));

@@ -80,4 +80,93 @@ async fn a_search_that_asks_too_much_is_refused() {
     ] {
         problem(origin.post(&student, "/v1/retrieve", &body).await, kind).await;
     }
+    for (filters, says) in [
+        (json!({"first_page": 0}), "Pages count from 1"),
+        (json!({"uploaded_before_s": 0}), "seconds since 1970"),
+        (json!({"owner": "me"}), "unknown field"),
+    ] {
+        let mut body = search("legato", 0);
+        body["filters"] = filters;
+        let refused = origin.post(&student, "/v1/retrieve", &body).await;
+        let detail = problem(refused, ProblemKind::BodyInvalid).await.detail;
+        assert!(detail.unwrap().contains(says), "{says}");
+    }
+}
+
+#[tokio::test]
+async fn a_search_can_be_narrowed_to_an_owner_to_pages_and_to_a_time() {
+    let origin = Origin::start().await;
+    let (first, second) = (
+        origin.database.person(Role::Teacher).await,
+        origin.database.person(Role::Teacher).await,
+    );
+    let public = Visibility::Public;
+    origin.database.ready(&first, public, &[WRIST, PEDAL]).await;
+    let texts = ["Another wrist.", "Another pedal."];
+    let later = origin.database.ready(&second, public, &texts).await;
+    sqlx::query("update knowledge_base_docs set created_at = to_timestamp($2) where id = $1")
+        .bind(later.0)
+        .bind(4_000_000_000_f64)
+        .execute(&origin.database.owner)
+        .await
+        .unwrap();
+    let student = origin.database.person(Role::Student).await;
+    for (filters, expected) in [
+        (json!({"owner_ids": [second.sub]}), &texts[..]),
+        (json!({"first_page": 2}), &[PEDAL, texts[1]]),
+        (json!({"owner_ids": [first.sub], "last_page": 1}), &[WRIST]),
+        (json!({"uploaded_from_s": 4_000_000_000_i64}), &texts),
+        (
+            json!({"uploaded_before_s": 4_000_000_000_i64}),
+            &[WRIST, PEDAL],
+        ),
+        (json!({"owner_ids": [student.sub]}), &[]),
+    ] {
+        let search = json!({
+            "query": "wrist or pedal",
+            "embedding": embedding(PEDAL),
+            "embedding_model": MODEL,
+            "filters": filters,
+        });
+        let mut found = contents(&origin, &student, &search).await;
+        found.sort();
+        let mut expected = expected.to_vec();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "{filters}");
+    }
+}
+
+#[tokio::test]
+async fn no_question_however_odd_is_an_error() {
+    let origin = Origin::start().await;
+    let teacher = origin.database.person(Role::Teacher).await;
+    origin
+        .database
+        .ready(&teacher, Visibility::Private, &[WRIST, PEDAL])
+        .await;
+    let (long, endless) = ("wrist ".repeat(333), "a".repeat(2_000));
+    for query in [
+        "the and of with is to",
+        long.as_str(),
+        endless.as_str(),
+        "🎹🎶 👩🏽‍🏫",
+        "'; drop table document_chunks; --",
+        "$1 %s \\x00 \u{0} ' or 1=1 /*",
+        "легато",
+        "عزف البيانو",
+        "ピアノの練習",
+        "!!wrist:* & <->",
+    ] {
+        for embedding in [json!(embedding(query)), Value::Null] {
+            let is_by_meaning = !embedding.is_null();
+            let search = json!({"query": query, "embedding": embedding, "embedding_model": MODEL});
+            let found = contents(&origin, &teacher, &search).await;
+            let expected = match (is_by_meaning, query.contains("wrist")) {
+                (true, _) => 2,
+                (false, true) => 1,
+                (false, false) => 0,
+            };
+            assert_eq!(found.len(), expected, "{query}");
+        }
+    }
 }

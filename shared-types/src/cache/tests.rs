@@ -6,6 +6,7 @@ use crate::{
     purge::{PurgedAnswer, Purges},
 };
 use proptest::{collection::vec, prelude::*};
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 const NOW_S: i64 = 1_800_000_000;
@@ -86,16 +87,41 @@ fn purges(everything: u64, reader: u64) -> Purges {
     }
 }
 
-fn search_key(scope: &str, query: &str, documents: Vec<DocumentId>) -> String {
+fn search_key(scope: &str, query: &str, filters: &SearchFilters) -> String {
     SearchKey {
         scope: &version(scope),
         models: "m",
         query,
-        filters: &SearchFilters {
-            document_ids: documents,
-        },
+        filters,
     }
     .text()
+}
+
+fn within(documents: &[u128]) -> SearchFilters {
+    let documents = documents.iter().map(|id| DocumentId(Uuid::from_u128(*id)));
+    SearchFilters {
+        document_ids: documents.collect(),
+        ..SearchFilters::default()
+    }
+}
+
+/// Filters of every kind, from so few values that two of them are often the same.
+fn filters() -> impl Strategy<Value = SearchFilters> {
+    let ids = || vec((1..4_u128).prop_map(Uuid::from_u128), 0..4);
+    let page = || prop::option::of(1..3_u32);
+    let time = || prop::option::of(1..3_i64);
+    (ids(), ids(), page(), page(), time(), time()).prop_map(
+        |(documents, owners, first_page, last_page, uploaded_from_s, uploaded_before_s)| {
+            SearchFilters {
+                document_ids: documents.into_iter().map(DocumentId).collect(),
+                owner_ids: owners.into_iter().map(UserId).collect(),
+                first_page,
+                last_page,
+                uploaded_from_s,
+                uploaded_before_s,
+            }
+        },
+    )
 }
 
 #[test]
@@ -110,7 +136,17 @@ fn the_text_of_every_key_is_pinned() {
             generation: 0,
         }
         .text(),
-        search_key("s1", "what is legato", vec![DocumentId(id)]),
+        search_key("s1", "what is legato", &within(&[7])),
+        search_key(
+            "s1",
+            "what is legato",
+            &SearchFilters {
+                owner_ids: vec![UserId(id)],
+                first_page: Some(2),
+                uploaded_from_s: Some(NOW_S),
+                ..within(&[7])
+            },
+        ),
         plain.text(),
         answer_key_text(plain.id(), Some(12)),
         ScopeKey {
@@ -124,21 +160,28 @@ fn the_text_of_every_key_is_pinned() {
 #[test]
 fn two_readers_with_different_scopes_never_share_a_search() {
     assert_ne!(
-        search_key("a", "legato", vec![]),
-        search_key("b", "legato", vec![])
+        search_key("a", "legato", &within(&[])),
+        search_key("b", "legato", &within(&[]))
     );
 }
 
-#[test]
-fn the_order_of_filtered_documents_does_not_matter() {
-    let (a, b) = (
-        DocumentId(Uuid::from_u128(1)),
-        DocumentId(Uuid::from_u128(2)),
-    );
-    assert_eq!(
-        search_key("s", "q", vec![a, b]),
-        search_key("s", "q", vec![b, a, b])
-    );
+proptest! {
+    /// Sets, not lists: neither order nor repetition makes another search, and everything else does.
+    #[test]
+    fn filters_share_a_key_just_where_they_are_the_same_search(a in filters(), b in filters()) {
+        let sets = |filters: &SearchFilters| (
+            BTreeSet::from_iter(filters.document_ids.clone()),
+            BTreeSet::from_iter(filters.owner_ids.clone()),
+            (filters.first_page, filters.last_page),
+            (filters.uploaded_from_s, filters.uploaded_before_s),
+        );
+        let are_the_same = search_key("s", "q", &a) == search_key("s", "q", &b);
+        prop_assert_eq!(are_the_same, sets(&a) == sets(&b));
+        let mut shuffled = a.clone();
+        shuffled.document_ids.reverse();
+        shuffled.owner_ids.extend(a.owner_ids.first().copied());
+        prop_assert_eq!(search_key("s", "q", &a), search_key("s", "q", &shuffled));
+    }
 }
 
 #[test]

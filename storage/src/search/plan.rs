@@ -11,6 +11,9 @@ pub struct VectorSettings {
     /// Of the [`FIRST_LOOK`] nearest that a short look into the graph finds, how many a long look
     /// must find as well for both to be believed.
     pub agreement: usize,
+    /// Up to this many passages in the documents that a search is narrowed to, all their vectors are
+    /// compared; above, their signs.
+    pub compared_in_documents: u64,
 }
 
 impl Default for VectorSettings {
@@ -18,6 +21,7 @@ impl Default for VectorSettings {
         Self {
             signs_up_to: 24_000,
             agreement: 59,
+            compared_in_documents: 2_000,
         }
     }
 }
@@ -42,10 +46,16 @@ pub struct ReadablePassages {
 /// How the vector list is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VectorPlan {
-    /// The reader has nothing to read.
+    /// There is nothing to search.
     Nothing,
-    /// Every vector of the chosen documents is compared. Exact.
+    /// Every vector is compared in the documents that the search is narrowed to. Exact.
     Documents,
+    /// The signs of every vector are compared in the documents that the search is narrowed to, and the
+    /// vectors of the nearest.
+    SignsInDocuments {
+        /// Vectors compared.
+        candidates: u32,
+    },
     /// Every readable vector is compared. Exact.
     Exact {
         /// How many there are.
@@ -78,10 +88,6 @@ impl VectorPlan {
     #[must_use]
     pub fn choose(readable: ReadablePassages, settings: &VectorSettings) -> Self {
         let all = readable.public + readable.private;
-        let candidates = |passages: u64| {
-            let wanted = passages / PASSAGES_PER_CANDIDATE;
-            wanted.clamp(CANDIDATES.0, CANDIDATES.1) as u32
-        };
         if all == 0 {
             Self::Nothing
         } else if readable.public > settings.signs_up_to {
@@ -100,12 +106,28 @@ impl VectorPlan {
         }
     }
 
+    /// Chooses for a search that is narrowed to documents with so many passages. The graph is of no use
+    /// there: it walks among the nearest of everything, which may all be in other documents.
+    #[must_use]
+    pub fn within_documents(passages: u64, settings: &VectorSettings) -> Self {
+        if passages == 0 {
+            Self::Nothing
+        } else if passages <= settings.compared_in_documents {
+            Self::Documents
+        } else {
+            Self::SignsInDocuments {
+                candidates: candidates(passages),
+            }
+        }
+    }
+
     /// Its name, for logs and tables.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Nothing => "nothing",
             Self::Documents => "documents",
+            Self::SignsInDocuments { .. } => "signs in documents",
             Self::Exact { .. } => "exact",
             Self::Signs { .. } => "signs",
             Self::Graph { .. } => "graph",
@@ -117,8 +139,11 @@ impl VectorPlan {
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
-            Self::Nothing => "the reader may read no passage",
-            Self::Documents => "the search is narrowed to documents",
+            Self::Nothing => "the reader may read no passage, or none that the filters let through",
+            Self::Documents => "the search is narrowed to documents, and they are few",
+            Self::SignsInDocuments { .. } => {
+                "the search is narrowed to documents, and they are many"
+            }
             Self::Exact { .. } => "so little is readable that every vector is compared",
             Self::Signs { .. } => {
                 "comparing the signs of all that is readable is quick and loses nothing"
@@ -133,11 +158,19 @@ impl VectorPlan {
     }
 }
 
+/// How many of so many passages have their vectors compared after their signs.
+fn candidates(passages: u64) -> u32 {
+    let wanted = passages / PASSAGES_PER_CANDIDATE;
+    wanted.clamp(CANDIDATES.0, CANDIDATES.1) as u32
+}
+
 impl fmt::Display for VectorPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())?;
         match self {
-            Self::Signs { candidates } | Self::SignsAfterGraph { candidates } => {
+            Self::Signs { candidates }
+            | Self::SignsAfterGraph { candidates }
+            | Self::SignsInDocuments { candidates } => {
                 write!(f, " ({candidates} compared)")
             }
             Self::Exact { readable } => write!(f, " ({readable} compared)"),
@@ -171,6 +204,16 @@ mod tests {
                 candidates_without_it: 1_000,
             }
         );
+    }
+
+    #[test]
+    fn many_documents_are_searched_by_signs_and_few_to_the_last_vector() {
+        let chosen = |passages| VectorPlan::within_documents(passages, &VectorSettings::default());
+        assert_eq!(chosen(0), VectorPlan::Nothing);
+        assert_eq!(chosen(2_000), VectorPlan::Documents);
+        let signs = |candidates| VectorPlan::SignsInDocuments { candidates };
+        assert_eq!(chosen(2_001), signs(400));
+        assert_eq!(chosen(90_000), signs(1_000));
     }
 
     #[test]

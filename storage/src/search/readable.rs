@@ -1,21 +1,40 @@
-use super::plan::ReadablePassages;
+use super::{narrowed::Narrowed, plan::ReadablePassages};
 use crate::{Error, ReaderTx, rows::unsigned};
 use rag_core::bm25::CorpusSize;
+use shared_types::chat::SearchFilters;
 use sqlx::FromRow;
 use uuid::Uuid;
 
-/// What the reader may read, and how much that is.
+/// What the reader may read, how much that is, and to which part of it a search is narrowed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Readable {
     /// Owners of the private corpora among it.
     pub(super) owners: Vec<Uuid>,
-    /// Its passages.
+    /// All of its passages.
     pub passages: ReadablePassages,
-    /// Its size as BM25 needs it.
+    /// The size that BM25 reckons with: of all of it, or of the documents that a search is narrowed to.
     pub size: CorpusSize,
+    pub(super) narrowed: Option<Narrowed>,
 }
 
 impl Readable {
+    /// The part of it that the filters let through. Empty filters leave it as it is.
+    pub async fn narrow(
+        self,
+        reader: &mut ReaderTx,
+        filters: &SearchFilters,
+    ) -> Result<Self, Error> {
+        if *filters == SearchFilters::default() {
+            return Ok(self);
+        }
+        let (narrowed, size) = Narrowed::to(reader, &self.owners, filters).await?;
+        Ok(Self {
+            size,
+            narrowed: Some(narrowed),
+            ..self
+        })
+    }
+
     /// Owners of the private corpora among it.
     pub fn owners(&self) -> impl Iterator<Item = Uuid> {
         self.owners.iter().copied()
@@ -51,5 +70,6 @@ pub async fn readable(reader: &mut ReaderTx) -> Result<Readable, Error> {
             passages: passages.public + passages.private,
             stems: unsigned(row.stems, "corpus size")?,
         },
+        narrowed: None,
     })
 }

@@ -1,7 +1,8 @@
 use super::{
     LIST_DEPTH, Ranked, Readable, SearchRequest,
+    narrowed::Narrowed,
     plan::{VectorPlan, VectorSettings},
-    ranked, uuids,
+    ranked,
 };
 use crate::{Error, ReaderTx, reader};
 use pgvector::HalfVector;
@@ -15,6 +16,7 @@ const PRIVATE_BY_SIGNS: &str = include_str!("private_by_signs.sql");
 const FIRST_LOOK: &str = include_str!("graph_first_look.sql");
 const SECOND_LOOK: &str = include_str!("graph_second_look.sql");
 const IN_DOCUMENTS: &str = include_str!("in_documents.sql");
+const SIGNS_IN_DOCUMENTS: &str = include_str!("signs_in_documents.sql");
 
 /// How far the short look into the graph goes: `hnsw.ef_search`.
 const SHORT_EF_SEARCH: &str = "60";
@@ -34,7 +36,8 @@ pub struct VectorList {
 /// the graph (HNSW) holds public passages alone, and is asked only where they are many. Even so it
 /// gets lost where the question lies far from all of them: then a short look finds other passages
 /// than a long one, and instead of either the signs of all readable vectors are compared, which
-/// takes longer and does not depend on what the question is about.
+/// takes longer and does not depend on what the question is about. A search that is narrowed to
+/// documents compares all their vectors, or their signs where they are many.
 #[tracing::instrument(name = "sql.search.by_vector", skip_all)]
 pub async fn by_vector(
     reader: &mut ReaderTx,
@@ -44,11 +47,14 @@ pub async fn by_vector(
     settings: &VectorSettings,
 ) -> Result<VectorList, Error> {
     let mut search = VectorSearch::new(reader, readable, embedding, request);
-    let mut plan = chosen(readable, request, settings);
+    let mut plan = chosen(readable, settings);
     let mut agreed = None;
     let ranked = match plan {
         VectorPlan::Nothing => Vec::new(),
-        VectorPlan::Documents => search.in_documents(request).await?,
+        VectorPlan::Documents => search.in_documents(None).await?,
+        VectorPlan::SignsInDocuments { candidates } => {
+            search.in_documents(Some(candidates)).await?
+        }
         VectorPlan::Exact {
             readable: candidates,
         }
@@ -99,11 +105,14 @@ pub async fn explain_vector(
     settings: &VectorSettings,
 ) -> Result<Vec<String>, Error> {
     let search = VectorSearch::new(reader, readable, embedding, request);
-    let plan = chosen(readable, request, settings);
+    let plan = chosen(readable, settings);
     let mut lines = vec![format!("{plan}: {}", plan.reason())];
     let statements = match plan {
         VectorPlan::Nothing => vec![],
-        VectorPlan::Documents => vec![(IN_DOCUMENTS, search.for_documents(request)?)],
+        VectorPlan::Documents => vec![(IN_DOCUMENTS, search.for_documents(None)?)],
+        VectorPlan::SignsInDocuments { candidates } => {
+            vec![(SIGNS_IN_DOCUMENTS, search.for_documents(Some(candidates))?)]
+        }
         VectorPlan::Exact {
             readable: candidates,
         }
@@ -129,21 +138,17 @@ pub async fn explain_vector(
     Ok(lines)
 }
 
-fn chosen(
-    readable: &Readable,
-    request: &SearchRequest<'_>,
-    settings: &VectorSettings,
-) -> VectorPlan {
-    if request.document_ids.is_empty() {
-        VectorPlan::choose(readable.passages, settings)
-    } else {
-        VectorPlan::Documents
+fn chosen(readable: &Readable, settings: &VectorSettings) -> VectorPlan {
+    match &readable.narrowed {
+        None => VectorPlan::choose(readable.passages, settings),
+        Some(narrowed) => VectorPlan::within_documents(narrowed.passages, settings),
     }
 }
 
 struct VectorSearch<'a> {
     reader: &'a mut ReaderTx,
     owners: &'a [Uuid],
+    narrowed: Option<&'a Narrowed>,
     vector: HalfVector,
     model: &'a str,
 }
@@ -158,14 +163,20 @@ impl<'a> VectorSearch<'a> {
         Self {
             reader,
             owners: &readable.owners,
+            narrowed: readable.narrowed.as_ref(),
             vector: HalfVector::from_f32_slice(embedding.as_slice()),
             model: request.embedding_model,
         }
     }
 
-    async fn in_documents(&mut self, request: &SearchRequest<'_>) -> Result<Vec<Ranked>, Error> {
-        let arguments = self.for_documents(request)?;
-        self.fetch(IN_DOCUMENTS, arguments).await
+    /// By every vector, or by signs and so many vectors.
+    async fn in_documents(&mut self, candidates: Option<u32>) -> Result<Vec<Ranked>, Error> {
+        let arguments = self.for_documents(candidates)?;
+        let statement = match candidates {
+            None => IN_DOCUMENTS,
+            Some(_) => SIGNS_IN_DOCUMENTS,
+        };
+        self.fetch(statement, arguments).await
     }
 
     async fn by_signs(
@@ -232,9 +243,19 @@ impl<'a> VectorSearch<'a> {
         Ok(arguments)
     }
 
-    fn for_documents(&self, request: &SearchRequest<'_>) -> Result<PgArguments, Error> {
+    fn for_documents(&self, candidates: Option<u32>) -> Result<PgArguments, Error> {
         let mut arguments = self.for_list()?;
-        let added = arguments.add(uuids(request.document_ids));
+        let Some(Narrowed {
+            documents, pages, ..
+        }) = self.narrowed
+        else {
+            return Ok(arguments);
+        };
+        let added = arguments
+            .add(documents)
+            .and_then(|()| arguments.add(pages.first))
+            .and_then(|()| arguments.add(pages.last))
+            .and_then(|()| candidates.map_or(Ok(()), |limit| arguments.add(i64::from(limit))));
         added.map_err(sqlx::Error::Encode)?;
         Ok(arguments)
     }

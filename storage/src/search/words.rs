@@ -1,9 +1,9 @@
-use super::{LIST_DEPTH, Ranked, Readable, SearchRequest, ranked, uuids};
+use super::{LIST_DEPTH, Ranked, Readable, SearchRequest, narrowed::on_pages, ranked};
 use crate::{
     Error, ReaderTx,
     rows::{signed, unsigned},
 };
-use rag_core::bm25::{self, Block, Bm25, CorpusSize, Place};
+use rag_core::bm25::{self, Block, Bm25, Place};
 use shared_types::ids::DocumentId;
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -20,8 +20,10 @@ struct StemRow {
 /// Exact: PostgreSQL hands out the postings of each stem as they lie, those that the reader may read
 /// alone, and `rag_core::bm25` goes through all of them, which takes a hundredth of what the sum
 /// would take in SQL. Document frequencies, the number of passages and their mean length are those
-/// of what the reader may read (inside the chosen documents): a score tells nothing of anybody
-/// else's text. A query of stop words alone finds nothing.
+/// of all that the reader may read, and where a search is narrowed, of what the reader may read in the
+/// documents that it is narrowed to: a score tells nothing of anybody else's text. Pages narrow what is
+/// found and not what is counted: on one page nearly every word is rare. A query of stop words alone
+/// finds nothing.
 #[tracing::instrument(name = "sql.search.by_words", skip_all)]
 pub async fn by_words(
     reader: &mut ReaderTx,
@@ -30,12 +32,14 @@ pub async fn by_words(
     parameters: Bm25,
 ) -> Result<Vec<Ranked>, Error> {
     let stems = postings(reader, readable, request).await?;
-    let size = if request.document_ids.is_empty() {
-        readable.size
-    } else {
-        size_of(reader, readable, request.document_ids).await?
+    let on_pages = on_pages(reader, readable, &stems).await?;
+    let is_wanted = |place: &Place| {
+        on_pages
+            .as_ref()
+            .is_none_or(|places| places.contains(place))
     };
-    let best = bm25::best(parameters, size, &stems, LIST_DEPTH as usize)
+    let depth = LIST_DEPTH as usize;
+    let best = bm25::best(parameters, readable.size, &stems, is_wanted, depth)
         .map_err(|_| Error::Corrupt("list of postings"))?;
     passages_at(reader, readable, &best).await
 }
@@ -52,7 +56,8 @@ async fn postings(
         .fetch_all(reader.connection())
         .await?;
     let is_wanted = |document: &DocumentId| {
-        request.document_ids.is_empty() || request.document_ids.contains(document)
+        let narrowed = readable.narrowed.as_ref();
+        narrowed.is_none_or(|narrowed| narrowed.holds(*document))
     };
     rows.into_iter()
         .map(|row| {
@@ -72,23 +77,6 @@ async fn postings(
                 .collect()
         })
         .collect()
-}
-
-/// How much the reader may read of these documents.
-async fn size_of(
-    reader: &mut ReaderTx,
-    readable: &Readable,
-    document_ids: &[DocumentId],
-) -> Result<CorpusSize, Error> {
-    let (passages, stems): (i64, i64) = sqlx::query_as(include_str!("sizes.sql"))
-        .bind(uuids(document_ids))
-        .bind(&readable.owners)
-        .fetch_one(reader.connection())
-        .await?;
-    Ok(CorpusSize {
-        passages: unsigned(passages, "document size")?,
-        stems: unsigned(stems, "document size")?,
-    })
 }
 
 async fn passages_at(

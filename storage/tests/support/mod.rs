@@ -15,6 +15,7 @@ use rag_core::{
 };
 use sha2::{Digest, Sha256};
 use shared_types::{
+    chat::SearchFilters,
     claims::{AccessClaims, AppMetadata, Role},
     documents::{CreateDocument, Visibility},
     embedding::{DIMENSIONS, Embedding},
@@ -124,12 +125,23 @@ impl Database {
         id
     }
 
-    /// A document with these passages, made searchable by a worker.
+    /// A document with these passages, one on a page, made searchable by a worker.
     pub async fn ready(
         &self,
         owner: &AccessClaims,
         visibility: Visibility,
         passages: &[&str],
+    ) -> DocumentId {
+        self.ready_with(owner, visibility, &passages_of(passages))
+            .await
+    }
+
+    /// A document with these passages, made searchable by a worker.
+    pub async fn ready_with(
+        &self,
+        owner: &AccessClaims,
+        visibility: Visibility,
+        passages: &[EmbeddedChunk],
     ) -> DocumentId {
         let id = self.queue(owner, visibility).await;
         let job = jobs::claim(&self.ingest, "a worker", LEASE)
@@ -137,7 +149,7 @@ impl Database {
             .unwrap()
             .unwrap();
         assert_eq!(job.document_id, id, "nothing else is queued");
-        jobs::complete(&self.ingest, &job.lease, &processed(&passages_of(passages)))
+        jobs::complete(&self.ingest, &job.lease, &processed(passages))
             .await
             .unwrap();
         id
@@ -302,6 +314,14 @@ pub fn processed(chunks: &[EmbeddedChunk]) -> Processed<'_> {
         page_count: u32::try_from(chunks.len()).unwrap(),
         embedding_model: MODEL,
         chunks,
+    }
+}
+
+/// These documents alone; none stands for all.
+pub fn within(documents: &[DocumentId]) -> SearchFilters {
+    SearchFilters {
+        document_ids: documents.to_vec(),
+        ..SearchFilters::default()
     }
 }
 

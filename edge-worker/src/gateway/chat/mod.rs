@@ -22,9 +22,6 @@ use shared_types::{
     problem::{Problem, ProblemKind},
 };
 
-/// The most documents that a search may be narrowed to.
-const MAX_FILTER_DOCUMENTS: usize = 50;
-
 /// A question that may be asked.
 struct Question {
     /// Who asks.
@@ -104,10 +101,9 @@ pub async fn query<H: Host>(
         .await?;
     let normalised = normalise(&body.query)
         .map_err(|error| Problem::new(ProblemKind::QueryInvalid).with_detail(error.to_string()))?;
-    if body.filters.document_ids.len() > MAX_FILTER_DOCUMENTS {
-        return Err(Problem::new(ProblemKind::QueryInvalid)
-            .with_detail(format!("At most {MAX_FILTER_DOCUMENTS} documents.")));
-    }
+    body.filters
+        .check()
+        .map_err(|error| Problem::new(ProblemKind::QueryInvalid).with_detail(error.to_string()))?;
     let mut question = Question {
         user_id: claims.sub,
         authorization: authorization.unwrap_or_default(),

@@ -105,6 +105,15 @@ pub enum Form {
     Json,
 }
 
+/// What a question is narrowed to, where there is such a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Within {
+    /// A document.
+    Document(Nth),
+    /// The documents of its owner.
+    OwnerOf(Nth),
+}
+
 /// A question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Question {
@@ -112,8 +121,8 @@ pub struct Question {
     pub who: Person,
     /// About what.
     pub topic: Topic,
-    /// In one document alone.
-    pub within: Option<Nth>,
+    /// In a part of the library.
+    pub within: Option<Within>,
     /// In which form.
     pub form: Form,
 }
@@ -263,7 +272,12 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn question() -> impl Strategy<Value = Question> {
     let who = prop::sample::select(&PEOPLE[..]);
-    let within = prop_oneof![5 => Just(None), 1 => (0..8_usize).prop_map(Some)];
+    let nth = || 0..8_usize;
+    let within = prop_oneof![
+        10 => Just(None),
+        1 => nth().prop_map(|nth| Some(Within::Document(nth))),
+        1 => nth().prop_map(|nth| Some(Within::OwnerOf(nth))),
+    ];
     let form = prop_oneof![Just(Form::Events), Just(Form::Json)];
     (who, topic(), within, form).prop_map(|(who, topic, within, form)| Question {
         who,

@@ -33,7 +33,7 @@ impl Told {
 pub struct Asked {
     /// The question.
     pub question: Question,
-    /// Whether it is about one document.
+    /// Whether it is put to a part of the library.
     pub is_narrowed: bool,
     /// When.
     pub at_ms: i64,

@@ -196,10 +196,18 @@ impl Library {
         filters: &SearchFilters,
         stamp: &str,
     ) -> Vec<Passage> {
-        let wanted = &filters.document_ids;
+        let SearchFilters {
+            document_ids,
+            owner_ids,
+            ..
+        } = filters;
         let mut found: Vec<&Document> = self
             .readable(person)
-            .filter(|document| wanted.is_empty() || wanted.contains(&document.document_id()))
+            .filter(|document| {
+                let owner = document.owner.user_id();
+                (document_ids.is_empty() || document_ids.contains(&document.document_id()))
+                    && (owner_ids.is_empty() || owner_ids.contains(&owner))
+            })
             .collect();
         found.sort_by_key(|document| !query.contains(document.topic.word()));
         let passages = found.into_iter().take(RETRIEVE_LIMIT).enumerate();

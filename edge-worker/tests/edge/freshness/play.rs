@@ -1,10 +1,10 @@
 //! A history played through the real gateway, and what must be true of every response in it.
 
 use super::{
-    history::{Form, History, Person, Port, Question, Step, Store, Target, Then},
+    history::{Form, History, Person, Port, Question, Step, Store, Target, Then, Within},
     host::{Sabotage, School},
     judge::{Asked, Judge, Tally, Told},
-    library::{Document, Library},
+    library::Library,
     oracle::Oracle,
     origin::readers_of,
     purges::person,
@@ -188,11 +188,20 @@ impl Play {
 
     fn ask(&mut self, question: Question) {
         let library = self.school.library.borrow();
-        let within = question.within.and_then(|nth| library.nth(nth));
-        let documents: Vec<_> = within.map(Document::document_id).into_iter().collect();
+        let filters = question.within.and_then(|within| match within {
+            Within::Document(nth) => {
+                let document = library.nth(nth)?;
+                Some(json!({"document_ids": [document.document_id()]}))
+            }
+            Within::OwnerOf(nth) => {
+                let owner = library.nth(nth)?.owner;
+                Some(json!({"owner_ids": [owner.user_id()]}))
+            }
+        });
+        let is_narrowed = filters.is_some();
         let body = json!({
             "query": format!("What about {}?", question.topic.word()),
-            "filters": {"document_ids": documents},
+            "filters": filters.unwrap_or_else(|| json!({})),
         });
         let mut headers = IncomingHeaders {
             authorization: Some(self.school.authorization(question.who)),
@@ -205,7 +214,7 @@ impl Play {
         let told: Rc<RefCell<Told>> = Rc::default();
         self.asked.push(Asked {
             question,
-            is_narrowed: within.is_some(),
+            is_narrowed,
             at_ms,
             horizon_ms: self.horizon_ms(question.who, at_ms),
             told: Rc::clone(&told),

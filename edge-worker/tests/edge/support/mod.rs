@@ -27,7 +27,7 @@ use issuer::Issuer;
 use library::Library;
 use rag_core::sse::Decoder;
 use shared_types::{
-    chat::ChatAnswer,
+    chat::{ChatAnswer, SearchFilters},
     event::{AnswerEvent, Meta},
     ids::RequestId,
     problem::Problem,
@@ -126,6 +126,8 @@ pub struct World {
     pub calls: RefCell<Vec<String>>,
     /// The `traceparent` of every call to the origin.
     pub traces: RefCell<Vec<String>>,
+    /// The filters of each search that the origin was asked for.
+    pub filters: RefCell<Vec<SearchFilters>>,
     /// What was embedded.
     pub embedded: RefCell<Vec<String>>,
     /// What was counted.
@@ -199,6 +201,7 @@ impl Edge {
             open_calls: Rc::default(),
             calls: RefCell::default(),
             traces: RefCell::default(),
+            filters: RefCell::default(),
             embedded: RefCell::default(),
             counted: RefCell::default(),
             background: RefCell::default(),

@@ -184,6 +184,7 @@ impl World {
                 } else {
                     "searched by words"
                 });
+                self.filters.borrow_mut().push(request.filters);
                 let reader = bearer(call.authorization);
                 let response = RetrieveResponse {
                     passages: self.library.readable(reader),
