@@ -3,6 +3,7 @@
 use crate::{error::ApiError, flight::Flights, state::AppState, telemetry::RequestContext};
 use rag_core::{
     citation::CitablePassage,
+    distinct::Distinct,
     fusion::{RRF_K, reciprocal_rank_fusion},
     query::{QueryError, normalise},
     scope::scope_version,
@@ -145,17 +146,39 @@ async fn passages_of(
         embedding_model: &search.embedding_model,
     };
     let lists = search::hybrid(&mut reader, &request, &search.filters, settings).await?;
-    let best = fuse(&lists);
-    let ids: Vec<ChunkId> = best.iter().map(|(id, _)| *id).collect();
-    let passages = passages::by_ids(&mut reader, &ids).await?;
+    let passages = distinct(&mut reader, &fuse(&lists)).await?;
     reader.commit().await?;
+    Ok(passages)
+}
 
-    let scoring: HashMap<ChunkId, Scoring> = best.into_iter().collect();
-    let passages = passages.into_iter().map(|passage| {
-        let scoring = scoring.get(&passage.chunk_id).copied().unwrap_or_default();
-        passage.into_passage(scoring)
-    });
-    Ok(passages.collect())
+/// The best passages that say something new, best first, at most [`RETRIEVE_LIMIT`]. The places of those
+/// that only say again what a better one says go to the ones behind.
+///
+/// Texts are read in rounds, as many as places are empty, but a quarter of what was read before at least:
+/// a library full of copies takes a few rounds, and any other hardly more than one.
+async fn distinct(
+    reader: &mut ReaderTx,
+    ranked: &[(ChunkId, Scoring)],
+) -> Result<Vec<Passage>, storage::Error> {
+    let mut distinct = Distinct::new();
+    let mut found: Vec<Passage> = Vec::with_capacity(RETRIEVE_LIMIT);
+    let mut unread = ranked;
+    while found.len() < RETRIEVE_LIMIT && !unread.is_empty() {
+        let read = ranked.len() - unread.len();
+        let wanted = (RETRIEVE_LIMIT - found.len()).max(read / 4);
+        let (round, rest) = unread.split_at(wanted.min(unread.len()));
+        unread = rest;
+        let ids: Vec<ChunkId> = round.iter().map(|(id, _)| *id).collect();
+        let scoring: HashMap<ChunkId, Scoring> = round.iter().copied().collect();
+        for passage in passages::by_ids(reader, &ids).await? {
+            if distinct.admit(&passage.content) {
+                let scoring = scoring.get(&passage.chunk_id).copied().unwrap_or_default();
+                found.push(passage.into_passage(scoring));
+            }
+        }
+    }
+    found.truncate(RETRIEVE_LIMIT);
+    Ok(found)
 }
 
 /// What an answer is to be made from.
@@ -209,7 +232,7 @@ pub async fn chosen_passages(
     })
 }
 
-/// The best of both lists with how each came there, best first.
+/// All of both lists with how each came there, best first.
 fn fuse(lists: &RankedLists) -> Vec<(ChunkId, Scoring)> {
     let ids = |list: &[Ranked]| list.iter().map(|r| r.chunk_id).collect::<Vec<_>>();
     let score_at = |list: &[Ranked], rank: Option<u32>| {
@@ -218,7 +241,6 @@ fn fuse(lists: &RankedLists) -> Vec<(ChunkId, Scoring)> {
     };
     reciprocal_rank_fusion(&ids(&lists.vector), &ids(&lists.lexical), RRF_K)
         .into_iter()
-        .take(RETRIEVE_LIMIT)
         .map(|fused| {
             let scoring = Scoring {
                 vector_rank: fused.vector_rank,
@@ -283,16 +305,5 @@ mod tests {
         );
         assert_eq!(fused[1].1.lexical_rank, None);
         assert_eq!(fused[1].1.lexical_score, None);
-    }
-
-    #[test]
-    fn no_more_passages_come_than_the_edge_asks_for() {
-        let entries: Vec<_> = (0..50).map(|id| (id, 0.5)).collect();
-        let lists = RankedLists {
-            vector: list(&entries),
-            lexical: vec![],
-            vector_plan: VectorPlan::Documents,
-        };
-        assert_eq!(fuse(&lists).len(), RETRIEVE_LIMIT);
     }
 }

@@ -7,6 +7,7 @@ pub mod bm25;
 pub mod chunking;
 pub mod citation;
 pub mod confidence;
+pub mod distinct;
 pub mod fusion;
 pub mod jwks;
 pub mod prompt;

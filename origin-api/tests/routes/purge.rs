@@ -120,7 +120,7 @@ async fn a_purged_corpus_is_searched_anew_and_its_passages_tell() {
         .await;
     origin
         .database
-        .ready(&colleague, Visibility::Public, &[WRIST])
+        .ready(&colleague, Visibility::Public, &["Drop the wrist."])
         .await;
     let before = search(&origin, &student).await;
     assert!(

@@ -137,6 +137,36 @@ async fn a_search_can_be_narrowed_to_an_owner_to_pages_and_to_a_time() {
 }
 
 #[tokio::test]
+async fn copies_do_not_crowd_out_what_else_there_is() {
+    let origin = Origin::start().await;
+    let teacher = origin.database.person(Role::Teacher).await;
+    let student = origin.database.person(Role::Student).await;
+    let copies = vec![WRIST; 90];
+    let others: Vec<String> = (0..25)
+        .map(|n| format!("Exercise {n}: wrist and arm, {n} times {n} a day, slowly."))
+        .collect();
+    let texts: Vec<&str> = copies
+        .into_iter()
+        .chain(others.iter().map(String::as_str))
+        .collect();
+    origin
+        .database
+        .ready(&teacher, Visibility::Public, &texts)
+        .await;
+    for embedding in [json!(embedding(WRIST)), Value::Null] {
+        let search = json!({
+            "query": "keep the wrist level in scales",
+            "embedding": embedding,
+            "embedding_model": MODEL,
+        });
+        let found = contents(&origin, &student, &search).await;
+        assert_eq!(found[0], WRIST);
+        assert!(found[1..].iter().all(|text| others.contains(text)));
+        assert!(found.len() > 10, "{}", found.len());
+    }
+}
+
+#[tokio::test]
 async fn no_question_however_odd_is_an_error() {
     let origin = Origin::start().await;
     let teacher = origin.database.person(Role::Teacher).await;
