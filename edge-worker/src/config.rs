@@ -113,7 +113,7 @@ pub struct EdgeConfig {
     pub embedding_pooling: Pooling,
     /// Workers AI model id of the reranker.
     pub rerank_model: String,
-    /// Model and prompt version of the answers, e.g. `claude-haiku-4-5@20251001/prompt-1`.
+    /// Model and prompt version of the answers, e.g. `claude-haiku-4-5@20251001/prompt-2`.
     pub answer_model: String,
     /// Web origins that browsers may call from, compared exactly.
     pub allowed_origins: Vec<String>,

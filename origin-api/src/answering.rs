@@ -13,8 +13,8 @@ use crate::{
 use async_stream::stream;
 use futures_util::{Stream, StreamExt, stream::BoxStream};
 use rag_core::{
-    citation::CitablePassage,
     confidence::{self, Calibration, NOT_COVERED_TEXT},
+    excerpt::{CitablePassage, Excerpt, excerpts},
     prompt::{SYSTEM_PROMPT, sentence_blocks},
 };
 use shared_types::{
@@ -57,7 +57,7 @@ pub struct Answers {
 struct Matter {
     /// As the person wrote it, and as the model reads it.
     question: String,
-    passages: Vec<CitablePassage>,
+    excerpts: Vec<Excerpt>,
     /// The bits of [`best_score`]: confidence rests on it.
     best_score: Option<u64>,
     /// The number of the last purge that concerned the caller. Who asks after a purge is not told what was
@@ -136,7 +136,7 @@ impl Answers {
         }
         let matter = Arc::new(Matter {
             question: request.query.clone(),
-            passages,
+            excerpts: excerpts(passages),
             best_score: best_score.map(f64::to_bits),
             generation,
         });
@@ -227,8 +227,8 @@ fn not_covered(best_score: Option<f64>) -> impl Stream<Item = AnswerEvent> + Sen
 }
 
 fn prompt(matter: &Matter) -> Prompt {
-    let passages = matter.passages.iter().map(|passage| {
-        let mut blocks: Vec<String> = sentence_blocks(&passage.content, &passage.units)
+    let passages = matter.excerpts.iter().map(|excerpt| {
+        let mut blocks: Vec<String> = sentence_blocks(&excerpt.content, &excerpt.units)
             .into_iter()
             .map(|block| match block.trim() {
                 "" => BLANK_BLOCK.to_owned(),
@@ -239,7 +239,7 @@ fn prompt(matter: &Matter) -> Prompt {
             blocks.push(BLANK_BLOCK.to_owned());
         }
         PromptPassage {
-            title: passage.document_title.clone(),
+            title: excerpt.document_title.clone(),
             blocks,
         }
     });

@@ -2,8 +2,8 @@
 
 use crate::{error::ApiError, flight::Flights, state::AppState, telemetry::RequestContext};
 use rag_core::{
-    citation::CitablePassage,
     distinct::Distinct,
+    excerpt::CitablePassage,
     fusion::{RRF_K, reciprocal_rank_fusion},
     query::{QueryError, normalise},
     scope::scope_version,

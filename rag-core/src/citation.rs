@@ -1,25 +1,11 @@
 //! Checking that a model's citation is real, and numbering it for the reader.
 
-use crate::{chunking::Unit, prompt::sentence_blocks};
+use crate::{excerpt::Excerpt, prompt::sentence_blocks};
 use shared_types::{
     chat::Citation,
     ids::{ChunkId, DocumentId},
 };
-
-/// A passage as it was shown to the model.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct CitablePassage {
-    /// The passage.
-    pub chunk_id: ChunkId,
-    /// Its document.
-    pub document_id: DocumentId,
-    /// The document's title.
-    pub document_title: String,
-    /// The text.
-    pub content: String,
-    /// Its sentences; block `i` of the search result is `units[i]`.
-    pub units: Vec<Unit>,
-}
+use std::ops::Range;
 
 /// The citations of one answer.
 #[derive(Debug, Default)]
@@ -42,32 +28,32 @@ impl Citations {
         self.rejected
     }
 
-    /// Turns a model's citation of blocks `start_block..end_block` into citations of pages.
+    /// Turns a model's citation of blocks `start_block..end_block` into citations of passages and pages.
     ///
-    /// The words must stand in those blocks (white space apart). Words that run over a page break
-    /// become one citation per page, so that every quote stands wholly on its page. The same words
-    /// on the same page always get the same marker. Words that do not stand there yield nothing and
-    /// count as rejected.
+    /// The words must stand in those blocks (white space apart). Words that run over a page break, or
+    /// over the end of the last passage that holds their beginning, become one citation each, so that
+    /// every quote stands wholly on its page and in its passage. The same words on the same page always
+    /// get the same marker. Words that do not stand there yield nothing and count as rejected.
     pub fn resolve(
         &mut self,
-        passage: &CitablePassage,
+        excerpt: &Excerpt,
         start_block: usize,
         end_block: usize,
         cited_text: &str,
     ) -> Vec<Citation> {
-        let quotes = quotes_by_page(passage, start_block, end_block, cited_text);
+        let quotes = quotes(excerpt, start_block..end_block, cited_text);
         if quotes.is_empty() {
             self.rejected += 1;
         }
         quotes
             .into_iter()
-            .map(|(page, quote)| Citation {
-                marker: self.marker(passage.document_id, page, &quote),
-                chunk_id: passage.chunk_id,
-                document_id: passage.document_id,
-                document_title: passage.document_title.clone(),
-                page,
-                quote,
+            .map(|quote| Citation {
+                marker: self.marker(excerpt.document_id, quote.page, &quote.text),
+                chunk_id: quote.chunk_id,
+                document_id: excerpt.document_id,
+                document_title: excerpt.document_title.clone(),
+                page: quote.page,
+                quote: quote.text,
             })
             .collect()
     }
@@ -86,48 +72,66 @@ impl Citations {
     }
 }
 
-fn quotes_by_page(
-    passage: &CitablePassage,
-    start_block: usize,
-    end_block: usize,
-    cited_text: &str,
-) -> Vec<(u32, String)> {
-    let blocks = sentence_blocks(&passage.content, &passage.units);
+/// Words on one page of one passage.
+struct Quote {
+    chunk_id: ChunkId,
+    page: u32,
+    text: String,
+}
+
+fn quotes(excerpt: &Excerpt, cited_blocks: Range<usize>, cited_text: &str) -> Vec<Quote> {
+    let blocks = sentence_blocks(&excerpt.content, &excerpt.units);
     let (Some(units), Some(texts)) = (
-        passage.units.get(start_block..end_block),
-        blocks.get(start_block..end_block),
+        excerpt.units.get(cited_blocks.clone()),
+        blocks.get(cited_blocks.clone()),
     ) else {
         return Vec::new();
     };
-    let mut pages: Vec<(u32, String)> = Vec::new();
-    for (unit, text) in units.iter().zip(texts) {
-        match pages.last_mut() {
-            Some((page, quote)) if *page == unit.page => {
-                quote.push(' ');
-                quote.push_str(text);
-            }
-            _ => pages.push((unit.page, (*text).to_owned())),
-        }
-    }
     let cited = squash(cited_text);
-    let shown: String = pages.iter().map(|(_, text)| squash(text)).collect();
+    let shown: String = texts.iter().map(|text| squash(text)).collect();
     if cited.is_empty() || !shown.contains(&cited) {
         return Vec::new();
     }
-    let quotes = pages.into_iter().filter_map(|(page, text)| {
-        let whole = squash(&text);
-        if cited.contains(&whole) {
-            Some((page, text))
-        } else if whole.contains(&cited) {
-            Some((
-                page,
-                cited_text.split_whitespace().collect::<Vec<_>>().join(" "),
-            ))
-        } else {
-            None
-        }
-    });
+    let first = cited_blocks.start;
+    let pages: Vec<u32> = units.iter().map(|unit| unit.page).collect();
+    let quotes = spans(excerpt, first, &pages)
+        .into_iter()
+        .filter_map(|(chunk_id, span)| {
+            let text = texts[span.clone()].join(" ");
+            let whole = squash(&text);
+            let text = if cited.contains(&whole) {
+                text
+            } else if whole.contains(&cited) {
+                cited_text.split_whitespace().collect::<Vec<_>>().join(" ")
+            } else {
+                return None;
+            };
+            Some(Quote {
+                chunk_id,
+                page: pages[span.start],
+                text,
+            })
+        });
     quotes.collect()
+}
+
+/// Parts the blocks from `first`, which stand on these pages, into spans that each stand on one page of
+/// one passage, as long as can be.
+fn spans(excerpt: &Excerpt, first: usize, pages: &[u32]) -> Vec<(ChunkId, Range<usize>)> {
+    let passage_of = |span: &Range<usize>| excerpt.passage_of(first + span.start..first + span.end);
+    let mut spans: Vec<(ChunkId, Range<usize>)> = Vec::new();
+    for block in 0..pages.len() {
+        if let Some((chunk_id, span)) = spans.last_mut()
+            && pages[span.start] == pages[block]
+            && let Some(passage) = passage_of(&(span.start..block + 1))
+        {
+            (*chunk_id, span.end) = (passage, block + 1);
+        } else {
+            let span = block..block + 1;
+            spans.extend(passage_of(&span).map(|passage| (passage, span)));
+        }
+    }
+    spans
 }
 
 /// The text without white space: how words are compared.
@@ -138,10 +142,11 @@ fn squash(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{chunking::Unit, excerpt::CitablePassage};
     use uuid::Uuid;
 
     /// "Sit tall." on page 1; "Keep the wrist" on page 1 runs on to "level." on page 2.
-    fn passage() -> CitablePassage {
+    fn passage() -> Excerpt {
         let unit = |page, start, end| Unit {
             page,
             page_start_char: 0,
@@ -149,13 +154,15 @@ mod tests {
             chunk_start_char: start,
             chunk_end_char: end,
         };
-        CitablePassage {
+        let passage = CitablePassage {
             chunk_id: ChunkId(Uuid::nil()),
             document_id: DocumentId(Uuid::nil()),
             document_title: "Posture".into(),
+            chunk_index: 0,
             content: "Sit tall. Keep the wrist level.".into(),
             units: vec![unit(1, 0, 9), unit(1, 10, 24), unit(2, 25, 31)],
-        }
+        };
+        passage.into()
     }
 
     fn shape(citations: &[Citation]) -> Vec<(u32, u32, &str)> {

@@ -8,6 +8,7 @@ pub mod chunking;
 pub mod citation;
 pub mod confidence;
 pub mod distinct;
+pub mod excerpt;
 pub mod fusion;
 pub mod jwks;
 pub mod prompt;

@@ -3,7 +3,7 @@
 use crate::chunking::Unit;
 
 /// Changes whenever [`SYSTEM_PROMPT`] or the layout does: part of the answer cache's key.
-pub const PROMPT_VERSION: &str = "prompt-1";
+pub const PROMPT_VERSION: &str = "prompt-2";
 
 /// The instructions. Retrieved text never becomes part of them.
 pub const SYSTEM_PROMPT: &str = "\

@@ -1,7 +1,7 @@
 //! The text of passages.
 
 use crate::{Error, ReaderTx, rows::unsigned};
-use rag_core::{chunking::Unit, citation::CitablePassage};
+use rag_core::{chunking::Unit, excerpt::CitablePassage};
 use serde::{Deserialize, Serialize};
 use shared_types::{
     ids::{ChunkId, DocumentId},
@@ -20,6 +20,8 @@ pub struct StoredPassage {
     pub document_id: DocumentId,
     /// The document's title.
     pub document_title: String,
+    /// Its place in the document, from 0.
+    pub chunk_index: u32,
     /// First page, from 1.
     pub page_start: u32,
     /// Last page.
@@ -54,13 +56,14 @@ impl StoredPassage {
         }
     }
 
-    /// The passage as the model is shown it.
+    /// The passage as an excerpt is made of it.
     #[must_use]
     pub fn into_citable(self) -> CitablePassage {
         CitablePassage {
             chunk_id: self.chunk_id,
             document_id: self.document_id,
             document_title: self.document_title,
+            chunk_index: self.chunk_index,
             content: self.content,
             units: self.units,
         }
@@ -78,6 +81,7 @@ struct Row {
     id: Uuid,
     doc_id: Uuid,
     title: String,
+    chunk_index: i32,
     page_start: i32,
     page_end: i32,
     section: Option<String>,
@@ -111,6 +115,7 @@ fn stored(row: Row) -> Result<StoredPassage, Error> {
         chunk_id: ChunkId(row.id),
         document_id: DocumentId(row.doc_id),
         document_title: row.title,
+        chunk_index: unsigned(row.chunk_index, "passage index")?,
         page_start: unsigned(row.page_start, "page number")?,
         page_end: unsigned(row.page_end, "page number")?,
         section: row.section,

@@ -98,13 +98,13 @@ impl Telling {
     fn claim_ended(&mut self, quotes: &[Quote]) -> Vec<Citation> {
         let mut found: Vec<Citation> = Vec::new();
         for quote in quotes {
-            let Some(passage) = self.matter.passages.get(quote.passage) else {
+            let Some(excerpt) = self.matter.excerpts.get(quote.passage) else {
                 self.of_no_passage += 1;
                 continue;
             };
             let resolved =
                 self.citations
-                    .resolve(passage, quote.start_block, quote.end_block, &quote.text);
+                    .resolve(excerpt, quote.start_block, quote.end_block, &quote.text);
             for citation in resolved {
                 // One claim shows a marker once, also where passages overlap.
                 if found.iter().all(|known| known.marker != citation.marker) {

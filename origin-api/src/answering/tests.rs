@@ -122,6 +122,8 @@ fn passage(id: u128) -> CitablePassage {
         chunk_id: ChunkId(Uuid::from_u128(id)),
         document_id: DocumentId(Uuid::from_u128(100)),
         document_title: "Posture".into(),
+        // No two of them follow each other.
+        chunk_index: 2 * id as u32,
         content: "Sit tall. Keep the wrist level.".into(),
         units: vec![unit(1, 0, 9), unit(2, 10, 31)],
     }

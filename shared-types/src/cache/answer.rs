@@ -74,7 +74,7 @@ pub struct AnswerKey<'a> {
 
 impl<'a> AnswerKey<'a> {
     /// The key of the answer by `model` (model and prompt version, e.g.
-    /// `claude-haiku-4-5@20251001/prompt-1`) to a normalised query from passages in this order.
+    /// `claude-haiku-4-5@20251001/prompt-2`) to a normalised query from passages in this order.
     #[must_use]
     pub fn new(model: &str, query: &str, passages: &'a [FoundPassage], purges: &Purges) -> Self {
         let made_from: Vec<u8> = passages

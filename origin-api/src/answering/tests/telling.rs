@@ -131,10 +131,43 @@ fn a_block_that_fits_nothing_is_never_sent_blank() {
     empty.units.clear();
     let prompt = prompt(&Matter {
         question: QUESTION.into(),
-        passages: vec![broken, empty],
+        excerpts: excerpts(vec![broken, empty]),
         best_score: None,
         generation: 0,
     });
     assert_eq!(prompt.passages[0].blocks, ["Sit tall.", BLANK_BLOCK]);
     assert_eq!(prompt.passages[1].blocks, [BLANK_BLOCK]);
+}
+
+#[tokio::test]
+async fn the_model_reads_neighbours_as_one_and_each_citation_names_the_passage_that_holds_it() {
+    // The first is passage 1; the second says its last sentence again, and goes on.
+    let mut next = passage(2);
+    next.chunk_index = passage(1).chunk_index + 1;
+    next.content = "Keep the wrist level. Breathe.".into();
+    next.units = vec![passage(1).units[1], passage(1).units[1]];
+    (next.units[0].chunk_start_char, next.units[0].chunk_end_char) = (0, 21);
+    (next.units[1].chunk_start_char, next.units[1].chunk_end_char) = (22, 30);
+    let passages = vec![next, passage(1)];
+    let (answers, model) = answers(1, 1);
+    let call = model.will_speak();
+    call.say(text("Sit."));
+    call.say(ModelEvent::Cited(vec![quote(0, 0, "Sit tall.")]));
+    call.say(text("Relax."));
+    call.say(ModelEvent::Cited(vec![quote(0, 2, "Breathe.")]));
+    call.say(end(FinishReason::Complete));
+    drop(call);
+    let request = request(QUESTION, &passages, SCORE);
+    let events = answers
+        .answer(&context(1), &request, super::chosen(passages, 0))
+        .await;
+    let events: Vec<AnswerEvent> = events.unwrap().collect().await;
+    let prompts = model.prompts.lock().unwrap();
+    let shown: Vec<_> = prompts[0].passages.iter().map(|p| &p.blocks).collect();
+    assert_eq!(shown, [&["Sit tall.", "Keep the wrist level.", "Breathe."]]);
+    let cited = events.iter().filter_map(|event| match event {
+        AnswerEvent::Citation(citation) => Some((citation.chunk_id.0.as_u128(), citation.page)),
+        _ => None,
+    });
+    assert_eq!(cited.collect::<Vec<_>>(), [(1, 1), (2, 2)]);
 }
