@@ -1,7 +1,7 @@
 //! Nobody is shown a word from a document that they may not read.
 //!
-//! Two walls are tested apart: the policies, with statements that name no condition at all, and the
-//! crate's own functions. `rag_core::access` says what both must come to.
+//! The crate's own functions, whatever the policies let through; `last_wall.rs` tests the policies,
+//! whatever the functions ask. `rag_core::access` says what both must come to.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't be set up has failed")]
 
@@ -21,7 +21,6 @@ use storage::{
     search::{self, SearchRequest, SearchSettings, VectorSettings},
 };
 use support::{Database, MODEL, announcement, as_reader, embedding, fresh_id, within};
-use uuid::Uuid;
 
 const TEXT: &str = "Curve the fingers and drop the wrist.";
 
@@ -42,12 +41,11 @@ fn every_plan() -> [SearchSettings; 2] {
 }
 
 /// Two studios, a student in both, one in each, one in none, and an admin. Everyone who may owns a
-/// private and a public searchable document, and one that is not searchable yet.
+/// private and a public searchable document.
 struct World {
     db: Database,
     people: Vec<(AccessClaims, Reader)>,
     documents: BTreeMap<DocumentId, DocumentAccess>,
-    unfinished: BTreeMap<DocumentId, DocumentAccess>,
 }
 
 impl World {
@@ -72,7 +70,6 @@ impl World {
         db.link(&first, &graduate).await;
         people.push(as_reader(graduate, &[&first]));
         let mut documents = BTreeMap::new();
-        let mut unfinished = BTreeMap::new();
         for owner in [&first, &second, &admin] {
             for visibility in [Visibility::Private, Visibility::Public] {
                 let access = DocumentAccess {
@@ -80,7 +77,6 @@ impl World {
                     visibility,
                 };
                 documents.insert(db.ready(owner, visibility, &[TEXT]).await, access);
-                unfinished.insert(db.announce(owner, visibility).await, access);
             }
         }
         people.extend([
@@ -92,7 +88,6 @@ impl World {
             db,
             people,
             documents,
-            unfinished,
         }
     }
 
@@ -103,15 +98,6 @@ impl World {
             .collect()
     }
 
-    async fn ids(&self, person: &AccessClaims, statement: &str) -> BTreeSet<DocumentId> {
-        let mut tx = self.db.reader(person).await;
-        let ids: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(statement.to_owned()))
-            .fetch_all(tx.connection())
-            .await
-            .unwrap();
-        ids.into_iter().map(DocumentId).collect()
-    }
-
     async fn chunk(&self, document: DocumentId) -> ChunkId {
         let id = sqlx::query_scalar("select id from document_chunks where doc_id = $1")
             .bind(document.0)
@@ -119,127 +105,6 @@ impl World {
             .await
             .unwrap();
         ChunkId(id)
-    }
-}
-
-#[tokio::test]
-async fn the_policies_alone_keep_every_passage_and_every_word_from_those_who_may_not_read_it() {
-    let world = World::new().await;
-    for (person, reader) in &world.people {
-        let readable = world.readable(reader);
-        for table in ["document_chunks", "document_postings"] {
-            let shown = world
-                .ids(person, &format!("select doc_id from {table}"))
-                .await;
-            assert_eq!(shown, readable, "{table} as {reader:?}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn the_policies_alone_show_an_unfinished_document_to_its_owner_and_admins() {
-    let world = World::new().await;
-    for (person, reader) in &world.people {
-        let unfinished = world
-            .unfinished
-            .iter()
-            .filter(|(_, access)| reader.role == Role::Admin || access.owner_id == reader.user_id);
-        let expected: BTreeSet<_> = world
-            .readable(reader)
-            .into_iter()
-            .chain(unfinished.map(|(id, _)| *id))
-            .collect();
-        let shown = world
-            .ids(person, "select id from knowledge_base_docs")
-            .await;
-        assert_eq!(shown, expected, "{reader:?}");
-    }
-}
-
-#[tokio::test]
-async fn the_policies_alone_show_people_those_they_work_with() {
-    let world = World::new().await;
-    let everybody: BTreeSet<Uuid> = world.people.iter().map(|(p, _)| p.sub.0).collect();
-    for (person, reader) in &world.people {
-        let expected: BTreeSet<Uuid> = match reader.role {
-            Role::Admin => everybody.clone(),
-            Role::Student => reader
-                .teachers
-                .iter()
-                .chain([&person.sub])
-                .map(|id| id.0)
-                .collect(),
-            Role::Teacher => {
-                let students = world
-                    .people
-                    .iter()
-                    .filter(|(_, student)| student.teachers.contains(&reader.user_id));
-                students
-                    .map(|(student, _)| student.sub.0)
-                    .chain([person.sub.0])
-                    .collect()
-            }
-        };
-        let shown = world.ids(person, "select id from users").await;
-        let shown: BTreeSet<Uuid> = shown.into_iter().map(|id| id.0).collect();
-        assert_eq!(shown, expected, "{reader:?}");
-
-        let mut tx = world.db.reader(person).await;
-        let addresses = tx.connection().execute("select email from users").await;
-        assert!(matches!(
-            addresses.map_err(Error::from),
-            Err(Error::Forbidden)
-        ));
-    }
-}
-
-#[tokio::test]
-async fn the_policies_alone_hide_the_versions_of_corpora_that_a_person_may_not_read() {
-    let world = World::new().await;
-    for (person, reader) in &world.people {
-        let expected: BTreeSet<Uuid> = world
-            .documents
-            .values()
-            .filter(|access| {
-                may_read(
-                    reader,
-                    &DocumentAccess {
-                        visibility: Visibility::Private,
-                        ..**access
-                    },
-                )
-            })
-            .map(|access| access.owner_id.0)
-            .collect();
-        let shown = world
-            .ids(
-                person,
-                "select owner_id from corpus_versions where owner_id is not null",
-            )
-            .await;
-        let shown: BTreeSet<Uuid> = shown.into_iter().map(|id| id.0).collect();
-        assert_eq!(shown, expected, "{reader:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_signed_in_person_without_claims_is_shown_nothing() {
-    let world = World::new().await;
-    for table in [
-        "corpus_versions",
-        "document_chunks",
-        "document_postings",
-        "knowledge_base_docs",
-        "teacher_student_relationships",
-    ] {
-        let mut tx = world.db.origin.begin().await.unwrap();
-        tx.execute("set local role authenticated").await.unwrap();
-        let statement = format!("select count(*) from {table}");
-        let rows: i64 = sqlx::query_scalar(AssertSqlSafe(statement))
-            .fetch_one(&mut *tx)
-            .await
-            .unwrap();
-        assert_eq!(rows, 0, "{table}");
     }
 }
 
@@ -369,33 +234,6 @@ async fn a_student_announces_no_document_and_nobody_announces_one_for_another() 
     .execute(tx.connection())
     .await;
     assert!(matches!(forged.map_err(Error::from), Err(Error::Forbidden)));
-}
-
-#[tokio::test]
-async fn nobody_writes_what_is_not_theirs_to_write() {
-    let world = World::new().await;
-    for statement in [
-        "update knowledge_base_docs set status = 'ready'",
-        "update knowledge_base_docs set owner_id = auth.uid()",
-        "update document_chunks set is_public = true",
-        "delete from document_chunks",
-        "delete from knowledge_base_docs",
-        "insert into document_chunks (id) select id from document_chunks",
-        "insert into ingest_jobs (doc_id) select id from knowledge_base_docs",
-        "select from ingest_jobs",
-        "update users set role = 'admin'",
-        "update corpus_versions set version = 0",
-        "select access_token_with_role('{}')",
-    ] {
-        for (person, reader) in &world.people {
-            let mut tx = world.db.reader(person).await;
-            let refused = tx.connection().execute(statement).await;
-            assert!(
-                matches!(refused.map_err(Error::from), Err(Error::Forbidden)),
-                "{statement} as {reader:?}"
-            );
-        }
-    }
 }
 
 #[tokio::test]

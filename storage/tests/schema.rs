@@ -2,7 +2,6 @@
 
 mod support;
 
-use sqlx::AssertSqlSafe;
 use support::Database;
 
 const TABLES: [&str; 9] = [
@@ -96,39 +95,6 @@ async fn a_function_with_its_owners_rights_pins_its_search_path() {
     .await
     .unwrap();
     assert_eq!(loose, [""; 0]);
-}
-
-#[tokio::test]
-async fn the_serving_roles_own_nothing_and_bypass_nothing() {
-    let db = Database::new().await;
-    let strong: Vec<String> = sqlx::query_scalar(
-        "select rolname::text from pg_roles \
-         where rolname in ('etude_origin', 'etude_ingest', 'authenticated', 'anon') \
-           and (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb) \
-         union all \
-         select relname::text from pg_class \
-         where pg_get_userbyid(relowner) in ('etude_origin', 'etude_ingest', 'authenticated')",
-    )
-    .fetch_all(&db.owner)
-    .await
-    .unwrap();
-    assert_eq!(strong, [""; 0]);
-}
-
-#[tokio::test]
-async fn the_origin_reads_nothing_without_a_person() {
-    let db = Database::new().await;
-    for table in TABLES {
-        let statement = format!("select count(*) from {table}");
-        let bare = sqlx::query_scalar::<_, i64>(AssertSqlSafe(statement))
-            .fetch_one(&db.origin)
-            .await;
-        let error = storage::Error::from(bare.unwrap_err());
-        assert!(
-            matches!(error, storage::Error::Forbidden),
-            "{table}: {error:?}"
-        );
-    }
 }
 
 #[tokio::test]
