@@ -45,7 +45,12 @@ pub async fn connect(url: &str, settings: PoolSettings) -> Result<PgPool, Error>
         .max_connections(settings.max_connections)
         .min_connections(settings.min_connections)
         .acquire_timeout(settings.acquire_timeout)
-        .connect_with(options.application_name(settings.application_name))
+        .connect_with(
+            options
+                .application_name(settings.application_name)
+                // PgBouncer refuses a connection that asks for it, and what is sent is binary.
+                .extra_float_digits(None),
+        )
         .await?;
     Ok(pool)
 }

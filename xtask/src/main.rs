@@ -10,6 +10,7 @@ mod commands;
 mod fetch;
 mod native;
 mod npm;
+mod pgbouncer;
 mod prerequisites;
 mod process;
 mod setup;

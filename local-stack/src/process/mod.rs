@@ -11,6 +11,7 @@ use nix::{
 use std::{
     ffi::OsString,
     fs::{self, File},
+    net::{Ipv4Addr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
@@ -56,6 +57,8 @@ pub enum Readiness {
     Line,
     /// The last line of `PostgreSQL`'s pid file in this folder, as `pg_ctl` reads it.
     PostmasterFile(PathBuf),
+    /// It takes connections at this port of 127.0.0.1.
+    Port(u16),
 }
 
 /// What is to be started.
@@ -226,6 +229,7 @@ impl Process {
                 lines.next() == Some(self.id().to_string().as_str())
                     && lines.nth(6).is_some_and(|status| status.trim() == "ready")
             }
+            Readiness::Port(port) => TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).is_ok(),
         }
     }
 }

@@ -81,6 +81,19 @@ impl Database {
         }
     }
 
+    /// As `etude_origin`, through the pooler that `ETUDE_TEST_POOLER_URL` names.
+    pub fn pooler_url(&self) -> Url {
+        let text = env::var("ETUDE_TEST_POOLER_URL").expect(
+            "ETUDE_TEST_POOLER_URL is not set: it names a PgBouncer in transaction mode in front of \
+             the server of ETUDE_TEST_DATABASE_URL; `cargo xtask test` sets it",
+        );
+        let mut url: Url = text.parse().expect("ETUDE_TEST_POOLER_URL is a URL");
+        url.set_path(&self.name);
+        url.set_username("etude_origin").unwrap();
+        url.set_password(None).unwrap();
+        url
+    }
+
     pub fn ingest_url(&self) -> String {
         url(&self.name, Some("etude_ingest")).to_string()
     }

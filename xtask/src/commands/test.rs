@@ -5,14 +5,14 @@ use crate::{
     checkout::{Checkout, cargo},
     fetch,
     native::Native,
-    process,
+    pgbouncer, process,
     setup::{self, Ready, Wanted},
     steps::Steps,
 };
 use anyhow::{Context, Result};
 use local_stack::{
     Encoder, LanguageModel, Lifetime,
-    postgres::{Cluster, ClusterConfig, Purpose, SHARED_BUFFERS_MB},
+    postgres::{Cluster, ClusterConfig, Pooler, PoolerConfig, Purpose, SHARED_BUFFERS_MB},
 };
 use std::{
     fs,
@@ -29,6 +29,9 @@ pub const WANTED: Wanted = Wanted {
 };
 /// Each test that talks to the database has connections of its own.
 const MAX_CONNECTIONS: u32 = 200;
+/// Connections of the tests' pooler for each role and database, as production has it.
+const POOLED_CONNECTIONS: u32 = 10;
+const POOLER_CLIENTS: u32 = 500;
 
 pub async fn run(checkout: &Checkout, arguments: &[String]) -> Result<ExitCode> {
     let mut steps = Steps::start();
@@ -66,11 +69,15 @@ pub async fn run_all(
         })
         .await?;
 
+    let program = pgbouncer::ensure(cache, steps).await?;
+    let mut pooler = Pooler::start(&pooler(program, &server, &folder)?).await?;
+
     let mut failures = Vec::new();
     let mut rust = runner(arguments).await;
     rust.args(arguments)
         .current_dir(&checkout.root)
         .env("ETUDE_TEST_DATABASE_URL", server.url())
+        .env("ETUDE_TEST_POOLER_URL", pooler.url().as_str())
         .envs(ready.install.to_env());
     let result = steps
         .run_visibly("Rust tests", process::visibly("the Rust tests", &mut rust))
@@ -87,6 +94,7 @@ pub async fn run_all(
         let result = steps.run_visibly("tests of the edge's runner", work).await;
         failures.extend(result.err().map(|error| error.to_string()));
     }
+    pooler.stop().await;
     server.stop().await;
     fetch::remove(&folder)?;
     Ok(failures)
@@ -144,6 +152,18 @@ fn server(ready: &Ready, folder: &Path) -> ClusterConfig {
         purpose: Purpose::Tests,
         lifetime: Lifetime::WithParent,
     }
+}
+
+fn pooler(program: PathBuf, server: &Cluster, folder: &Path) -> Result<PoolerConfig> {
+    Ok(PoolerConfig {
+        program,
+        folder: folder.join("pooler"),
+        stack: folder.to_owned(),
+        server: server.url().parse()?,
+        roles: vec!["etude_origin".into()],
+        connections: POOLED_CONNECTIONS,
+        clients: POOLER_CLIENTS,
+    })
 }
 
 /// A folder of this very run. Those of killed runs are removed; their servers ended with them.

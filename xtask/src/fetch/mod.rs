@@ -1,6 +1,7 @@
 //! Fetching what packages carry: once, checked, into the cache.
 
 mod archive;
+pub mod debian;
 mod digest;
 pub mod manifest;
 mod pip;

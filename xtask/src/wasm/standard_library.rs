@@ -7,8 +7,12 @@ use super::target::{TRIPLE, library_folder};
 use crate::{
     cache::Cache,
     checkout::cargo,
-    fetch::{clear, remove, sha256_of_file},
-    prerequisites, process, steps,
+    fetch::{
+        clear,
+        debian::{self, PoolFile},
+        remove, sha256_of_file,
+    },
+    process,
 };
 use anyhow::{Context, Result, bail, ensure};
 use std::{
@@ -22,8 +26,11 @@ const RUST_VERSION: &str = "1.95.0";
 /// `RUST_STD_SOURCE`: the `library` folder of that version as `.tar.xz`.
 const ARCHIVE_SHA256: &str = "4c5664da1382a93d6505a9c67184aa539273f7f78290fd620e166a9beeeb7652";
 /// Debian's package of the same, in trixie-backports.
-const DEBIAN_PACKAGE: &str = "pool/main/r/rustc/rust-src_1.95.0+dfsg1-2~bpo13+1_all.deb";
-const DEBIAN_SHA256: &str = "7b76db5b880a77f9e52975d2baa6209d2f76d2c9c2789515c3088cb960e2c83b";
+const DEBIAN_PACKAGE: PoolFile = PoolFile {
+    name: "rust-src",
+    path: "pool/main/r/rustc/rust-src_1.95.0+dfsg1-2~bpo13+1_all.deb",
+    sha256: "7b76db5b880a77f9e52975d2baa6209d2f76d2c9c2789515c3088cb960e2c83b",
+};
 
 /// Builds the library for the toolchain `version` into `sysroot`.
 pub async fn build(cache: &Cache, version: &str, sysroot: &Path) -> Result<()> {
@@ -62,7 +69,7 @@ async fn fetch_source(work: &Path) -> Result<PathBuf> {
     if let Some(archive) = env::var_os("RUST_STD_SOURCE").filter(|name| !name.is_empty()) {
         return unpack_archive(&PathBuf::from(archive), work).await;
     }
-    if prerequisites::find("apt-get").is_some() {
+    if debian::is_there() {
         return fetch_from_debian(work).await;
     }
     bail!(
@@ -85,46 +92,13 @@ async fn unpack_archive(archive: &Path, work: &Path) -> Result<PathBuf> {
 }
 
 async fn fetch_from_debian(work: &Path) -> Result<PathBuf> {
-    let mut command = Command::new("apt-get");
-    command.args(["indextargets", "--format", "$(REPO_URI)"]);
-    let archives = process::quietly("apt-get indextargets", &mut command).await?;
     let package = work.join("rust-src.deb");
-    let mut complaint = String::from("the machine has no apt archive");
-    for archive in debian_archives(&archives) {
-        steps::say("fetching Debian's rust-src");
-        let mut command = Command::new("/usr/lib/apt/apt-helper");
-        command
-            .args(["download-file", &format!("{archive}{DEBIAN_PACKAGE}")])
-            .arg(&package)
-            .arg(format!("SHA256:{DEBIAN_SHA256}"));
-        match process::quietly("fetching rust-src", &mut command).await {
-            Ok(_) => {
-                let found = sha256_of_file(&package)?;
-                ensure!(
-                    found == DEBIAN_SHA256,
-                    "rust-src is not the pinned file: its SHA-256 is {found}"
-                );
-                let mut command = Command::new("dpkg-deb");
-                command.arg("-x").arg(&package).arg(work.join("rust-src"));
-                process::quietly("unpacking rust-src", &mut command).await?;
-                let source = format!("rust-src/usr/src/rustc-{RUST_VERSION}/library");
-                return Ok(work.join(source));
-            }
-            Err(error) => complaint = error.to_string(),
-        }
-    }
-    bail!("Debian's rust-src {RUST_VERSION} can't be had: {complaint}")
-}
-
-/// The archives with Debian's pool, each once: other repositories have pools of their own.
-fn debian_archives(listing: &str) -> Vec<&str> {
-    let mut archives: Vec<&str> = listing
-        .lines()
-        .map(str::trim)
-        .filter(|archive| archive.trim_end_matches('/').ends_with("/debian"))
-        .collect();
-    archives.dedup();
-    archives
+    debian::download(&DEBIAN_PACKAGE, &package).await?;
+    let mut command = Command::new("dpkg-deb");
+    command.arg("-x").arg(&package).arg(work.join("rust-src"));
+    process::quietly("unpacking rust-src", &mut command).await?;
+    let source = format!("rust-src/usr/src/rustc-{RUST_VERSION}/library");
+    Ok(work.join(source))
 }
 
 /// Compiles an empty library for the target, and with it the standard library.
@@ -153,16 +127,4 @@ async fn compile(work: &Path, library: &Path) -> Result<()> {
         .env("CARGO_TARGET_DIR", work.join("target"))
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     process::visibly("building the standard library", &mut command).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_archives_with_debians_own_pool_are_asked() {
-        let listing = "http://one.example/debian/\nhttp://one.example/debian/\n\
-                       http://one.example/debian-security/\nhttps://two.example/node_20.x/\n";
-        assert_eq!(debian_archives(listing), ["http://one.example/debian/"]);
-    }
 }
