@@ -46,7 +46,8 @@ pub struct EmbeddingConfig {
     pub account_id: String,
     /// `CLOUDFLARE_API_TOKEN`.
     pub api_token: SecretString,
-    /// `EMBEDDING_MODEL`, by default `@cf/baai/bge-base-en-v1.5`.
+    /// `EMBEDDING_MODEL`, by default `@cf/baai/bge-base-en-v1.5`: of the library's first document. From then on the
+    /// library says.
     pub model: String,
     /// The first wait between two tries; it doubles from there.
     pub retry_delay: Duration,
@@ -139,16 +140,7 @@ impl Config {
                 access_key_id: environment.text("R2_ACCESS_KEY_ID", None)?,
                 secret_access_key: environment.secret("R2_SECRET_ACCESS_KEY")?,
             },
-            embedding: EmbeddingConfig {
-                api_base: environment.url(
-                    "CLOUDFLARE_API_BASE",
-                    Some("https://api.cloudflare.com/client/v4"),
-                )?,
-                account_id: environment.text("CLOUDFLARE_ACCOUNT_ID", None)?,
-                api_token: environment.secret("CLOUDFLARE_API_TOKEN")?,
-                model: environment.text("EMBEDDING_MODEL", Some("@cf/baai/bge-base-en-v1.5"))?,
-                retry_delay: Duration::from_millis(500),
-            },
+            embedding: environment.embedding()?,
             edge: EdgeConfig {
                 url: environment.url("EDGE_URL", None)?,
                 token: environment.secret("EDGE_TOKEN")?,
@@ -176,9 +168,42 @@ impl Config {
     }
 }
 
+/// All of `ingest-worker reembed`.
+#[derive(Clone, Debug)]
+pub struct ReembedConfig {
+    /// `DATABASE_URL`, with the role `etude_ingest`.
+    pub database_url: SecretString,
+    /// The embedding service.
+    pub embedding: EmbeddingConfig,
+}
+
+impl ReembedConfig {
+    /// As [`Config::read`].
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let environment = Environment(&variable);
+        Ok(Self {
+            database_url: environment.secret("DATABASE_URL")?,
+            embedding: environment.embedding()?,
+        })
+    }
+}
+
 struct Environment<'a>(&'a dyn Fn(&str) -> Option<String>);
 
 impl Environment<'_> {
+    fn embedding(&self) -> Result<EmbeddingConfig, ConfigError> {
+        Ok(EmbeddingConfig {
+            api_base: self.url(
+                "CLOUDFLARE_API_BASE",
+                Some("https://api.cloudflare.com/client/v4"),
+            )?,
+            account_id: self.text("CLOUDFLARE_ACCOUNT_ID", None)?,
+            api_token: self.secret("CLOUDFLARE_API_TOKEN")?,
+            model: self.text("EMBEDDING_MODEL", Some("@cf/baai/bge-base-en-v1.5"))?,
+            retry_delay: Duration::from_millis(500),
+        })
+    }
+
     fn text(&self, name: &'static str, default: Option<&str>) -> Result<String, ConfigError> {
         (self.0)(name)
             .filter(|value| !value.is_empty())

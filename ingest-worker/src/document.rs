@@ -45,7 +45,7 @@ pub struct Pipeline {
     pub extractor: Extractor,
     /// Counts the encoder's tokens.
     pub tokens: Arc<TokenCounter>,
-    /// Makes vectors.
+    /// Makes vectors; of which model, the library says once it has documents.
     pub embedder: Embedder,
     /// Is told when a document became searchable.
     pub edge: Edge,
@@ -67,13 +67,14 @@ impl Pipeline {
     pub async fn read(
         &self,
         job: &Job,
+        embedder: &Embedder,
         progress: &watch::Sender<Progress>,
     ) -> Result<Passages, JobError> {
         let pages = self.extract(job, progress).await?;
         let page_count = pages.len() as u32;
         tell(progress, IngestStage::Chunking, 0, 0);
         let chunks = self.chunk(pages).await?;
-        let chunks = self.embed(chunks, progress).await?;
+        let chunks = embed(chunks, embedder, progress).await?;
         Ok(Passages { page_count, chunks })
     }
 
@@ -115,32 +116,32 @@ impl Pipeline {
         }
         Ok(chunks)
     }
+}
 
-    async fn embed(
-        &self,
-        chunks: Vec<Chunk>,
-        progress: &watch::Sender<Progress>,
-    ) -> Result<Vec<EmbeddedChunk>, JobError> {
-        let total = chunks.len() as u32;
-        let mut embeddings = Vec::with_capacity(chunks.len());
-        for batch in chunks.chunks(BATCH) {
-            tell(
-                progress,
-                IngestStage::Embedding,
-                embeddings.len() as u32,
-                total,
-            );
-            let texts: Vec<String> = batch.iter().map(|chunk| chunk.content.clone()).collect();
-            let vectors = self.embedder.embed(&texts).await;
-            embeddings.extend(vectors.map_err(|error| JobError::failed(Part::Embedding, error))?);
-        }
-        tell(progress, IngestStage::Storing, 0, total);
-        Ok(chunks
-            .into_iter()
-            .zip(embeddings)
-            .map(|(chunk, embedding)| EmbeddedChunk { chunk, embedding })
-            .collect())
+async fn embed(
+    chunks: Vec<Chunk>,
+    embedder: &Embedder,
+    progress: &watch::Sender<Progress>,
+) -> Result<Vec<EmbeddedChunk>, JobError> {
+    let total = chunks.len() as u32;
+    let mut embeddings = Vec::with_capacity(chunks.len());
+    for batch in chunks.chunks(BATCH) {
+        tell(
+            progress,
+            IngestStage::Embedding,
+            embeddings.len() as u32,
+            total,
+        );
+        let texts: Vec<String> = batch.iter().map(|chunk| chunk.content.clone()).collect();
+        let vectors = embedder.embed(&texts).await;
+        embeddings.extend(vectors.map_err(|error| JobError::failed(Part::Embedding, error))?);
     }
+    tell(progress, IngestStage::Storing, 0, total);
+    Ok(chunks
+        .into_iter()
+        .zip(embeddings)
+        .map(|(chunk, embedding)| EmbeddedChunk { chunk, embedding })
+        .collect())
 }
 
 /// Where a confirmed document's file is, in the library's bucket.

@@ -9,7 +9,6 @@ use shared_types::{
 };
 use std::time::Duration;
 use thiserror::Error;
-use url::Url;
 
 /// Texts in one request: few enough that a slow encoder answers in time.
 pub const BATCH: usize = 32;
@@ -73,7 +72,8 @@ impl EmbedError {
 #[derive(Clone, Debug)]
 pub struct Embedder {
     client: reqwest::Client,
-    url: Url,
+    /// Of all models; a model's name follows.
+    base: String,
     token: SecretString,
     model: String,
     backoff: ExponentialBuilder,
@@ -83,22 +83,39 @@ impl Embedder {
     /// A client of `config.model`.
     pub fn new(config: &EmbeddingConfig) -> anyhow::Result<Self> {
         let base = config.api_base.as_str().trim_end_matches('/');
-        let (account, model) = (&config.account_id, &config.model);
+        let account = &config.account_id;
         let client = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(5))
             .timeout(REQUEST_TIMEOUT)
             .build()?;
         Ok(Self {
             client,
-            url: Url::parse(&format!("{base}/accounts/{account}/ai/run/{model}"))?,
+            base: format!("{base}/accounts/{account}/ai/run/"),
             token: config.api_token.clone(),
-            model: model.clone(),
+            model: config.model.clone(),
             backoff: ExponentialBuilder::default()
                 .with_min_delay(config.retry_delay)
                 .with_max_delay(Duration::from_secs(20))
                 .with_max_times(MAX_RETRIES)
                 .with_jitter(),
         })
+    }
+
+    /// A client of another model, which is given with its pooling; [`EmbedError::Pooling`] where that is not ours.
+    pub fn of(&self, model_and_pooling: &str) -> Result<Self, EmbedError> {
+        let model = model_and_pooling
+            .strip_suffix("#cls")
+            .ok_or(EmbedError::Pooling)?;
+        Ok(Self {
+            model: model.to_owned(),
+            ..self.clone()
+        })
+    }
+
+    /// The model.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        &self.model
     }
 
     /// Model and pooling, as stored beside every vector: `@cf/baai/bge-base-en-v1.5#cls`.
@@ -129,7 +146,7 @@ impl Embedder {
     async fn request(&self, input: &EmbeddingInput) -> Result<Vec<Embedding>, EmbedError> {
         let request = self
             .client
-            .post(self.url.clone())
+            .post(format!("{}{}", self.base, self.model))
             .bearer_auth(self.token.expose_secret())
             .json(input);
         let response = request.send().await?;

@@ -3,6 +3,7 @@
 use crate::{
     config::Rhythm,
     document::{Pipeline, Progress},
+    embedder::Embedder,
     failure::{JobError, Part},
 };
 use shared_types::documents::IngestStage;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use storage::{
     PgPool,
     jobs::{self, Failure, Job, Lease, Processed},
-    people,
+    people, reembedding,
 };
 use tokio::{
     sync::watch,
@@ -56,18 +57,19 @@ async fn work(
     job: &Job,
     rhythm: &Rhythm,
 ) -> Result<Done, JobError> {
+    let embedder = embedder(pool, pipeline).await?;
     let (progress, watched) = watch::channel(Progress {
         stage: IngestStage::Extracting,
         done: 0,
         total: 0,
     });
     let passages = tokio::select! {
-        passages = pipeline.read(job, &progress) => passages?,
+        passages = pipeline.read(job, &embedder, &progress) => passages?,
         () = keep(pool, &job.lease, watched.clone(), rhythm) => return Err(JobError::LeaseLost),
     };
     let processed = Processed {
         page_count: passages.page_count,
-        embedding_model: &pipeline.embedder.model_and_pooling(),
+        embedding_model: &embedder.model_and_pooling(),
         chunks: &passages.chunks,
     };
     // Not raced with the loss of the lease: the transaction itself holds and checks it, and cutting it
@@ -80,6 +82,18 @@ async fn work(
             chunks: passages.chunks.len(),
         }),
         Err(storage::Error::LeaseLost) => Err(JobError::LeaseLost),
+        Err(error) => Err(JobError::failed(Part::Database, error)),
+    }
+}
+
+/// Of the model that the library is embedded with, whatever the settings say: those are for its first document.
+async fn embedder(pool: &PgPool, pipeline: &Pipeline) -> Result<Embedder, JobError> {
+    match reembedding::live(pool).await {
+        Ok(Some(live)) => pipeline
+            .embedder
+            .of(&live)
+            .map_err(|error| JobError::failed(Part::Embedding, error)),
+        Ok(None) => Ok(pipeline.embedder.clone()),
         Err(error) => Err(JobError::failed(Part::Database, error)),
     }
 }

@@ -13,6 +13,7 @@ pub mod failure;
 pub mod job;
 pub mod layout;
 pub mod object_store;
+pub mod reembed;
 pub mod telemetry;
 pub mod tokens;
 pub mod worker;

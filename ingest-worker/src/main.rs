@@ -1,14 +1,19 @@
-//! `ingest-worker run` works the queue; `ingest-worker extract` is the child that reads one PDF.
+//! `ingest-worker run` works the queue; `ingest-worker extract` is the child that reads one PDF; `ingest-worker
+//! reembed` is an operator's.
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use ingest_worker::{
-    config::Config,
+    config::{Config, EmbeddingConfig, ReembedConfig},
+    embedder::Embedder,
     extract::child,
+    reembed::{self, Progress},
     telemetry,
     worker::{Until, Worker},
 };
+use secrecy::ExposeSecret;
 use std::{io::Write, process::ExitCode};
+use storage::{PoolSettings, reembedding};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Parser)]
@@ -28,11 +33,34 @@ enum Command {
     },
     /// Reads one PDF and writes its pages to standard output, one JSON document per line.
     Extract(child::Options),
+    /// Changes the model that the library is searched by; settings come from the environment.
+    #[command(subcommand)]
+    Reembed(Reembed),
+}
+
+#[derive(Subcommand)]
+enum Reembed {
+    /// Embeds every passage with another model, beside the live vectors.
+    Build(Target),
+    /// Embeds what is left and switches over.
+    Switch(Target),
+    /// Says where things stand.
+    Status,
+    /// Drops the vectors beside the live ones: the former model's, or those of a building that is given up.
+    Clear,
+}
+
+#[derive(Args)]
+struct Target {
+    /// The model, as Workers AI calls it
+    #[arg(long, value_name = "MODEL")]
+    to: String,
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run { once } => run(once),
+        Command::Reembed(step) => reembed(step),
         Command::Extract(options) => {
             child::run(&options, std::io::stdout().lock()).map_err(anyhow::Error::from)
         }
@@ -68,5 +96,36 @@ async fn run(once: bool) -> anyhow::Result<()> {
         }
     };
     worker.run(until, stop).await;
+    Ok(())
+}
+
+#[tokio::main]
+async fn reembed(step: Reembed) -> anyhow::Result<()> {
+    let variable = |name: &str| std::env::var(name).ok();
+    telemetry::init(variable("LOG_FORMAT").as_deref());
+    let config = ReembedConfig::read(variable)?;
+    let settings = PoolSettings {
+        max_connections: 2,
+        application_name: "etude-reembed",
+        ..PoolSettings::default()
+    };
+    let pool = storage::connect(config.database_url.expose_secret(), settings).await?;
+    let embedder = |to: Target| {
+        Embedder::new(&EmbeddingConfig {
+            model: to.to,
+            ..config.embedding.clone()
+        })
+    };
+    let tell = |Progress { done, total }| println!("{done} of {total} passages");
+    match step {
+        Reembed::Build(to) => reembed::build(&pool, &embedder(to)?, tell).await?,
+        Reembed::Switch(to) => reembed::switch(&pool, &embedder(to)?, tell).await?,
+        Reembed::Status => {}
+        Reembed::Clear => reembedding::clear(&pool).await?,
+    }
+    println!(
+        "{}",
+        reembed::describe(&reembedding::standing(&pool).await?)
+    );
     Ok(())
 }

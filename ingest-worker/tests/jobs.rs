@@ -19,11 +19,14 @@ use ingest_worker::{
 use sha2::{Digest, Sha256};
 use shared_types::{
     claims::{AccessClaims, Role},
-    documents::{CreateDocument, Document, DocumentStatus, Visibility},
+    documents::{CreateDocument, Document, DocumentStatus, IngestStage, Visibility},
     ids::DocumentId,
 };
 use std::{future::pending, path::Path, process::Stdio, time::Duration};
-use storage::{documents, jobs};
+use storage::{
+    documents, jobs,
+    reembedding::{self, Place},
+};
 use support::Database;
 use tokio::{
     process::{Child, Command},
@@ -296,6 +299,50 @@ async fn a_worker_that_notices_the_loss_of_its_lease_stops() {
     // The embedding service never answers it.
     slow.await.unwrap();
     assert_eq!(studio.contents(id).await, ["Done by another worker."]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_is_being_embedded_while_the_model_changes_is_embedded_with_the_new_one() {
+    const NEXT: &str = "@test/next#cls";
+    let studio = Studio::new().await;
+    studio.upload(BOOKLET).await;
+    studio.drain().await;
+
+    studio.world.hold_embedding();
+    let id = studio.upload(BOOKLET).await;
+    let worker = studio.spawn_with_heartbeat(Duration::from_millis(50)).await;
+    while studio.document(id).await.stage != Some(IngestStage::Embedding) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let ingest = &studio.db.ingest;
+    reembedding::begin(ingest, "@test/next", "cls")
+        .await
+        .unwrap();
+    let bare = reembedding::bare(ingest, Place::START, 1_000)
+        .await
+        .unwrap();
+    let embedded: Vec<_> = bare
+        .into_iter()
+        .map(|bare| {
+            let embedding = support::embedding(&bare.content);
+            (bare, embedding)
+        })
+        .collect();
+    reembedding::store(ingest, NEXT, &embedded).await.unwrap();
+    assert_eq!(reembedding::switch(ingest, NEXT).await.unwrap(), 0);
+
+    studio.world.release_embedding();
+    worker.await.unwrap();
+    assert_eq!(studio.document(id).await.status, DocumentStatus::Ready);
+    assert_eq!(studio.attempts(id).await, 2);
+    assert!(!studio.contents(id).await.is_empty());
+    // The worker's settings still name the former one.
+    let models: Vec<String> =
+        sqlx::query_scalar("select distinct embedding_model from document_chunks")
+            .fetch_all(&studio.db.owner)
+            .await
+            .unwrap();
+    assert_eq!(models, [NEXT]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,6 +16,9 @@ pub enum Error {
     /// Another worker has the job, or it was ended.
     #[error("the lease on the job was lost")]
     LeaseLost,
+    /// The library is embedded with another model by now.
+    #[error("the library is embedded with another model")]
+    ModelChanged,
     /// A row holds what this version can't read.
     #[error("a stored {0} is not readable")]
     Corrupt(&'static str),
@@ -36,7 +39,7 @@ impl Error {
     pub fn problem_kind(&self) -> ProblemKind {
         match self {
             Self::NotFound => ProblemKind::NotFound,
-            Self::Conflict | Self::LeaseLost => ProblemKind::Conflict,
+            Self::Conflict | Self::LeaseLost | Self::ModelChanged => ProblemKind::Conflict,
             Self::Forbidden => ProblemKind::Forbidden,
             Self::Unavailable(_) => ProblemKind::OriginUnavailable,
             Self::Corrupt(_) | Self::Database(_) | Self::Migration(_) => ProblemKind::Internal,

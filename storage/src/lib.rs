@@ -14,6 +14,7 @@ pub mod people;
 mod pool;
 pub mod purges;
 pub mod reader;
+pub mod reembedding;
 mod rows;
 pub mod scope;
 pub mod search;

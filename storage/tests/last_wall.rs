@@ -21,8 +21,9 @@ use storage::{
     Error,
     jobs::{self, Failure},
     purges,
+    reembedding::{self, Place},
 };
-use support::{Database, LEASE, fresh_id};
+use support::{Database, LEASE, embedding, fresh_id};
 use uuid::Uuid;
 
 /// A row as the owner of the tables sees it.
@@ -161,6 +162,18 @@ const TABLES: &[Table] = &[
         writes: REPLACES,
     },
     Table {
+        name: "embedding_models",
+        key: "name",
+        people: Some(|_, _| true),
+        ingest: true,
+        columns: None,
+        writes: &[Write {
+            role: "etude_ingest",
+            verb: Verb::Insert(Some(&["model", "pooling", "status", "shelf", "live_since"])),
+            rows: ALL,
+        }],
+    },
+    Table {
         name: "ingest_jobs",
         key: "id::text",
         people: None,
@@ -234,6 +247,14 @@ const TABLES: &[Table] = &[
         ingest: false,
         columns: None,
         writes: &[],
+    },
+    Table {
+        name: "standby_document_chunks",
+        key: "id::text",
+        people: Some(Person::reads_corpus),
+        ingest: true,
+        columns: None,
+        writes: REPLACES,
     },
     Table {
         name: "teacher_student_relationships",
@@ -452,6 +473,22 @@ async fn populate(db: &Database) -> Vec<Caller> {
                 .await;
         }
     }
+    reembedding::begin(&db.ingest, "@test/another", "cls")
+        .await
+        .unwrap();
+    let bare = reembedding::bare(&db.ingest, Place::START, 100)
+        .await
+        .unwrap();
+    let embedded: Vec<_> = bare
+        .into_iter()
+        .map(|bare| {
+            let embedding = embedding(&bare.content);
+            (bare, embedding)
+        })
+        .collect();
+    reembedding::store(&db.ingest, "@test/another#cls", &embedded)
+        .await
+        .unwrap();
     for owner in [&first, &demoted] {
         for visibility in [Visibility::Private, Visibility::Public] {
             db.queue(owner, visibility).await;

@@ -160,9 +160,17 @@ async fn no_role_that_serves_has_a_right_that_no_policy_covers() {
             "select f.oid::regprocedure || ' by ' || r.rolname \
              from pg_proc f, pg_roles r \
              where f.pronamespace = 'public'::regnamespace and r.rolname in ({SERVING}) \
-               and has_function_privilege(r.oid, f.oid, 'execute')"
+               and has_function_privilege(r.oid, f.oid, 'execute') \
+             order by 1"
         ),
     )
     .await;
-    assert_eq!(callable, ["confirm_upload(uuid) by authenticated"]);
+    assert_eq!(
+        callable,
+        [
+            "clear_standby_embeddings() by etude_ingest",
+            "confirm_upload(uuid) by authenticated",
+            "switch_embedding_model(text) by etude_ingest",
+        ]
+    );
 }

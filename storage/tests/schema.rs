@@ -4,14 +4,16 @@ mod support;
 
 use support::Database;
 
-const TABLES: [&str; 9] = [
+const TABLES: [&str; 11] = [
     "cache_purges",
     "corpus_versions",
     "document_chunks",
     "document_postings",
+    "embedding_models",
     "ingest_jobs",
     "knowledge_base_docs",
     "purge_generations",
+    "standby_document_chunks",
     "teacher_student_relationships",
     "users",
 ];

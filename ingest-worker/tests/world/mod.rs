@@ -1,5 +1,10 @@
 //! What a worker talks to: object storage, the embedding service and the edge, on ports of their own.
 
+#![expect(
+    dead_code,
+    reason = "every test binary compiles this file and uses a part of it"
+)]
+
 use axum::{
     Json, Router,
     body::Bytes,
@@ -81,6 +86,11 @@ impl World {
     /// From now on batches wait until [`World::release_embedding`].
     pub fn hold_embedding(&self) {
         self.0.embeddings.forget_permits(Semaphore::MAX_PERMITS);
+    }
+
+    /// So many of them may be embedded all the same.
+    pub fn allow_embeddings(&self, batches: usize) {
+        self.0.embeddings.add_permits(batches);
     }
 
     pub fn release_embedding(&self) {

@@ -1,5 +1,5 @@
 use super::Lease;
-use crate::{Error, passages::Metadata, rows::signed};
+use crate::{Error, passages::Metadata, reembedding, rows::signed};
 use pgvector::HalfVector;
 use rag_core::chunking::Chunk;
 use sha2::{Digest, Sha256};
@@ -35,7 +35,8 @@ pub struct Processed<'a> {
 
 /// Makes a document searchable and its job done, in one transaction: replaces whatever passages the
 /// document had, so that doing it twice leaves the same as once. Corpus versions grow with it.
-/// [`Error::LeaseLost`]: the job is not ours any more, and nothing was changed.
+/// [`Error::LeaseLost`]: the job is not ours any more. [`Error::ModelChanged`]: what is searched was embedded with
+/// another model, and the document must be as well. Nothing was changed then.
 #[tracing::instrument(name = "sql.jobs.complete", skip_all, fields(chunks = processed.chunks.len()))]
 pub async fn complete(pool: &PgPool, held: &Lease, processed: &Processed<'_>) -> Result<(), Error> {
     let mut tx = pool.begin().await?;
@@ -52,6 +53,11 @@ pub async fn complete(pool: &PgPool, held: &Lease, processed: &Processed<'_>) ->
     .await?
     .ok_or(Error::LeaseLost)?;
 
+    if reembedding::live_or_first(&mut tx, processed.embedding_model).await?
+        != processed.embedding_model
+    {
+        return Err(Error::ModelChanged);
+    }
     for statement in [
         "delete from document_postings where doc_id = $1",
         "delete from document_chunks where doc_id = $1",

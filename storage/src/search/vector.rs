@@ -18,6 +18,9 @@ const SECOND_LOOK: &str = include_str!("graph_second_look.sql");
 const IN_DOCUMENTS: &str = include_str!("in_documents.sql");
 const SIGNS_IN_DOCUMENTS: &str = include_str!("signs_in_documents.sql");
 
+/// Vectors compared after their signs, among those of a model that was searched before.
+const FORMER_CANDIDATES: u32 = 1_000;
+
 /// How far the short look into the graph goes: `hnsw.ef_search`.
 const SHORT_EF_SEARCH: &str = "60";
 
@@ -81,6 +84,11 @@ pub async fn by_vector(
                 search.by_signs(BY_SIGNS, candidates_without_it).await?
             }
         }
+    };
+    let ranked = if ranked.is_empty() && plan != VectorPlan::Nothing {
+        search.among_former().await?
+    } else {
+        ranked
     };
     tracing::debug!(
         plan = plan.name(),
@@ -186,6 +194,32 @@ impl<'a> VectorSearch<'a> {
     ) -> Result<Vec<Ranked>, Error> {
         let arguments = self.for_signs(candidates)?;
         self.fetch(statement, arguments).await
+    }
+
+    /// What is nearest among the vectors of the model that was searched before, where that is the question's. A caller
+    /// that has not learnt of a change of models yet is served as before: by signs, however much is readable.
+    async fn among_former(&mut self) -> Result<Vec<Ranked>, Error> {
+        // In a snapshot from before the switch it is still the live one.
+        let is_known: bool = sqlx::query_scalar(
+            "select exists (select from embedding_models where name = $1 and status <> 'building')",
+        )
+        .bind(self.model)
+        .fetch_one(self.reader.connection())
+        .await?;
+        if !is_known {
+            return Ok(Vec::new());
+        }
+        let (statement, arguments) = if self.narrowed.is_none() {
+            (BY_SIGNS, self.for_signs(FORMER_CANDIDATES)?)
+        } else {
+            let arguments = self.for_documents(Some(FORMER_CANDIDATES))?;
+            (SIGNS_IN_DOCUMENTS, arguments)
+        };
+        let statement = statement.replace("document_chunks", "standby_document_chunks");
+        let rows = sqlx::query_as_with(AssertSqlSafe(statement), arguments)
+            .fetch_all(self.reader.connection())
+            .await?;
+        Ok(ranked(rows))
     }
 
     /// A short and a long look.
