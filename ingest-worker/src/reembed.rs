@@ -137,13 +137,13 @@ async fn embed_and_store(
         .try_collect()
         .await
         .context("passages were not embedded")?;
-    let embedded: Vec<_> = page
+    let with_vectors: Vec<_> = page
         .into_iter()
         .zip(vectors.into_iter().flatten())
         .collect();
     let name = embedder.model_and_pooling();
     for _ in 1..TRIES {
-        match reembedding::store(pool, &name, &embedded).await {
+        match reembedding::store(pool, &name, &with_vectors).await {
             Err(Error::Unavailable(error)) => {
                 tracing::warn!(error = %error, "passages were not stored");
                 sleep(Duration::from_secs(1)).await;
@@ -151,5 +151,5 @@ async fn embed_and_store(
             stored => return Ok(stored?),
         }
     }
-    Ok(reembedding::store(pool, &name, &embedded).await?)
+    Ok(reembedding::store(pool, &name, &with_vectors).await?)
 }

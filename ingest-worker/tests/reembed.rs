@@ -70,7 +70,7 @@ impl Library {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    async fn embedded(&self) -> usize {
+    fn embedded(&self) -> usize {
         self.world.embedded().concat().len()
     }
 }
@@ -100,14 +100,14 @@ async fn a_building_that_is_killed_goes_on_where_it_was() {
     );
 
     library.world.release_embedding();
-    let before = library.embedded().await;
+    let before = library.embedded();
     let printed = library.succeed(&["build", "--to", NEXT]).await;
     assert!(printed.contains("256 of 600"), "{printed}");
     assert!(printed.contains("600 of 600"), "{printed}");
-    assert_eq!(library.embedded().await - before, PASSAGES - 256);
+    assert_eq!(library.embedded() - before, PASSAGES - 256);
     library.succeed(&["build", "--to", NEXT]).await;
     assert_eq!(
-        library.embedded().await - before,
+        library.embedded() - before,
         PASSAGES - 256,
         "nothing is left to do"
     );

@@ -12,7 +12,7 @@ use shared_types::{
     embedding::Embedding,
     ids::{ChunkId, DocumentId},
 };
-use sqlx::{FromRow, PgConnection, PgPool};
+use sqlx::{FromRow, PgConnection, PgPool, error::DatabaseError};
 use uuid::Uuid;
 
 /// What a passage runs against whose document was shown to others or read again since its statement began.
@@ -271,7 +271,7 @@ pub async fn clear(pool: &PgPool) -> Result<(), Error> {
 }
 
 fn of_function(error: sqlx::Error) -> Error {
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = error.as_database_error().and_then(DatabaseError::code);
     match code.as_deref() {
         // `object_not_in_prerequisite_state`, as the function raises it.
         Some("55000") => Error::Conflict,

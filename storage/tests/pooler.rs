@@ -13,7 +13,7 @@ use shared_types::{
     documents::Visibility,
     ids::ChunkId,
 };
-use sqlx::Executor;
+use sqlx::{Executor, error::DatabaseError};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
@@ -184,7 +184,7 @@ impl School {
     async fn fail_midway(&self, person: &Person) {
         let mut tx = self.begin(person).await;
         let failed = tx.connection().execute("select 1 / 0").await.unwrap_err();
-        let code = failed.as_database_error().and_then(|error| error.code());
+        let code = failed.as_database_error().and_then(DatabaseError::code);
         assert_eq!(code.as_deref(), Some("22012"), "{failed}");
     }
 

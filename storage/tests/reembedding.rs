@@ -11,7 +11,7 @@ use shared_types::{
     embedding::Embedding,
     ids::{ChunkId, DocumentId},
 };
-use sqlx::{AssertSqlSafe, Executor};
+use sqlx::{AssertSqlSafe, Executor, error::DatabaseError};
 use std::{
     collections::BTreeSet,
     sync::atomic::{AtomicBool, Ordering},
@@ -147,7 +147,7 @@ impl Library {
             .execute(AssertSqlSafe(statement.to_owned()))
             .await
             .unwrap_err();
-        let code = error.as_database_error().and_then(|error| error.code());
+        let code = error.as_database_error().and_then(DatabaseError::code);
         code.unwrap().into_owned()
     }
 }

@@ -1,0 +1,283 @@
+//! Every table, and who is to be shown and may change what of it.
+
+use super::support::fresh_id;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// A row as the owner of the tables sees it.
+pub type Row = Value;
+
+/// A table and who is to be shown what of it.
+pub struct Table {
+    pub name: &'static str,
+    /// Tells its rows apart; made of columns that whoever reads any may read.
+    pub key: &'static str,
+    /// Whether a person is shown a row; none: people have no right to the table.
+    pub people: Option<fn(&Person, &Row) -> bool>,
+    /// Whether the ingest worker is shown all of it; otherwise it has no right to the table.
+    pub ingest: bool,
+    /// The columns that people and the ingest worker may read; none: all.
+    pub columns: Option<(&'static [&'static str], &'static [&'static str])>,
+    pub writes: &'static [Write],
+}
+
+/// A right to change rows.
+pub struct Write {
+    pub role: &'static str,
+    pub verb: Verb,
+    /// Which rows, of those that are there.
+    pub rows: fn(&Person, &Row) -> bool,
+}
+
+#[derive(Clone, Copy)]
+pub enum Verb {
+    /// Of these columns.
+    Update(&'static [&'static str]),
+    Delete,
+    /// With these columns; none: all.
+    Insert(Option<&'static [&'static str]>),
+}
+
+/// What the claims say, and who teaches whom.
+pub struct Person {
+    pub id: Uuid,
+    pub role: &'static str,
+    pub teachers: BTreeSet<Uuid>,
+    pub students: BTreeSet<Uuid>,
+}
+
+impl Person {
+    /// Somebody whom the database does not know.
+    pub fn unknown(role: &'static str) -> Self {
+        Self {
+            id: fresh_id(),
+            role,
+            teachers: BTreeSet::new(),
+            students: BTreeSet::new(),
+        }
+    }
+
+    fn is(&self, row: &Row, column: &str) -> bool {
+        id(row, column) == Some(self.id)
+    }
+
+    fn uploads(&self) -> bool {
+        ["teacher", "admin"].contains(&self.role)
+    }
+
+    /// The access rule for what is searchable and private.
+    fn reads_private(&self, owner: Uuid) -> bool {
+        self.id == owner
+            || self.role == "admin"
+            || self.role == "student" && self.teachers.contains(&owner)
+    }
+
+    fn reads_corpus(&self, row: &Row) -> bool {
+        row["is_public"] == json!(true) || self.reads_private(id(row, "owner_id").unwrap())
+    }
+}
+
+pub fn id(row: &Row, column: &str) -> Option<Uuid> {
+    row[column].as_str().map(|text| text.parse().unwrap())
+}
+
+pub const ALL: fn(&Person, &Row) -> bool = |_, _| true;
+
+const REPLACES: &[Write] = &[
+    Write {
+        role: "etude_ingest",
+        verb: Verb::Delete,
+        rows: ALL,
+    },
+    Write {
+        role: "etude_ingest",
+        verb: Verb::Insert(None),
+        rows: ALL,
+    },
+];
+
+pub const TABLES: &[Table] = &[
+    Table {
+        name: "_sqlx_migrations",
+        key: "version::text",
+        people: None,
+        ingest: false,
+        columns: None,
+        writes: &[],
+    },
+    Table {
+        name: "cache_purges",
+        key: "number::text",
+        people: Some(|person, _| person.role == "admin"),
+        ingest: false,
+        columns: None,
+        writes: &[Write {
+            role: "authenticated",
+            verb: Verb::Insert(Some(&[
+                "target",
+                "person_id",
+                "answer_id",
+                "reason",
+                "request_id",
+            ])),
+            rows: ALL,
+        }],
+    },
+    Table {
+        name: "corpus_versions",
+        key: "coalesce(owner_id::text, 'public')",
+        people: Some(|person, row| {
+            id(row, "owner_id").is_none_or(|owner| person.reads_private(owner))
+        }),
+        ingest: false,
+        columns: None,
+        writes: &[],
+    },
+    Table {
+        name: "document_chunks",
+        key: "id::text",
+        people: Some(Person::reads_corpus),
+        ingest: true,
+        columns: None,
+        writes: REPLACES,
+    },
+    Table {
+        name: "document_postings",
+        key: "concat_ws(' ', stem, doc_id, block)",
+        people: Some(Person::reads_corpus),
+        ingest: true,
+        columns: None,
+        writes: REPLACES,
+    },
+    Table {
+        name: "embedding_models",
+        key: "name",
+        people: Some(|_, _| true),
+        ingest: true,
+        columns: None,
+        writes: &[Write {
+            role: "etude_ingest",
+            verb: Verb::Insert(Some(&["model", "pooling", "status", "shelf", "live_since"])),
+            rows: ALL,
+        }],
+    },
+    Table {
+        name: "ingest_jobs",
+        key: "id::text",
+        people: None,
+        ingest: true,
+        columns: None,
+        writes: &[Write {
+            role: "etude_ingest",
+            verb: Verb::Update(&[
+                "state",
+                "attempts",
+                "run_after",
+                "worker",
+                "heartbeat_at",
+                "lease_expires_at",
+                "reason",
+                "finished_at",
+            ]),
+            rows: ALL,
+        }],
+    },
+    Table {
+        name: "knowledge_base_docs",
+        key: "id::text",
+        people: Some(|person, row| {
+            person.is(row, "owner_id")
+                || person.role == "admin"
+                || row["status"] == json!("ready") && person.reads_corpus(row)
+        }),
+        ingest: true,
+        columns: None,
+        writes: &[
+            Write {
+                role: "authenticated",
+                verb: Verb::Update(&["title", "is_public"]),
+                rows: |person, row| person.uploads() && person.is(row, "owner_id"),
+            },
+            Write {
+                role: "authenticated",
+                verb: Verb::Insert(Some(&[
+                    "id",
+                    "owner_id",
+                    "title",
+                    "file_name",
+                    "size_bytes",
+                    "sha256",
+                    "is_public",
+                ])),
+                rows: ALL,
+            },
+            Write {
+                role: "etude_ingest",
+                verb: Verb::Update(&[
+                    "status",
+                    "stage",
+                    "progress_done",
+                    "progress_total",
+                    "page_count",
+                    "chunk_count",
+                    "stem_count",
+                    "failure",
+                    "ready_at",
+                ]),
+                rows: ALL,
+            },
+        ],
+    },
+    Table {
+        name: "purge_generations",
+        key: "concat_ws(' ', target, person_id, answer_id)",
+        people: Some(|person, row| row["target"] != json!("user") || person.is(row, "person_id")),
+        ingest: false,
+        columns: None,
+        writes: &[],
+    },
+    Table {
+        name: "standby_document_chunks",
+        key: "id::text",
+        people: Some(Person::reads_corpus),
+        ingest: true,
+        columns: None,
+        writes: REPLACES,
+    },
+    Table {
+        name: "teacher_student_relationships",
+        key: "concat_ws(' ', teacher_id, student_id)",
+        people: Some(|person, row| {
+            person.role == "admin" || person.is(row, "teacher_id") || person.is(row, "student_id")
+        }),
+        ingest: true,
+        columns: None,
+        writes: &[
+            Write {
+                role: "authenticated",
+                verb: Verb::Delete,
+                rows: |person, row| person.role == "teacher" && person.is(row, "teacher_id"),
+            },
+            Write {
+                role: "authenticated",
+                verb: Verb::Insert(Some(&["teacher_id", "student_id"])),
+                rows: ALL,
+            },
+        ],
+    },
+    Table {
+        name: "users",
+        key: "id::text",
+        people: Some(|person, row| {
+            let other = id(row, "id").unwrap();
+            person.id == other
+                || person.role == "admin"
+                || person.role == "teacher" && person.students.contains(&other)
+                || person.role == "student" && person.teachers.contains(&other)
+        }),
+        ingest: true,
+        columns: Some((&["id", "role", "full_name", "created_at"], &["id", "role"])),
+        writes: &[],
+    },
+];
