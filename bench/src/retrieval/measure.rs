@@ -97,7 +97,8 @@ pub async fn cell(
     Ok(cell)
 }
 
-fn request(question: &Written) -> SearchRequest<'_> {
+/// A search for a question in all that may be read.
+pub fn request(question: &Written) -> SearchRequest<'_> {
     SearchRequest {
         query: &question.text,
         embedding: Some(&question.embedding),

@@ -2,6 +2,7 @@
 //! `docs/benchmarks.md` says how, and what the figures mean.
 
 mod corpus;
+mod crowd;
 mod measure;
 mod school;
 mod shelf;
@@ -27,6 +28,9 @@ pub struct Options {
     /// Where libraries are kept between runs
     #[arg(long, env = "ETUDE_BENCH_FOLDER")]
     folder: PathBuf,
+    /// PgBouncer, 1.21 or later
+    #[arg(long, env = "ETUDE_PGBOUNCER")]
+    pgbouncer: PathBuf,
 }
 
 const MIN_RECALL: f64 = 0.99;
@@ -45,7 +49,9 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
     let mut report = Report::default();
     let questions = if options.quick { 40 } else { 200 };
     for size in sizes(options) {
-        measure_size(&server, &library, &size, questions, &mut report).await?;
+        let shelf = measure_size(&server, &library, &size, questions, &mut report).await?;
+        crowd::measure(&server, &shelf, &library, &options.pgbouncer, &mut report).await?;
+        server.discard(shelf).await?;
     }
     server.stop().await;
     Ok(report)
@@ -77,7 +83,7 @@ async fn measure_size(
     size: &Size,
     questions: u64,
     report: &mut Report,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Shelf> {
     let shelf = server.open(library, size.passages).await?;
     let mut cells = Vec::new();
     let (mut published, mut publishing_s) = (0, 0.0);
@@ -136,7 +142,7 @@ async fn measure_size(
         hold(report, &what, cell, size);
     }
     kept(&shelf, size, (published, publishing_s), report).await?;
-    server.discard(shelf).await
+    Ok(shelf)
 }
 
 fn hold(report: &mut Report, what: &str, cell: &Cell, size: &Size) {

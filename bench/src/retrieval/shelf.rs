@@ -8,7 +8,7 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use local_stack::{
     Install, Lifetime,
-    postgres::{Cluster, ClusterConfig, Purpose},
+    postgres::{Cluster, ClusterConfig, Pooler, PoolerConfig, Purpose},
 };
 use rag_core::chunking::{Chunk, Unit};
 use shared_types::{
@@ -20,7 +20,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::{
     fs,
     hash::{DefaultHasher, Hash, Hasher},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 use storage::{
@@ -41,6 +41,7 @@ const LEASE: Duration = Duration::from_mins(10);
 /// The server; it ends with this.
 pub struct Server {
     cluster: Cluster,
+    folder: PathBuf,
     bootstrap: String,
 }
 
@@ -52,11 +53,11 @@ impl Server {
             installation: install.postgres.clone(),
             folder: folder.join("postgres"),
             stack: folder.clone(),
-            logs: folder,
+            logs: folder.clone(),
             port: 0,
             // It listens on this machine, for as long as the benchmark runs, and holds nothing.
             password: "bench".to_owned(),
-            max_connections: 20,
+            max_connections: 40,
             shared_buffers_mb: SHARED_BUFFERS_MB,
             purpose: Purpose::Tests,
             lifetime: Lifetime::WithParent,
@@ -66,6 +67,7 @@ impl Server {
             .join("local-cloud/supabase/bootstrap.sql");
         Ok(Self {
             cluster: Cluster::start(&config).await?,
+            folder,
             bootstrap: fs::read_to_string(bootstrap)?,
         })
     }
@@ -74,18 +76,36 @@ impl Server {
         self.cluster.stop().await;
     }
 
-    fn url(&self, database: &str, role: Option<&str>) -> anyhow::Result<Url> {
-        let mut url: Url = self.cluster.url().parse()?;
-        url.set_path(database);
-        if let Some(role) = role {
-            url.set_username(role)
-                .map_err(|()| anyhow::anyhow!("the server's URL takes no user"))?;
-        }
-        Ok(url)
+    /// The superuser's URL.
+    pub fn url(&self) -> &str {
+        self.cluster.url()
+    }
+
+    /// PgBouncer in front of it.
+    pub async fn pooler(
+        &self,
+        program: &Path,
+        connections: u32,
+        clients: u32,
+    ) -> anyhow::Result<Pooler> {
+        let config = PoolerConfig {
+            program: program.to_owned(),
+            folder: self.folder.join("pooler"),
+            stack: self.folder.clone(),
+            server: self.cluster.url().parse()?,
+            roles: vec!["etude_origin".to_owned()],
+            connections,
+            clients,
+        };
+        Ok(Pooler::start(&config).await?)
+    }
+
+    fn url_of(&self, database: &str, role: Option<&str>) -> anyhow::Result<Url> {
+        url_at(self.url(), database, role)
     }
 
     async fn connect(&self, database: &str) -> anyhow::Result<PgConnection> {
-        Ok(PgConnection::connect(self.url(database, None)?.as_str()).await?)
+        Ok(PgConnection::connect(self.url_of(database, None)?.as_str()).await?)
     }
 
     /// A library of this many passages with nothing public yet, in a database of its own.
@@ -135,7 +155,7 @@ impl Server {
             run(&mut admin, format!("create database {unfinished}")).await?;
             let mut owner = self.connect(&unfinished).await?;
             owner.execute(AssertSqlSafe(self.bootstrap.clone())).await?;
-            storage::migrate(self.url(&unfinished, None)?.as_str()).await?;
+            storage::migrate(self.url_of(&unfinished, None)?.as_str()).await?;
             let new = Shelf::open(self, unfinished.clone()).await?;
             new.fill(library, passages, &mut owner).await?;
             new.close().await;
@@ -155,6 +175,16 @@ impl Server {
         let mut admin = self.connect("postgres").await?;
         run(&mut admin, format!("drop database {name} with (force)")).await
     }
+}
+
+fn url_at(server: &str, database: &str, role: Option<&str>) -> anyhow::Result<Url> {
+    let mut url: Url = server.parse()?;
+    url.set_path(database);
+    if let Some(role) = role {
+        url.set_username(role)
+            .map_err(|()| anyhow::anyhow!("the server's URL takes no user"))?;
+    }
+    Ok(url)
 }
 
 async fn run(connection: &mut PgConnection, statement: String) -> anyhow::Result<()> {
@@ -180,7 +210,7 @@ impl Shelf {
                 application_name: "bench",
                 ..PoolSettings::default()
             };
-            anyhow::Ok(storage::connect(server.url(&name, role)?.as_str(), settings).await?)
+            anyhow::Ok(storage::connect(server.url_of(&name, role)?.as_str(), settings).await?)
         };
         Ok(Self {
             origin: pool(Some("etude_origin")).await?,
@@ -188,6 +218,11 @@ impl Shelf {
             owner: pool(None).await?,
             name,
         })
+    }
+
+    /// As the origin connects, at this server or in front of it.
+    pub fn reader_url(&self, server: impl AsRef<str>) -> anyhow::Result<Url> {
+        url_at(server.as_ref(), &self.name, Some("etude_origin"))
     }
 
     async fn close(&self) {

@@ -5,7 +5,7 @@ use crate::{
     checkout::{Checkout, cargo},
     fetch,
     native::Native,
-    prerequisites, process,
+    pgbouncer, prerequisites, process,
     setup::{self, Wanted},
     steps::Steps,
     wasm,
@@ -28,12 +28,14 @@ pub async fn run(checkout: &Checkout, name: &str, words: &[&str]) -> Result<()> 
     let cache = Cache::open()?;
     let ready = setup::run(&cache, checkout, WANTED, &mut steps).await?;
     let oha = ensure_oha(&cache, &mut steps).await?;
+    let pgbouncer = pgbouncer::ensure(&cache, &mut steps).await?;
     let mut command = Command::new(cargo());
     command
         .args(["run", "--quiet", "--package=bench", "--", name])
         .args(words)
         .current_dir(&checkout.root)
         .env("ETUDE_OHA", oha)
+        .env("ETUDE_PGBOUNCER", pgbouncer)
         .env("ETUDE_BENCH_FOLDER", cache.path("bench"))
         .envs(ready.install.to_env());
     process::visibly("the benchmark", &mut command).await
