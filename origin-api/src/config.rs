@@ -1,6 +1,9 @@
 //! Settings of the origin, read once at start. A missing or unusable one ends the start with its name.
 
-use rag_core::bm25::Bm25;
+use rag_core::{
+    bm25::Bm25,
+    fusion::{Feedback, Fusion, RRF_K, Weights},
+};
 use secrecy::{ExposeSecret, SecretString};
 use shared_types::documents::MAX_UPLOAD_BYTES;
 use std::{net::IpAddr, str::FromStr, time::Duration};
@@ -149,6 +152,13 @@ pub struct Config {
     /// `BM25_K1`, above 0, default 1.2, and `BM25_B`, 0 to 1, default 0.75: how far repetition and length
     /// of a passage count for its words.
     pub bm25: Bm25,
+    /// `FUSION`, how the lists by vectors and by words become one: `weighted` (default) or `rrf`.
+    ///
+    /// Of `weighted`: `FUSION_VECTOR_WEIGHT`, 0 to 1, default 0.55, belongs to the encoder in use;
+    /// `FUSION_FEEDBACK_WEIGHT`, 0 to 2, default 0.5, and `FUSION_FEEDBACK_GUIDES`, 1 to 20, default 2: how much
+    /// the first so many passages count beside the question; a weight of 0 spares the look at them.
+    /// Of `rrf`: `FUSION_RRF_K`, above 0, default 60.
+    pub fusion: Fusion,
 }
 
 impl Config {
@@ -179,6 +189,7 @@ impl Config {
             max_upload_bytes: vars.parsed("MAX_UPLOAD_BYTES", MAX_UPLOAD_BYTES)?,
             refusal_threshold: refusal_threshold(&vars)?,
             bm25: bm25(&vars)?,
+            fusion: fusion(&vars)?,
         })
     }
 }
@@ -285,6 +296,46 @@ fn bm25(vars: &Vars<'_>) -> Result<Bm25, ConfigError> {
         return Err(invalid("BM25_B", "it is not a number from 0 to 1"));
     }
     Ok(Bm25 { k1, b })
+}
+
+fn fusion(vars: &Vars<'_>) -> Result<Fusion, ConfigError> {
+    match vars.optional("FUSION").as_deref() {
+        None | Some("weighted") => weights(vars).map(Fusion::Weighted),
+        Some("rrf") => {
+            let name = "FUSION_RRF_K";
+            match vars.parsed(name, RRF_K)? {
+                k if k > 0.0 && k.is_finite() => Ok(Fusion::ReciprocalRank { k }),
+                _ => Err(invalid(name, "it is not a number above 0")),
+            }
+        }
+        Some(_) => Err(invalid("FUSION", "it is neither weighted nor rrf")),
+    }
+}
+
+fn weights(vars: &Vars<'_>) -> Result<Weights, ConfigError> {
+    let (weights, feedback) = (Weights::default(), Feedback::default());
+    let vector = vars.parsed("FUSION_VECTOR_WEIGHT", weights.vector)?;
+    if !(0.0..=1.0).contains(&vector) {
+        return Err(invalid(
+            "FUSION_VECTOR_WEIGHT",
+            "it is not a number from 0 to 1",
+        ));
+    }
+    let weight = vars.parsed("FUSION_FEEDBACK_WEIGHT", feedback.weight)?;
+    if !(0.0..=2.0).contains(&weight) {
+        return Err(invalid(
+            "FUSION_FEEDBACK_WEIGHT",
+            "it is not a number from 0 to 2",
+        ));
+    }
+    let guides = vars.parsed("FUSION_FEEDBACK_GUIDES", feedback.guides)?;
+    if !(1..=20).contains(&guides) {
+        return Err(invalid("FUSION_FEEDBACK_GUIDES", "it is not from 1 to 20"));
+    }
+    Ok(Weights {
+        vector,
+        feedback: (weight > 0.0).then_some(Feedback { guides, weight }),
+    })
 }
 
 fn invalid(name: &'static str, reason: impl Into<String>) -> ConfigError {

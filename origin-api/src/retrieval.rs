@@ -4,7 +4,6 @@ use crate::{error::ApiError, flight::Flights, state::AppState, telemetry::Reques
 use rag_core::{
     distinct::Distinct,
     excerpt::CitablePassage,
-    fusion::{RRF_K, reciprocal_rank_fusion},
     query::{QueryError, normalise},
     scope::scope_version,
 };
@@ -23,7 +22,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use storage::{
     PgPool, ReaderTx,
     passages::{self, StoredPassage},
-    search::{self, Ranked, RankedLists, SearchRequest, SearchSettings},
+    search::{self, Found as FoundPassages, Ranked, SearchRequest, SearchSettings},
 };
 use tokio::time::Instant;
 
@@ -145,8 +144,8 @@ async fn passages_of(
         embedding,
         embedding_model: &search.embedding_model,
     };
-    let lists = search::hybrid(&mut reader, &request, &search.filters, settings).await?;
-    let passages = distinct(&mut reader, &fuse(&lists)).await?;
+    let found = search::fused(&mut reader, &request, &search.filters, settings).await?;
+    let passages = distinct(&mut reader, &scored(&found)).await?;
     reader.commit().await?;
     Ok(passages)
 }
@@ -232,15 +231,16 @@ pub async fn chosen_passages(
     })
 }
 
-/// All of both lists with how each came there, best first.
-fn fuse(lists: &RankedLists) -> Vec<(ChunkId, Scoring)> {
-    let ids = |list: &[Ranked]| list.iter().map(|r| r.chunk_id).collect::<Vec<_>>();
+/// All that was found with how each came to its place, best first.
+fn scored(found: &FoundPassages) -> Vec<(ChunkId, Scoring)> {
     let score_at = |list: &[Ranked], rank: Option<u32>| {
         rank.and_then(|rank| list.get(rank as usize - 1))
             .map(|ranked| ranked.score)
     };
-    reciprocal_rank_fusion(&ids(&lists.vector), &ids(&lists.lexical), RRF_K)
-        .into_iter()
+    let lists = &found.lists;
+    found
+        .fused
+        .iter()
         .map(|fused| {
             let scoring = Scoring {
                 vector_rank: fused.vector_rank,
@@ -270,7 +270,8 @@ impl From<QueryError> for ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use storage::search::VectorPlan;
+    use rag_core::fusion::{Fusion, RRF_K};
+    use storage::search::{RankedLists, VectorPlan};
     use uuid::Uuid;
 
     fn list(entries: &[(u128, f64)]) -> Vec<Ranked> {
@@ -283,17 +284,23 @@ mod tests {
             .collect()
     }
 
-    #[test]
-    fn each_passage_tells_how_it_came_to_its_place() {
+    fn found(vector: &[(u128, f64)], lexical: &[(u128, f64)]) -> FoundPassages {
         let lists = RankedLists {
-            vector: list(&[(1, 0.2), (2, 0.3)]),
-            lexical: list(&[(2, 7.5)]),
+            vector: list(vector),
+            lexical: list(lexical),
+            lexical_ceiling: 10.0,
             vector_plan: VectorPlan::Documents,
         };
-        let fused = fuse(&lists);
-        assert_eq!(fused[0].0.0.as_u128(), 2);
+        let fused = lists.fuse(&Fusion::ReciprocalRank { k: RRF_K });
+        FoundPassages { lists, fused }
+    }
+
+    #[test]
+    fn each_passage_tells_how_it_came_to_its_place() {
+        let scored = scored(&found(&[(1, 0.2), (2, 0.3)], &[(2, 7.5)]));
+        assert_eq!(scored[0].0.0.as_u128(), 2);
         assert_eq!(
-            fused[0].1,
+            scored[0].1,
             Scoring {
                 vector_rank: Some(2),
                 vector_distance: Some(0.3),
@@ -303,7 +310,7 @@ mod tests {
                 rerank_score: None,
             }
         );
-        assert_eq!(fused[1].1.lexical_rank, None);
-        assert_eq!(fused[1].1.lexical_score, None);
+        assert_eq!(scored[1].1.lexical_rank, None);
+        assert_eq!(scored[1].1.lexical_score, None);
     }
 }

@@ -67,6 +67,7 @@ impl AppState {
             request_permits: Arc::new(Semaphore::new(config.listen.concurrency)),
             search_settings: SearchSettings {
                 bm25: config.bm25,
+                fusion: config.fusion,
                 ..SearchSettings::default()
             },
             searches: Arc::new(Searches::default()),

@@ -79,6 +79,15 @@ fn postings(bytes: &[u8]) -> Result<impl ExactSizeIterator<Item = Posting>, Malf
         }))
 }
 
+/// The best passages for a query.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Best {
+    /// Best first; ties go to the lower place.
+    pub passages: Vec<(Place, f64)>,
+    /// What no passage can exceed: the score of one that repeats every known word of the query without end.
+    pub ceiling: f64,
+}
+
 /// The `depth` best of the passages that are wanted for a query, best first; ties go to the lower place.
 /// Those that are not count for the statistics all the same.
 ///
@@ -90,7 +99,7 @@ pub fn best(
     stems: &[Vec<Block>],
     is_wanted: impl Fn(&Place) -> bool,
     depth: usize,
-) -> Result<Vec<(Place, f64)>, Malformed> {
+) -> Result<Best, Malformed> {
     let Bm25 { k1, b } = parameters;
     let passages = corpus.passages as f64;
     // Statistics and postings of one snapshot agree. Those of two may not: no score is to be NaN.
@@ -100,11 +109,16 @@ pub fn best(
 
     let mut slots: HashMap<(DocumentId, u16), usize> = HashMap::new();
     let mut scores: Vec<((DocumentId, u16), Vec<f64>)> = Vec::new();
+    let mut ceiling = 0.0;
     for blocks in stems {
         let bytes: usize = blocks.iter().map(|block| block.postings.len()).sum();
         let holding = (bytes / POSTING_BYTES) as f64;
         let lacking = (passages - holding).max(0.0);
         let weight = (k1 + 1.0) * ((lacking + 0.5) / (holding + 0.5)).ln_1p();
+        // A word that nobody wrote is no reason to think less of those who wrote the others.
+        if holding > 0.0 {
+            ceiling += weight;
+        }
         for block in blocks {
             let key = (block.document_id, block.number);
             let slot = *slots.entry(key).or_insert_with(|| {
@@ -125,7 +139,10 @@ pub fn best(
             }
         }
     }
-    Ok(top(&scores, is_wanted, depth))
+    Ok(Best {
+        passages: top(&scores, is_wanted, depth),
+        ceiling,
+    })
 }
 
 fn top(
@@ -259,7 +276,9 @@ mod tests {
             let parameters = Bm25 { k1, b };
             let stems: Vec<_> = query.iter().map(|stem| blocks_of(*stem, &passages)).collect();
             let is_wanted = |place: &Place| !unwanted.contains(&place.chunk_index);
-            let found = best(parameters, size(&passages), &stems, is_wanted, depth).unwrap();
+            let best = best(parameters, size(&passages), &stems, is_wanted, depth).unwrap();
+            prop_assert!(best.passages.iter().all(|(_, score)| *score <= best.ceiling));
+            let found = best.passages;
             let mut expected = textbook(parameters, &passages, &query);
             expected.retain(|(place, _)| is_wanted(place));
             prop_assert_eq!(found.len(), expected.len().min(depth));
@@ -297,8 +316,8 @@ mod tests {
             })
             .collect();
         let stems = [blocks_of(5, &passages)];
-        let found = best(Bm25::default(), size(&passages), &stems, |_| true, 4).unwrap();
-        let found: Vec<Place> = found.into_iter().map(|(place, _)| place).collect();
+        let best = best(Bm25::default(), size(&passages), &stems, |_| true, 4).unwrap();
+        let found: Vec<Place> = best.passages.into_iter().map(|(place, _)| place).collect();
         assert_eq!(found, passages.keys().copied().take(4).collect::<Vec<_>>());
     }
 }

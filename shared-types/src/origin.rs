@@ -85,7 +85,7 @@ pub struct Scoring {
     pub lexical_rank: Option<u32>,
     /// BM25 score.
     pub lexical_score: Option<f64>,
-    /// Reciprocal rank fusion of both.
+    /// What the origin's order is by, the larger the better: comparable within one response only.
     pub fused_score: f64,
     /// Relevance by the reranker, 0 to 1; written by the edge.
     #[serde(default, skip_serializing_if = "Option::is_none")]

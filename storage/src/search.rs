@@ -1,6 +1,7 @@
-//! The two ranked lists of hybrid search. `rag_core::fusion` makes one of them.
+//! Hybrid search: two ranked lists, of which `rag_core::fusion` makes one.
 
 mod narrowed;
+mod near;
 mod plan;
 mod readable;
 mod vector;
@@ -9,10 +10,13 @@ mod words;
 pub use plan::{FIRST_LOOK, ReadablePassages, VectorPlan, VectorSettings};
 pub use readable::{Readable, readable};
 pub use vector::{VectorList, by_vector, explain_vector};
-pub use words::by_words;
+pub use words::{WordList, by_words};
 
 use crate::{Error, ReaderTx};
-use rag_core::bm25::Bm25;
+use rag_core::{
+    bm25::Bm25,
+    fusion::{self, Fused, Fusion, Lists, Scored, Weights},
+};
 use shared_types::{chat::SearchFilters, embedding::Embedding, ids::ChunkId};
 use uuid::Uuid;
 
@@ -26,6 +30,8 @@ pub struct SearchSettings {
     pub bm25: Bm25,
     /// How the vector list is found.
     pub vector: VectorSettings,
+    /// How the lists become one.
+    pub fusion: Fusion,
 }
 
 /// What to look for.
@@ -56,11 +62,41 @@ pub struct RankedLists {
     pub vector: Vec<Ranked>,
     /// By BM25 score, descending.
     pub lexical: Vec<Ranked>,
+    /// What no BM25 score for this question can exceed.
+    pub lexical_ceiling: f64,
     /// How the vector list was found.
     pub vector_plan: VectorPlan,
 }
 
-/// Searches what the reader may read and the filters let through, by meaning and by words.
+/// What a search found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// The two lists.
+    pub lists: RankedLists,
+    /// Their passages, best first: up to twice [`LIST_DEPTH`].
+    pub fused: Vec<Fused>,
+}
+
+/// Searches what the reader may read and the filters let through, by meaning and by words, and fuses what it finds.
+pub async fn fused(
+    reader: &mut ReaderTx,
+    request: &SearchRequest<'_>,
+    filters: &SearchFilters,
+    settings: &SearchSettings,
+) -> Result<Found, Error> {
+    let readable = readable(reader).await?.narrow(reader, filters).await?;
+    let lists = lists(reader, &readable, request, settings).await?;
+    let fused = lists.fuse(&settings.fusion);
+    let fused = match (&settings.fusion, request.embedding) {
+        (Fusion::Weighted(weights), Some(embedding)) => {
+            follow_guides(reader, &readable, embedding, request, weights, fused).await?
+        }
+        _ => fused,
+    };
+    Ok(Found { lists, fused })
+}
+
+/// The two lists by themselves.
 pub async fn hybrid(
     reader: &mut ReaderTx,
     request: &SearchRequest<'_>,
@@ -68,21 +104,71 @@ pub async fn hybrid(
     settings: &SearchSettings,
 ) -> Result<RankedLists, Error> {
     let readable = readable(reader).await?.narrow(reader, filters).await?;
+    lists(reader, &readable, request, settings).await
+}
+
+async fn lists(
+    reader: &mut ReaderTx,
+    readable: &Readable,
+    request: &SearchRequest<'_>,
+    settings: &SearchSettings,
+) -> Result<RankedLists, Error> {
     let vector = match request.embedding {
         Some(embedding) => {
-            by_vector(reader, &readable, embedding, request, &settings.vector).await?
+            by_vector(reader, readable, embedding, request, &settings.vector).await?
         }
         None => VectorList {
             ranked: Vec::new(),
             plan: VectorPlan::Nothing,
         },
     };
-    let lexical = by_words(reader, &readable, request, settings.bm25).await?;
+    let lexical = by_words(reader, readable, request, settings.bm25).await?;
     Ok(RankedLists {
         vector: vector.ranked,
-        lexical,
+        lexical: lexical.ranked,
+        lexical_ceiling: lexical.ceiling,
         vector_plan: vector.plan,
     })
+}
+
+/// Ranks once more, now that the first passages are known.
+async fn follow_guides(
+    reader: &mut ReaderTx,
+    readable: &Readable,
+    embedding: &Embedding,
+    request: &SearchRequest<'_>,
+    weights: &Weights,
+    fused: Vec<Fused>,
+) -> Result<Vec<Fused>, Error> {
+    let Some(feedback) = &weights.feedback else {
+        return Ok(fused);
+    };
+    let candidates: Vec<Uuid> = fused.iter().map(|passage| passage.chunk_id.0).collect();
+    let guides = &candidates[..candidates.len().min(feedback.guides)];
+    let near = near::near(reader, readable, embedding, request, &candidates, guides).await?;
+    Ok(fusion::follow(weights, feedback, fused, &near))
+}
+
+impl RankedLists {
+    /// Makes one list of the two, without guides.
+    #[must_use]
+    pub fn fuse(&self, fusion: &Fusion) -> Vec<Fused> {
+        let scored = |list: &[Ranked], score: fn(f64) -> f64| -> Vec<Scored> {
+            list.iter()
+                .map(|hit| Scored {
+                    chunk_id: hit.chunk_id,
+                    score: score(hit.score),
+                })
+                .collect()
+        };
+        let lists = Lists {
+            vector: &scored(&self.vector, |distance| 1.0 - distance),
+            lexical: &scored(&self.lexical, |score| score),
+            lexical_ceiling: self.lexical_ceiling,
+            depth: LIST_DEPTH as usize,
+        };
+        fusion::fuse(fusion, &lists)
+    }
 }
 
 fn ranked(rows: Vec<(Uuid, f64)>) -> Vec<Ranked> {

@@ -38,6 +38,7 @@ async fn by_words_with(
     search::by_words(tx, &readable, &request, parameters)
         .await
         .unwrap()
+        .ranked
 }
 
 /// Searches by the meaning of a text.

@@ -42,6 +42,10 @@ fn an_unusable_value_is_named_and_not_repeated() {
         ("REFUSAL_THRESHOLD", "NaN"),
         ("BM25_K1", "0.0"),
         ("BM25_B", "1.5"),
+        ("FUSION", "max"),
+        ("FUSION_VECTOR_WEIGHT", "1.01"),
+        ("FUSION_FEEDBACK_WEIGHT", "NaN"),
+        ("FUSION_FEEDBACK_GUIDES", "21"),
         ("LLM_IDLE_TIMEOUT_MS", "-1"),
     ] {
         let mut vars = complete();
@@ -50,6 +54,29 @@ fn an_unusable_value_is_named_and_not_repeated() {
         assert!(text.contains(name), "{text}");
         assert!(!text.contains(value), "{text}");
     }
+}
+
+#[test]
+fn the_lists_are_fused_by_weight_unless_ranks_are_asked_for() {
+    let fusion_of = |set: &[(&'static str, &'static str)]| {
+        let mut vars = complete();
+        vars.extend(set.iter().copied());
+        read(&vars).map(|config| config.fusion)
+    };
+    assert_eq!(fusion_of(&[]).unwrap(), Fusion::default());
+    let without_feedback = Fusion::Weighted(Weights {
+        vector: 0.4,
+        feedback: None,
+    });
+    let set = [
+        ("FUSION_VECTOR_WEIGHT", "0.4"),
+        ("FUSION_FEEDBACK_WEIGHT", "0"),
+    ];
+    assert_eq!(fusion_of(&set).unwrap(), without_feedback);
+    let by_ranks = fusion_of(&[("FUSION", "rrf")]).unwrap();
+    assert_eq!(by_ranks, Fusion::ReciprocalRank { k: 60.0 });
+    let unusable = fusion_of(&[("FUSION", "rrf"), ("FUSION_RRF_K", "0.0")]);
+    assert!(unusable.unwrap_err().to_string().contains("FUSION_RRF_K"));
 }
 
 #[test]

@@ -43,7 +43,7 @@ async fn a_student_finds_her_teachers_passages_and_a_stranger_does_not() {
         "embedding_model": MODEL,
     });
     let found = contents(&origin, &student, &near_the_pedal).await;
-    assert_eq!(found, [WRIST, PEDAL], "found by words and by meaning");
+    assert_eq!(found, [PEDAL, WRIST], "found by meaning and by words");
     assert!(
         contents(&origin, &stranger, &near_the_pedal)
             .await

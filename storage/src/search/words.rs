@@ -15,6 +15,15 @@ struct StemRow {
     postings: Vec<Vec<u8>>,
 }
 
+/// The list by words.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WordList {
+    /// By BM25 score, descending; at most [`LIST_DEPTH`].
+    pub ranked: Vec<Ranked>,
+    /// What no score for this query can exceed.
+    pub ceiling: f64,
+}
+
 /// The passages that hold any word of the query, by BM25 over English stems, best first.
 ///
 /// Exact: PostgreSQL hands out the postings of each stem as they lie, those that the reader may read
@@ -30,7 +39,7 @@ pub async fn by_words(
     readable: &Readable,
     request: &SearchRequest<'_>,
     parameters: Bm25,
-) -> Result<Vec<Ranked>, Error> {
+) -> Result<WordList, Error> {
     let stems = postings(reader, readable, request).await?;
     let on_pages = on_pages(reader, readable, &stems).await?;
     let is_wanted = |place: &Place| {
@@ -41,7 +50,10 @@ pub async fn by_words(
     let depth = LIST_DEPTH as usize;
     let best = bm25::best(parameters, readable.size, &stems, is_wanted, depth)
         .map_err(|_| Error::Corrupt("list of postings"))?;
-    passages_at(reader, readable, &best).await
+    Ok(WordList {
+        ranked: passages_at(reader, readable, &best.passages).await?,
+        ceiling: best.ceiling,
+    })
 }
 
 /// The postings of each stem of the query.
