@@ -2,6 +2,8 @@
 
 mod support;
 
+use shared_types::{claims::Role, documents::Visibility};
+use sqlx::AssertSqlSafe;
 use support::Database;
 
 const TABLES: [&str; 11] = [
@@ -31,6 +33,52 @@ async fn migrating_again_changes_nothing() {
         usize::try_from(applied).unwrap(),
         storage::MIGRATOR.iter().count()
     );
+}
+
+/// What the migration wrote anew is what ingestion writes.
+#[tokio::test]
+async fn words_that_were_stored_before_they_parted_are_counted_as_those_stored_after() {
+    let db = Database::new().await;
+    let teacher = db.person(Role::Teacher).await;
+    for visibility in [Visibility::Private, Visibility::Public] {
+        let texts = [
+            "Legato/staccato, two-note slurs.",
+            "Legato legato.",
+            "and/or",
+        ];
+        db.ready(&teacher, visibility, &texts).await;
+    }
+    let stored = async || -> Vec<String> {
+        sqlx::query_scalar(
+            "select p::text from document_postings p \
+             union all select id::text || ' ' || stem_count from knowledge_base_docs \
+             union all select coalesce(owner_id::text, '') || ' ' || stem_count \
+                       from corpus_versions \
+             order by 1",
+        )
+        .fetch_all(&db.owner)
+        .await
+        .unwrap()
+    };
+    let by_ingestion = stored().await;
+    assert!(by_ingestion.len() > 4);
+
+    let migration = include_str!("../../migrations/20261126070000_words.sql");
+    let mut tx = db.owner.begin().await.unwrap();
+    for statement in [
+        "drop function passage_words(text)",
+        "update document_postings set stem = 'x' || stem",
+        "update knowledge_base_docs set stem_count = stem_count + 7",
+        migration,
+    ] {
+        sqlx::raw_sql(AssertSqlSafe(statement))
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+    }
+    tx.commit().await.unwrap();
+
+    assert_eq!(stored().await, by_ingestion);
 }
 
 #[tokio::test]

@@ -136,6 +136,32 @@ async fn in_a_book_of_many_hundred_passages_the_list_by_words_is_no_different() 
 }
 
 #[tokio::test]
+async fn words_part_at_slashes_and_hyphens_in_passages_and_in_questions() {
+    let db = Database::new().await;
+    let teacher = db.person(Role::Teacher).await;
+    let text = "The two-note slur/sigh: legato/staccato touch.";
+    db.ready(&teacher, Visibility::Private, &[text]).await;
+    let mut tx = db.reader(&teacher).await;
+    for query in [
+        "staccato",
+        "legato",
+        "slur",
+        "sigh",
+        "note",
+        "two-note",
+        "touch/staccato",
+    ] {
+        assert_eq!(by_words(&mut tx, query, &[]).await.len(), 1, "{query}");
+    }
+    let whole = by_words(&mut tx, "two-note", &[]).await[0].score;
+    let parts = by_words(&mut tx, "two note", &[]).await[0].score;
+    assert!(
+        (whole - parts).abs() < 1e-12,
+        "a hyphen is no word of its own"
+    );
+}
+
+#[tokio::test]
 async fn no_question_however_odd_is_an_error() {
     let db = Database::new().await;
     let teacher = db.person(Role::Teacher).await;

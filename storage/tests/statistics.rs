@@ -105,7 +105,7 @@ impl School {
                 "select count(*) filter (where is_public), count(*) filter (where not is_public), \
                      coalesce(sum(( \
                          select sum(cardinality(w.positions)) \
-                         from unnest(to_tsvector('pg_catalog.english', content)) as w \
+                         from unnest(passage_words(content)) as w \
                      )), 0)::int8 \
                  from document_chunks",
             )

@@ -6,7 +6,7 @@ with words as materialized (
         c.chunk_index, w.lexeme as stem, cardinality(w.positions) as frequency,
         sum(cardinality(w.positions)) over (partition by c.chunk_index) as length
     from document_chunks c
-    cross join lateral unnest(to_tsvector('pg_catalog.english', c.content)) as w
+    cross join lateral unnest(passage_words(c.content)) as w
     where c.doc_id = $1
 ), stored as (
     insert into document_postings (doc_id, owner_id, is_public, stem, block, postings)

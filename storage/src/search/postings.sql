@@ -2,7 +2,7 @@
 -- Two arms, so that each is one range of the primary key for every stem. One row a stem: rows are
 -- what a driver spends its time on.
 with question as materialized (
-    select tsvector_to_array(to_tsvector('pg_catalog.english', $1)) as stems
+    select tsvector_to_array(passage_words($1)) as stems
 )
 select array_agg(doc_id) as documents, array_agg(block) as blocks, array_agg(postings) as postings
 from (
