@@ -8,6 +8,7 @@
 mod asking;
 mod crowding;
 mod failing;
+mod finding;
 mod freshness;
 mod leaving;
 mod opening;
