@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use local_stack::{Encoder, LanguageModel, Ports};
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 /// The commands of this repository.
 #[derive(Parser)]
@@ -59,15 +59,31 @@ pub struct BenchOptions {
     /// Of `retrieval`: 1,000,000 passages as well, which takes hours
     #[arg(long)]
     million: bool,
+    /// Of `retrieval`: `quality` or `speed` alone
+    #[arg(long)]
+    only: Option<String>,
+    /// Of `retrieval`: the folder of the Cranfield collection with its vectors; left out without
+    #[arg(long, env = "ETUDE_CRANFIELD")]
+    cranfield: Option<PathBuf>,
 }
 
 impl BenchOptions {
     /// As the package `bench` takes them.
-    pub fn words(&self) -> Vec<&'static str> {
-        let check = self.check.then_some("--check");
-        let quick = self.quick.then_some("--quick");
-        let million = self.million.then_some("--million");
-        check.into_iter().chain(quick).chain(million).collect()
+    pub fn words(&self) -> Vec<OsString> {
+        let flags = [
+            (self.check, "--check"),
+            (self.quick, "--quick"),
+            (self.million, "--million"),
+        ];
+        let flags = flags.into_iter().filter(|(is_set, _)| *is_set);
+        let mut words: Vec<OsString> = flags.map(|(_, flag)| flag.into()).collect();
+        if let Some(half) = &self.only {
+            words.extend(["--only".into(), half.into()]);
+        }
+        if let Some(folder) = &self.cranfield {
+            words.extend(["--cranfield".into(), folder.into()]);
+        }
+        words
     }
 }
 

@@ -68,11 +68,11 @@ pub async fn cell(
         let cpu_before = cpu::ms_of_tree(backend)?;
         let start = Instant::now();
         let mut tx = reader::begin_snapshot(&shelf.origin, &caller.claims).await?;
-        let lists = search::hybrid(&mut tx, &request, &SearchFilters::default(), &settings).await?;
+        let fused = search::fused(&mut tx, &request, &SearchFilters::default(), &settings).await?;
         tx.commit().await?;
         cell.hybrid_ms.push(start.elapsed().as_secs_f64() * 1e3);
         cell.cpu_ms.push(cpu::ms_of_tree(backend)? - cpu_before);
-        found.push(lists);
+        found.push(fused.lists);
     }
     for question in &questions {
         let mut tx = reader::begin_snapshot(&shelf.origin, &caller.claims).await?;

@@ -1,14 +1,16 @@
-//! Retrieval over a library that nobody wrote, under row-level security, as the origin searches it.
+//! Retrieval under row-level security, as the origin searches: how good it is, and how fast in a large library
+//! that nobody wrote.
 //! `docs/benchmarks.md` says how, and what the figures mean.
 
 mod corpus;
 mod crowd;
 mod measure;
+mod quality;
 mod school;
 mod shelf;
 
 use crate::report::{Report, quantile};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use corpus::Library;
 use local_stack::Install;
 use measure::Cell;
@@ -25,12 +27,27 @@ pub struct Options {
     /// 1,000,000 passages as well: takes hours
     #[arg(long)]
     million: bool,
+    /// One half alone
+    #[arg(long, value_enum)]
+    only: Option<Half>,
+    /// The Cranfield collection with its vectors; left out without
+    #[arg(long, env = "ETUDE_CRANFIELD")]
+    cranfield: Option<PathBuf>,
     /// Where libraries are kept between runs
     #[arg(long, env = "ETUDE_BENCH_FOLDER")]
     folder: PathBuf,
     /// PgBouncer, 1.21 or later
     #[arg(long, env = "ETUDE_PGBOUNCER")]
     pgbouncer: PathBuf,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Half {
+    /// How good what is found is, by labels
+    Quality,
+    /// How fast it is found, and how much of what comparing everything would find
+    Speed,
 }
 
 const MIN_RECALL: f64 = 0.99;
@@ -44,14 +61,20 @@ struct Size {
 /// Measures each library, one after the other.
 pub async fn run(options: &Options) -> anyhow::Result<Report> {
     let install = Install::from_env()?;
-    let library = Library::new();
     let mut server = Server::start(&install, &options.folder).await?;
     let mut report = Report::default();
-    let questions = if options.quick { 40 } else { 200 };
-    for size in sizes(options) {
-        let shelf = measure_size(&server, &library, &size, questions, &mut report).await?;
-        crowd::measure(&server, &shelf, &library, &options.pgbouncer, &mut report).await?;
-        server.discard(shelf).await?;
+    if options.only != Some(Half::Speed) {
+        let cranfield = options.cranfield.as_deref();
+        quality::measure(&server, &install, &options.folder, cranfield, &mut report).await?;
+    }
+    if options.only != Some(Half::Quality) {
+        let library = Library::new();
+        let questions = if options.quick { 40 } else { 200 };
+        for size in sizes(options) {
+            let shelf = measure_size(&server, &library, &size, questions, &mut report).await?;
+            crowd::measure(&server, &shelf, &library, &options.pgbouncer, &mut report).await?;
+            server.discard(shelf).await?;
+        }
     }
     server.stop().await;
     Ok(report)

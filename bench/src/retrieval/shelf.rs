@@ -14,9 +14,10 @@ use rag_core::chunking::{Chunk, Unit};
 use shared_types::{
     claims::Role,
     documents::{CreateDocument, Visibility},
+    embedding::Embedding,
     ids::{DocumentId, UserId},
 };
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Postgres};
 use std::{
     fs,
     hash::{DefaultHasher, Hash, Hasher},
@@ -100,6 +101,28 @@ impl Server {
         Ok(Pooler::start(&config).await?)
     }
 
+    /// An empty database without the product's tables, and its URL as the owner.
+    pub async fn bare(&self, name: &str) -> anyhow::Result<Url> {
+        let mut admin = self.connect("postgres").await?;
+        run(
+            &mut admin,
+            format!("drop database if exists {name} with (force)"),
+        )
+        .await?;
+        run(&mut admin, format!("create database {name}")).await?;
+        self.url_of(name, None)
+    }
+
+    /// A library of nobody and nothing, in a database of its own.
+    pub async fn empty(&self, name: &str) -> anyhow::Result<Shelf> {
+        let url = self.bare(name).await?;
+        let mut owner = self.connect(name).await?;
+        owner.execute(AssertSqlSafe(self.bootstrap.clone())).await?;
+        owner.close().await?;
+        storage::migrate(url.as_str()).await?;
+        Shelf::open(self, name.to_owned()).await
+    }
+
     fn url_of(&self, database: &str, role: Option<&str>) -> anyhow::Result<Url> {
         url_at(self.url(), database, role)
     }
@@ -152,11 +175,8 @@ impl Server {
                 .await?;
         if !exists {
             let unfinished = format!("{name}_unfinished");
-            run(&mut admin, format!("create database {unfinished}")).await?;
+            let new = self.empty(&unfinished).await?;
             let mut owner = self.connect(&unfinished).await?;
-            owner.execute(AssertSqlSafe(self.bootstrap.clone())).await?;
-            storage::migrate(self.url_of(&unfinished, None)?.as_str()).await?;
-            let new = Shelf::open(self, unfinished.clone()).await?;
             new.fill(library, passages, &mut owner).await?;
             new.close().await;
             owner.close().await?;
@@ -185,6 +205,23 @@ fn url_at(server: &str, database: &str, role: Option<&str>) -> anyhow::Result<Ur
             .map_err(|()| anyhow::anyhow!("the server's URL takes no user"))?;
     }
     Ok(url)
+}
+
+/// Makes an account.
+pub async fn sign_up<'a>(
+    owner: impl Executor<'a, Database = Postgres>,
+    id: Uuid,
+    role: Role,
+) -> anyhow::Result<()> {
+    sqlx::query(
+        "insert into auth.users (id, email, raw_app_meta_data) \
+         values ($1, $1 || '@school.example', jsonb_build_object('role', $2::text))",
+    )
+    .bind(id)
+    .bind(role.as_str())
+    .execute(owner)
+    .await?;
+    Ok(())
 }
 
 async fn run(connection: &mut PgConnection, statement: String) -> anyhow::Result<()> {
@@ -239,14 +276,7 @@ impl Shelf {
         owner: &mut PgConnection,
     ) -> anyhow::Result<()> {
         for (id, role) in school::people() {
-            sqlx::query(
-                "insert into auth.users (id, email, raw_app_meta_data) \
-                 values ($1, $1 || '@school.example', jsonb_build_object('role', $2::text))",
-            )
-            .bind(id)
-            .bind(role.as_str())
-            .execute(&mut *owner)
-            .await?;
+            sign_up(&mut *owner, id, role).await?;
         }
         for (teacher, student) in school::relationships() {
             storage::people::link_student(owner, teacher, student).await?;
@@ -275,11 +305,22 @@ impl Shelf {
     }
 
     async fn ingest(&self, planned: &Planned, chunks: &[EmbeddedChunk]) -> anyhow::Result<()> {
-        let id = document_id(planned);
-        let claims = school::claims(UserId(planned.owner), Role::Teacher);
+        let owner = UserId(planned.owner);
+        self.store(document_id(planned), owner, MODEL, chunks).await
+    }
+
+    /// Stores a private document of a teacher, as upload and ingestion would.
+    pub async fn store(
+        &self,
+        id: DocumentId,
+        owner: UserId,
+        embedding_model: &str,
+        chunks: &[EmbeddedChunk],
+    ) -> anyhow::Result<()> {
+        let claims = school::claims(owner, Role::Teacher);
         let mut tx = reader::begin(&self.origin, &claims).await?;
         let announced = CreateDocument {
-            title: format!("Book {}", planned.number),
+            title: "Book".to_owned(),
             file_name: "book.pdf".to_owned(),
             size_bytes: 1,
             sha256: "0".repeat(64),
@@ -293,7 +334,7 @@ impl Shelf {
             .context("a job was queued")?;
         let processed = Processed {
             page_count: chunks.len() as u32,
-            embedding_model: MODEL,
+            embedding_model,
             chunks,
         };
         jobs::complete(&self.ingest, &job.lease, &processed).await?;
@@ -321,7 +362,7 @@ impl Shelf {
     }
 
     /// What autovacuum would have done by the time that anybody looks.
-    async fn settle(&self) -> anyhow::Result<()> {
+    pub async fn settle(&self) -> anyhow::Result<()> {
         // Vacuum marks no page whose last transaction has not reached the disk.
         self.owner.execute("checkpoint").await?;
         for table in [
@@ -364,29 +405,32 @@ fn chunks(library: &Library, planned: &Planned) -> Vec<EmbeddedChunk> {
     let written = library.document(planned.number, planned.passages, planned.is_hidden);
     (0..)
         .zip(written)
-        .map(|(index, written)| {
-            let chars = written.text.chars().count() as u32;
-            let unit = Unit {
-                page: index + 1,
-                page_start_char: 0,
-                page_end_char: chars,
-                chunk_start_char: 0,
-                chunk_end_char: chars,
-            };
-            EmbeddedChunk {
-                chunk: Chunk {
-                    index,
-                    content: written.text,
-                    units: vec![unit],
-                    page_start: index + 1,
-                    page_end: index + 1,
-                    section: None,
-                    token_count: 0,
-                },
-                embedding: written.embedding,
-            }
-        })
+        .map(|(index, written)| passage(index, written.text, written.embedding))
         .collect()
+}
+
+/// A passage on a page of its own.
+pub fn passage(index: u32, text: String, embedding: Embedding) -> EmbeddedChunk {
+    let chars = text.chars().count() as u32;
+    let unit = Unit {
+        page: index + 1,
+        page_start_char: 0,
+        page_end_char: chars,
+        chunk_start_char: 0,
+        chunk_end_char: chars,
+    };
+    EmbeddedChunk {
+        chunk: Chunk {
+            index,
+            content: text,
+            units: vec![unit],
+            page_start: index + 1,
+            page_end: index + 1,
+            section: None,
+            token_count: 0,
+        },
+        embedding,
+    }
 }
 
 /// A progress bar over passages.

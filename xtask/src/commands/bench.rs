@@ -12,7 +12,7 @@ use crate::{
 };
 use anyhow::Result;
 use local_stack::{Encoder, LanguageModel};
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 use tokio::process::Command;
 
 const WANTED: Wanted = Wanted {
@@ -20,13 +20,22 @@ const WANTED: Wanted = Wanted {
     language_model: LanguageModel::Extractive,
     native: Native::Programs,
 };
+/// What is found is found with the encoder that `up` takes.
+const WANTED_FOR_RETRIEVAL: Wanted = Wanted {
+    encoders: &[Encoder::Small, Encoder::Mpnet],
+    ..WANTED
+};
 /// What makes the load.
 const OHA: &str = "1.16.0";
 
-pub async fn run(checkout: &Checkout, name: &str, words: &[&str]) -> Result<()> {
+pub async fn run(checkout: &Checkout, name: &str, words: &[OsString]) -> Result<()> {
     let mut steps = Steps::start();
     let cache = Cache::open()?;
-    let ready = setup::run(&cache, checkout, WANTED, &mut steps).await?;
+    let wanted = match name {
+        "retrieval" => WANTED_FOR_RETRIEVAL,
+        _ => WANTED,
+    };
+    let ready = setup::run(&cache, checkout, wanted, &mut steps).await?;
     let oha = ensure_oha(&cache, &mut steps).await?;
     let pgbouncer = pgbouncer::ensure(&cache, &mut steps).await?;
     let mut command = Command::new(cargo());

@@ -1,0 +1,133 @@
+//! What a Python user would pick, run by a Python of its own over the same PostgreSQL server.
+
+use super::collection::Collection;
+use anyhow::{Context, ensure};
+use rag_core::bm25::Bm25;
+use serde::Serialize;
+use std::{
+    collections::BTreeMap,
+    fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    path::{Path, PathBuf},
+};
+use tokio::process::Command;
+use url::Url;
+
+const REQUIREMENTS: &str = "bench/python/requirements.txt";
+const SCRIPT: &str = "bench/python/outside.py";
+
+/// The stems of documents and questions as PostgreSQL has them, repetitions included.
+pub struct Stems {
+    pub documents: Vec<Vec<String>>,
+    pub queries: Vec<Vec<String>>,
+}
+
+#[derive(Serialize)]
+struct Input<'a> {
+    database_url: String,
+    document_vectors: &'a Path,
+    query_vectors: &'a Path,
+    k1: f64,
+    b: f64,
+    documents: Vec<Text<'a>>,
+    queries: Vec<Text<'a>>,
+}
+
+#[derive(Serialize)]
+struct Text<'a> {
+    text: &'a str,
+    stems: &'a [String],
+}
+
+/// For each method the ranking of every question.
+pub type Rankings = BTreeMap<String, Vec<Vec<usize>>>;
+
+/// Ranks the collection. `database` is an empty one, and the superuser's; packages are kept below `folder`.
+pub async fn rankings(
+    repository: &Path,
+    folder: &Path,
+    database: Url,
+    collection: &Collection,
+    stems: &Stems,
+    bm25: Bm25,
+) -> anyhow::Result<Rankings> {
+    let packages = packages(repository, folder).await?;
+    let exchange = tempfile::Builder::new().prefix("etude-bench-").tempdir()?;
+    let mut database_url = database.to_string();
+    let scheme = database.scheme().len();
+    database_url.replace_range(..scheme, "postgresql+psycopg");
+    let input = Input {
+        database_url,
+        document_vectors: &collection.document_vectors,
+        query_vectors: &collection.query_vectors,
+        k1: bm25.k1,
+        b: bm25.b,
+        documents: texts(&collection.documents, &stems.documents),
+        queries: texts(&collection.queries, &stems.queries),
+    };
+    fs::write(
+        exchange.path().join("input.json"),
+        serde_json::to_vec(&input)?,
+    )?;
+    let mut python = Command::new("python3");
+    python
+        .arg(repository.join(SCRIPT))
+        .arg(exchange.path())
+        .env("PYTHONPATH", packages);
+    succeed(&mut python, SCRIPT).await?;
+    let output = fs::read(exchange.path().join("output.json"))?;
+    Ok(serde_json::from_slice(&output)?)
+}
+
+fn texts<'a>(
+    labelled: &'a [super::collection::Labelled],
+    stems: &'a [Vec<String>],
+) -> Vec<Text<'a>> {
+    labelled
+        .iter()
+        .zip(stems)
+        .map(|(labelled, stems)| Text {
+            text: &labelled.text,
+            stems,
+        })
+        .collect()
+}
+
+/// The folder with the pinned packages, made once for each list of them.
+async fn packages(repository: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
+    let requirements = repository.join(REQUIREMENTS);
+    let list = fs::read(&requirements).with_context(|| requirements.display().to_string())?;
+    let mut hasher = DefaultHasher::new();
+    list.hash(&mut hasher);
+    let packages = folder.join(format!("python-{:016x}", hasher.finish()));
+    if packages.exists() {
+        return Ok(packages);
+    }
+    let unfinished = folder.join("python-unfinished");
+    if unfinished.exists() {
+        fs::remove_dir_all(&unfinished)?;
+    }
+    eprintln!("install bm25s and LangChain for Python");
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "install", "--quiet", "--no-input"])
+        .args(["--disable-pip-version-check", "--no-cache-dir"])
+        // They stand by themselves: what else is installed does not matter.
+        .args([
+            "--no-warn-conflicts",
+            "--root-user-action=ignore",
+            "--target",
+        ])
+        .arg(&unfinished)
+        .arg("--requirement")
+        .arg(&requirements);
+    succeed(&mut pip, "pip install").await?;
+    fs::rename(&unfinished, &packages)?;
+    Ok(packages)
+}
+
+async fn succeed(command: &mut Command, name: &str) -> anyhow::Result<()> {
+    let status = command.kill_on_drop(true).status().await;
+    let status = status.with_context(|| format!("{name} can't be started"))?;
+    ensure!(status.success(), "{name} ended with {status}");
+    Ok(())
+}
