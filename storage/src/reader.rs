@@ -7,9 +7,6 @@ use shared_types::{
 };
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
-/// How far a long look into the vector index goes.
-pub(crate) const HNSW_EF_SEARCH: &str = "200";
-
 /// A transaction that acts as one person: Postgres role `authenticated`, the person's claims in
 /// `request.jwt.claims`, row-level security in force. Dropped without [`ReaderTx::commit`], it
 /// rolls back, and nothing of the person stays on the connection.
@@ -50,13 +47,11 @@ async fn begin_with(
     sqlx::query(
         "select set_config('role', 'authenticated', true), \
                 set_config('request.jwt.claims', $1, true), \
-                set_config('hnsw.ef_search', $2, true), \
                 set_config('hnsw.iterative_scan', 'strict_order', true), \
                 set_config('plan_cache_mode', 'force_generic_plan', true), \
                 set_config('jit', 'off', true)",
     )
     .bind(json)
-    .bind(HNSW_EF_SEARCH)
     .execute(&mut *tx)
     .await?;
     Ok(ReaderTx {

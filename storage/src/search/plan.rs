@@ -8,8 +8,14 @@ pub struct VectorSettings {
     /// Up to this many public passages the signs of all that is readable are compared; above, the
     /// graph is asked for the public ones.
     pub signs_up_to: u64,
-    /// Of the [`FIRST_LOOK`] nearest that a short look into the graph finds, how many a long look
-    /// must find as well for both to be believed.
+    /// Up to this many public passages the graph is looked into once, thoroughly; above, briefly
+    /// first, which most questions are answered by.
+    pub one_look_up_to: u64,
+    /// Up to this many public passages a thorough look follows where brief ones disagree; above, the
+    /// signs of all that is readable are compared.
+    pub thorough_up_to: u64,
+    /// Of the [`FIRST_LOOK`] nearest that the first brief look into the graph finds, how many the
+    /// second must find as well for both to be believed.
     pub agreement: usize,
     /// Up to this many passages in the documents that a search is narrowed to, all their vectors are
     /// compared; above, their signs. Signs begin to be quicker at some 1,500, and vectors are exact.
@@ -19,15 +25,19 @@ pub struct VectorSettings {
 impl Default for VectorSettings {
     fn default() -> Self {
         Self {
-            signs_up_to: 24_000,
+            signs_up_to: 4_000,
+            one_look_up_to: 15_000,
+            thorough_up_to: 90_000,
             agreement: 59,
             compared_in_documents: 2_000,
         }
     }
 }
 
-/// How deep the short look into the graph goes: the limit in `graph_first_look.sql`.
+/// How deep the first brief look into the graph goes: the limit in `graph_first_look.sql`.
 pub const FIRST_LOOK: usize = 60;
+/// The most that pgvector takes for `hnsw.ef_search`.
+const MAX_EF_SEARCH: u64 = 1_000;
 
 /// Fewest and most passages whose distances are computed after their signs were compared.
 const CANDIDATES: (u64, u64) = (400, 1_000);
@@ -66,16 +76,22 @@ pub enum VectorPlan {
         /// Vectors compared.
         candidates: u32,
     },
-    /// The graph answers for the public passages, where a short and a long look agree; the signs do
-    /// for the private ones.
+    /// The graph is looked into once, thoroughly, for the public passages; the signs do for the private
+    /// ones.
     Graph {
+        /// How far the look goes: `hnsw.ef_search`.
+        ef_search: u32,
         /// Vectors of private passages compared.
         private_candidates: u32,
-        /// Vectors compared where the looks do not agree: as many as ever, since the nearest then
-        /// lie far away, nearly equally so, and their signs tell less.
-        candidates_without_it: u32,
     },
-    /// The two looks did not agree: the question lies far from most of the library. The signs of
+    /// Two brief looks into the graph answer for the public passages, where they agree; the signs do
+    /// for the private ones. Where they do not, the question lies far from most of the library, and
+    /// [`VectorPlan::after_brief_looks`] follows.
+    BriefGraph {
+        /// Vectors of private passages compared.
+        private_candidates: u32,
+    },
+    /// The brief looks did not agree, and the library is too large for a thorough one: the signs of
     /// every readable vector are compared.
     SignsAfterGraph {
         /// Vectors compared.
@@ -90,11 +106,12 @@ impl VectorPlan {
         let all = readable.public + readable.private;
         if all == 0 {
             Self::Nothing
-        } else if readable.public > settings.signs_up_to {
-            Self::Graph {
+        } else if readable.public > settings.one_look_up_to {
+            Self::BriefGraph {
                 private_candidates: candidates(readable.private),
-                candidates_without_it: CANDIDATES.1 as u32,
             }
+        } else if readable.public > settings.signs_up_to {
+            Self::thorough(readable)
         } else if all <= candidates(all).into() {
             Self::Exact {
                 readable: all as u32,
@@ -103,6 +120,29 @@ impl VectorPlan {
             Self::Signs {
                 candidates: candidates(all),
             }
+        }
+    }
+
+    /// What follows where brief looks do not agree.
+    #[must_use]
+    pub fn after_brief_looks(readable: ReadablePassages, settings: &VectorSettings) -> Self {
+        if readable.public <= settings.thorough_up_to {
+            Self::thorough(readable)
+        } else {
+            // As many as ever: the nearest lie far away, nearly equally so, and their signs tell less.
+            Self::SignsAfterGraph {
+                candidates: CANDIDATES.1 as u32,
+            }
+        }
+    }
+
+    /// A look that grows with the graph, by a hundredth of it: it finds 99 % of the nearest to a question
+    /// that all of the library is far from.
+    fn thorough(readable: ReadablePassages) -> Self {
+        let ef_search = 100 + readable.public / 100;
+        Self::Graph {
+            ef_search: ef_search.min(MAX_EF_SEARCH) as u32,
+            private_candidates: candidates(readable.private),
         }
     }
 
@@ -131,6 +171,7 @@ impl VectorPlan {
             Self::Exact { .. } => "exact",
             Self::Signs { .. } => "signs",
             Self::Graph { .. } => "graph",
+            Self::BriefGraph { .. } => "brief graph",
             Self::SignsAfterGraph { .. } => "signs after graph",
         }
     }
@@ -149,10 +190,14 @@ impl VectorPlan {
                 "comparing the signs of all that is readable is quick and loses nothing"
             }
             Self::Graph { .. } => {
-                "most of a large library is public, and two looks into its graph agreed"
+                "much of the library is public, and a thorough look into its graph loses nothing"
+            }
+            Self::BriefGraph { .. } => {
+                "most of a large library is public, and two brief looks into its graph agreed"
             }
             Self::SignsAfterGraph { .. } => {
-                "two looks into the graph disagreed: the question lies far from most of the library"
+                "two brief looks into the graph disagreed: the question lies far from most of the \
+                 library, which is too large for a thorough one"
             }
         }
     }
@@ -174,7 +219,8 @@ impl fmt::Display for VectorPlan {
                 write!(f, " ({candidates} compared)")
             }
             Self::Exact { readable } => write!(f, " ({readable} compared)"),
-            Self::Nothing | Self::Documents | Self::Graph { .. } => Ok(()),
+            Self::Graph { ef_search, .. } => write!(f, " (ef_search {ef_search})"),
+            Self::Nothing | Self::Documents | Self::BriefGraph { .. } => Ok(()),
         }
     }
 }
@@ -196,13 +242,36 @@ mod tests {
         assert_eq!(chosen(30, 10), VectorPlan::Exact { readable: 40 });
         assert_eq!(chosen(0, 400), VectorPlan::Exact { readable: 400 });
         assert_eq!(chosen(0, 401), VectorPlan::Signs { candidates: 400 });
-        assert_eq!(chosen(12_000, 4_000), VectorPlan::Signs { candidates: 640 });
+        assert_eq!(chosen(4_000, 4_000), VectorPlan::Signs { candidates: 400 });
+        let graph = |ef_search, private_candidates| VectorPlan::Graph {
+            ef_search,
+            private_candidates,
+        };
+        assert_eq!(chosen(4_001, 0), graph(140, 400));
+        assert_eq!(chosen(15_000, 20_000), graph(250, 800));
+        let brief = VectorPlan::BriefGraph {
+            private_candidates: 400,
+        };
+        assert_eq!(chosen(15_001, 600), brief);
+        assert_eq!(chosen(1_000_000, 600), brief);
+    }
+
+    #[test]
+    fn a_thorough_look_grows_with_the_graph_until_signs_are_compared_instead() {
+        let after = |public| {
+            let private = 600;
+            let readable = ReadablePassages { public, private };
+            VectorPlan::after_brief_looks(readable, &VectorSettings::default())
+        };
+        let graph = |ef_search| VectorPlan::Graph {
+            ef_search,
+            private_candidates: 400,
+        };
+        assert_eq!(after(70_000), graph(800));
+        assert_eq!(after(90_000), graph(1_000));
         assert_eq!(
-            chosen(70_000, 600),
-            VectorPlan::Graph {
-                private_candidates: 400,
-                candidates_without_it: 1_000,
-            }
+            after(90_001),
+            VectorPlan::SignsAfterGraph { candidates: 1_000 }
         );
     }
 
@@ -219,7 +288,7 @@ mod tests {
     #[test]
     fn a_private_library_is_searched_by_signs_however_large() {
         let plan = VectorPlan::Signs { candidates: 1_000 };
-        assert_eq!(chosen(7_000, 20_000), plan);
+        assert_eq!(chosen(4_000, 21_000), plan);
         assert_eq!(chosen(0, 400_000), plan);
     }
 }
