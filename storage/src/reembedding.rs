@@ -15,6 +15,7 @@ use shared_types::{
 use sqlx::{FromRow, PgConnection, PgPool, error::DatabaseError};
 use uuid::Uuid;
 
+const LIVE: &str = "select name from embedding_models where status = 'live'";
 /// What a passage runs against whose document was shown to others or read again since its statement began.
 const DOCUMENT_CHANGED: [&str; 2] = ["document_chunks_access", "standby_document_chunks_place"];
 
@@ -71,9 +72,7 @@ impl Place {
 /// Model and pooling of what is searched; none before the first document.
 #[tracing::instrument(name = "sql.reembedding.live", skip_all)]
 pub async fn live(pool: &PgPool) -> Result<Option<String>, Error> {
-    let name = sqlx::query_scalar("select name from embedding_models where status = 'live'")
-        .fetch_optional(pool)
-        .await?;
+    let name = sqlx::query_scalar(LIVE).fetch_optional(pool).await?;
     Ok(name)
 }
 
@@ -82,7 +81,6 @@ pub(crate) async fn live_or_first(
     connection: &mut PgConnection,
     first: &str,
 ) -> Result<String, Error> {
-    const LIVE: &str = "select name from embedding_models where status = 'live'";
     let live = sqlx::query_scalar(LIVE)
         .fetch_optional(&mut *connection)
         .await?;

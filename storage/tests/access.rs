@@ -20,7 +20,7 @@ use storage::{
     Error, documents, passages,
     search::{self, SearchRequest, SearchSettings, VectorSettings},
 };
-use support::{Database, MODEL, announcement, as_reader, embedding, fresh_id, within};
+use support::{Database, MODEL, Studios, announcement, as_reader, embedding, fresh_id, within};
 
 const TEXT: &str = "Curve the fingers and drop the wrist.";
 
@@ -51,20 +51,12 @@ struct World {
 impl World {
     async fn new() -> Self {
         let db = Database::new().await;
-        let (first, second) = (
-            db.person(Role::Teacher).await,
-            db.person(Role::Teacher).await,
-        );
-        let admin = db.person(Role::Admin).await;
-        let studios: [&[&AccessClaims]; 4] = [&[&first], &[&second], &[&first, &second], &[]];
-        let mut people = Vec::new();
-        for teachers in studios {
-            let student = db.person(Role::Student).await;
-            for teacher in teachers {
-                db.link(teacher, &student).await;
-            }
-            people.push(as_reader(student, teachers));
-        }
+        let Studios {
+            first,
+            second,
+            admin,
+            students: mut people,
+        } = Studios::new(&db).await;
         // Once a student of the first teacher, now a colleague: the relationship is still there.
         let graduate = db.person(Role::Teacher).await;
         db.link(&first, &graduate).await;

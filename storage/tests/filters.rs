@@ -23,7 +23,7 @@ use storage::{
     jobs::EmbeddedChunk,
     search::{self, LIST_DEPTH, SearchRequest, SearchSettings, VectorPlan, VectorSettings},
 };
-use support::{Database, MODEL, as_reader, embedding, fresh_id, passages_of, within};
+use support::{Database, MODEL, Studios, as_reader, embedding, fresh_id, passages_of, within};
 use textbook::{Words, assert_textbook, bm25};
 use tokio::runtime::Runtime;
 use uuid::Uuid;
@@ -62,20 +62,12 @@ struct World {
 impl World {
     async fn new() -> Self {
         let db = Database::new().await;
-        let (first, second) = (
-            db.person(Role::Teacher).await,
-            db.person(Role::Teacher).await,
-        );
-        let admin = db.person(Role::Admin).await;
-        let studios: [&[&AccessClaims]; 4] = [&[&first], &[&second], &[&first, &second], &[]];
-        let mut people = Vec::new();
-        for teachers in studios {
-            let student = db.person(Role::Student).await;
-            for teacher in teachers {
-                db.link(teacher, &student).await;
-            }
-            people.push(as_reader(student, teachers));
-        }
+        let Studios {
+            first,
+            second,
+            admin,
+            students: mut people,
+        } = Studios::new(&db).await;
         let mut words = Words(3);
         let mut passages = Vec::new();
         let mut documents = Vec::new();

@@ -89,28 +89,6 @@ impl Library {
         reembedding::switch(&self.db.ingest, NEXT).await.unwrap()
     }
 
-    /// Reads a document once more, and finds these passages in it.
-    async fn read_again(&self, document: DocumentId, texts: &[&str]) {
-        sqlx::query(
-            "update ingest_jobs set state = 'queued', attempts = 0, finished_at = null \
-             where doc_id = $1",
-        )
-        .bind(document.0)
-        .execute(&self.db.owner)
-        .await
-        .unwrap();
-        let job = jobs::claim(&self.db.ingest, "a worker", LEASE)
-            .await
-            .unwrap();
-        jobs::complete(
-            &self.db.ingest,
-            &job.unwrap().lease,
-            &processed(&passages_of(texts)),
-        )
-        .await
-        .unwrap();
-    }
-
     /// What a question finds by meaning, with how far away it is.
     async fn find(&self, wanted: &Embedding, model: &str) -> Vec<(ChunkId, f64)> {
         let mut tx = self.db.reader(&self.teacher).await;
@@ -213,6 +191,7 @@ async fn a_passage_that_lacks_its_new_vector_holds_the_switch_up() {
         .ready(&library.teacher, Visibility::Private, &["Breathe."])
         .await;
     library
+        .db
         .read_again(library.public, &["Count aloud.", "Another second passage."])
         .await;
     let mut tx = library.db.reader(&library.teacher).await;
@@ -255,12 +234,18 @@ async fn a_passage_that_goes_while_it_is_embedded_leaves_no_vector_behind() {
     let library = Library::new().await;
     library.begin().await;
     let bare = library.bare().await;
-    library.read_again(library.public, &["A new text."]).await;
+    library
+        .db
+        .read_again(library.public, &["A new text."])
+        .await;
     library.store(bare).await;
     assert_eq!(library.count("standby_document_chunks").await, 2);
     // Another passage stands where one with a vector stood.
     library.store(library.bare().await).await;
-    library.read_again(library.public, &["A newer text."]).await;
+    library
+        .db
+        .read_again(library.public, &["A newer text."])
+        .await;
     library.store(library.bare().await).await;
     assert_eq!(library.switch().await, 0);
     assert_eq!(library.count("document_chunks").await, 3);

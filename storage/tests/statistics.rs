@@ -62,22 +62,8 @@ impl School {
 
     /// Has a document read again, now with this many passages.
     async fn read_again(&self, document: DocumentId, passages: usize) {
-        sqlx::query(
-            "update ingest_jobs set state = 'queued', attempts = 0, finished_at = null \
-             where doc_id = $1",
-        )
-        .bind(document.0)
-        .execute(&self.db.owner)
-        .await
-        .unwrap();
-        let job = jobs::claim(&self.db.ingest, "w", LEASE)
-            .await
-            .unwrap()
-            .unwrap();
-        let chunks = passages_of(&TEXTS[TEXTS.len() - passages..]);
-        jobs::complete(&self.db.ingest, &job.lease, &processed(&chunks))
-            .await
-            .unwrap();
+        let passages = &TEXTS[TEXTS.len() - passages..];
+        self.db.read_again(document, passages).await;
     }
 
     async fn show(&self, document: DocumentId, visibility: Visibility) {

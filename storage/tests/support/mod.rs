@@ -157,15 +157,33 @@ impl Database {
         passages: &[EmbeddedChunk],
     ) -> DocumentId {
         let id = self.queue(owner, visibility).await;
+        self.work(id, passages).await;
+        id
+    }
+
+    /// Has a document read once more, in which these passages are found.
+    pub async fn read_again(&self, document: DocumentId, passages: &[&str]) {
+        sqlx::query(
+            "update ingest_jobs set state = 'queued', attempts = 0, finished_at = null \
+             where doc_id = $1",
+        )
+        .bind(document.0)
+        .execute(&self.owner)
+        .await
+        .unwrap();
+        self.work(document, &passages_of(passages)).await;
+    }
+
+    /// The only queued job, done by a worker.
+    async fn work(&self, document: DocumentId, passages: &[EmbeddedChunk]) {
         let job = jobs::claim(&self.ingest, "a worker", LEASE)
             .await
             .unwrap()
             .unwrap();
-        assert_eq!(job.document_id, id, "nothing else is queued");
+        assert_eq!(job.document_id, document, "nothing else is queued");
         jobs::complete(&self.ingest, &job.lease, &processed(passages))
             .await
             .unwrap();
-        id
     }
 
     pub async fn link(&self, teacher: &AccessClaims, student: &AccessClaims) {
@@ -174,6 +192,40 @@ impl Database {
             .await
             .unwrap();
         tx.commit().await.unwrap();
+    }
+}
+
+/// Two studios and an admin.
+pub struct Studios {
+    pub first: AccessClaims,
+    pub second: AccessClaims,
+    pub admin: AccessClaims,
+    /// A student of the first, of the second, of both and of none.
+    pub students: Vec<(AccessClaims, Reader)>,
+}
+
+impl Studios {
+    pub async fn new(db: &Database) -> Self {
+        let (first, second) = (
+            db.person(Role::Teacher).await,
+            db.person(Role::Teacher).await,
+        );
+        let admin = db.person(Role::Admin).await;
+        let studios: [&[&AccessClaims]; 4] = [&[&first], &[&second], &[&first, &second], &[]];
+        let mut students = Vec::new();
+        for teachers in studios {
+            let student = db.person(Role::Student).await;
+            for teacher in teachers {
+                db.link(teacher, &student).await;
+            }
+            students.push(as_reader(student, teachers));
+        }
+        Self {
+            first,
+            second,
+            admin,
+            students,
+        }
     }
 }
 
