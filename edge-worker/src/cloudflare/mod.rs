@@ -7,6 +7,7 @@ mod lines;
 mod r2;
 mod rate_limit;
 mod request;
+mod request_ids;
 mod response;
 mod runtime;
 mod services;
@@ -25,10 +26,7 @@ use js_sys::Reflect;
 use kv::{Caches, ReadOptions};
 use r2::Bucket;
 use rate_limit::RateLimitBinding;
-use shared_types::{
-    ids::RequestId,
-    problem::{Problem, ProblemKind},
-};
+use shared_types::problem::{Problem, ProblemKind};
 use std::{cell::OnceCell, rc::Rc};
 use timers::Timers;
 use wasm_bindgen::{JsCast, JsValue};
@@ -70,7 +68,7 @@ struct Workerd {
 /// Answers one request.
 pub async fn serve(request: Request, env: Env, context: Context) -> Result<Response, JsValue> {
     let context = Rc::new(context);
-    let request_id = new_request_id();
+    let request_id = request_ids::next()?;
     let isolate = match isolate(&env) {
         Ok(isolate) => isolate,
         Err(error) => {
@@ -87,11 +85,6 @@ pub async fn serve(request: Request, env: Env, context: Context) -> Result<Respo
     let incoming = request::incoming(&request)?;
     let reply = isolate.gateway.handle(host, request_id, incoming).await;
     response::into_web(reply, &context, &request)
-}
-
-#[expect(clippy::disallowed_methods, reason = "the host draws the request's id")]
-fn new_request_id() -> RequestId {
-    RequestId(uuid::Uuid::new_v4())
 }
 
 fn isolate(env: &Env) -> Result<Rc<Isolate>, SetUpError> {

@@ -16,11 +16,14 @@ use futures_util::{StreamExt, stream};
 use http::Method;
 use js_sys::Array;
 use shared_types::headers::{CSRF_TOKEN, EDGE_TOKEN, TRACEPARENT};
+use std::{array, thread::LocalKey};
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use web_sys::Request;
 
 /// How the paths of files end. A question need not pay for their headers.
 const FILE: &str = "/pdf";
+/// How the paths for our own services begin.
+const INTERNAL: &str = "/internal/";
 /// A body of at most so many bytes is read at once: a stream and its pieces cost more than all of them.
 const WHOLE_BYTES: usize = 64 * 1024;
 
@@ -31,34 +34,30 @@ extern "C" {
 }
 
 thread_local! {
-    static NAMES: [Array; 2] = [names(&COMMON), names(&OF_FILES)];
+    static COMMON: Array = names(&[
+        "accept",
+        "authorization",
+        "origin",
+        TRACEPARENT,
+        "cf-connecting-ip",
+        "content-length",
+    ]);
+    static OF_COOKIES: Array = names(&["cookie", CSRF_TOKEN]);
+    static OF_SERVICES: Array = names(&[EDGE_TOKEN]);
+    static OF_FILES: Array = names(&[
+        "range",
+        "if-range",
+        "if-match",
+        "if-none-match",
+        "if-modified-since",
+        "if-unmodified-since",
+    ]);
 }
 
-/// In the order in which they are taken below.
-const COMMON: [&str; 9] = [
-    "accept",
-    "authorization",
-    "cookie",
-    CSRF_TOKEN,
-    "origin",
-    EDGE_TOKEN,
-    TRACEPARENT,
-    "cf-connecting-ip",
-    "content-length",
-];
-/// The same.
-const OF_FILES: [&str; 6] = [
-    "range",
-    "if-range",
-    "if-match",
-    "if-none-match",
-    "if-modified-since",
-    "if-unmodified-since",
-];
-
-/// Reads head and body handle.
+/// Reads head and body handle. Each header costs a call within the runtime: only those are read that this request can
+/// mean something by. Headers are taken in the order of their names above.
 pub fn incoming(request: &Request) -> Result<Incoming, JsValue> {
-    let text = NAMES.with(|[common, _]| request_head(request, common));
+    let text = COMMON.with(|names| request_head(request, names));
     let mut lines = text.split('\n');
     // The runtime admits no text here that is not a method.
     let method = lines.next().unwrap_or_default();
@@ -68,21 +67,23 @@ pub fn incoming(request: &Request) -> Result<Incoming, JsValue> {
     let mut header = || next_header(&mut lines);
     let accept = header();
     let authorization = header();
-    let has_bearer = authorization.is_some();
-    let cookie = header().filter(|_| !has_bearer);
-    let changes_something = changes_something(&method);
-    let is_guarded = cookie.is_some() && changes_something;
-    let selection = if path.ends_with(FILE) {
-        selection(request)
-    } else {
-        Selection::default()
-    };
-    let csrf_token = header().filter(|_| is_guarded);
     let origin = header();
-    let edge_token = header();
     let traceparent = header();
     let client_address = header();
     let content_length = header().and_then(|length| length.parse().ok());
+    let changes_something = changes_something(&method);
+    let has_bearer = authorization.is_some();
+    let [cookie, csrf_token] = further(request, &OF_COOKIES, !has_bearer);
+    let is_guarded = cookie.is_some() && changes_something;
+    let [edge_token] = further(request, &OF_SERVICES, path.starts_with(INTERNAL));
+    let [
+        range,
+        if_range,
+        if_match,
+        if_none_match,
+        if_modified_since,
+        if_unmodified_since,
+    ] = further(request, &OF_FILES, path.ends_with(FILE));
     Ok(Incoming {
         path: path.to_owned(),
         query: query.to_owned(),
@@ -90,32 +91,40 @@ pub fn incoming(request: &Request) -> Result<Incoming, JsValue> {
             accept,
             authorization,
             cookie,
-            csrf_token,
+            csrf_token: csrf_token.filter(|_| is_guarded),
             origin,
             own_origin: (!has_bearer && changes_something).then(|| origin_of(url).to_owned()),
             edge_token,
             traceparent,
             client_address,
             content_length,
-            selection,
+            selection: Selection {
+                range,
+                if_range,
+                if_match,
+                if_none_match,
+                if_modified_since,
+                if_unmodified_since,
+            },
         },
         method,
         body: body(request, content_length)?,
     })
 }
 
-fn selection(request: &Request) -> Selection {
-    let text = NAMES.with(|[_, of_files]| request_head(request, of_files));
-    let mut lines = text.split('\n').skip(2);
-    let mut header = || next_header(&mut lines);
-    Selection {
-        range: header(),
-        if_range: header(),
-        if_match: header(),
-        if_none_match: header(),
-        if_modified_since: header(),
-        if_unmodified_since: header(),
+/// More headers, where this is a request that can mean something by them.
+fn further<const N: usize>(
+    request: &Request,
+    names: &'static LocalKey<Array>,
+    are_wanted: bool,
+) -> [Option<String>; N] {
+    if !are_wanted {
+        return [const { None }; N];
     }
+    let text = names.with(|names| request_head(request, names));
+    // After method and URL.
+    let mut lines = text.split('\n').skip(2);
+    array::from_fn(|_| next_header(&mut lines))
 }
 
 /// The body as it comes. The runtime holds it to the length that was announced.

@@ -5,13 +5,17 @@ use crate::{
     ports::{Host, Layer, Severity},
 };
 use chrono::TimeDelta;
+use rag_core::answer::replay;
 use shared_types::{
     cache::{
-        AnswerKey, CacheKey, CacheValue, CacheValueError, EmbedKey, ScopeKey, SearchKey, open, seal,
+        AnswerKey, CacheKey, CacheValue, CacheValueError, EmbedKey, ScopeKey, ScopeReading,
+        SearchKey, SearchResults, StoredAnswer, open, seal,
     },
     chat::CacheOutcome,
+    embedding::Embedding,
+    event::AnswerEvent,
 };
-use std::{marker::PhantomData, rc::Rc};
+use std::{cell::OnceCell, marker::PhantomData, rc::Rc};
 
 /// A key that knows its namespace.
 pub trait Layered: CacheKey {
@@ -21,25 +25,56 @@ pub trait Layered: CacheKey {
     const STAGE: &'static str;
     /// Whether the isolate may remember values of this layer: whether they never change under their key.
     const IS_REMEMBERED: bool = false;
+    /// What is made of a value that was read, and remembered in its place.
+    type Read: From<Self::Value> + 'static;
 }
 
 impl Layered for ScopeKey {
     const LAYER: Layer = Layer::Scope;
     const STAGE: &'static str = "scope";
+    type Read = ScopeReading;
 }
 impl Layered for SearchKey<'_> {
     const LAYER: Layer = Layer::Search;
     const STAGE: &'static str = "search";
     const IS_REMEMBERED: bool = true;
+    type Read = SearchResults;
 }
 impl Layered for EmbedKey<'_> {
     const LAYER: Layer = Layer::Embedding;
     const STAGE: &'static str = "embed";
+    type Read = Embedding;
 }
 impl Layered for AnswerKey<'_> {
     const LAYER: Layer = Layer::Answer;
     const STAGE: &'static str = "answer_cache";
     const IS_REMEMBERED: bool = true;
+    type Read = KeptAnswer;
+}
+
+/// An answer, and how it is told: the same each time.
+#[derive(Debug)]
+pub struct KeptAnswer {
+    /// As it was stored.
+    pub stored: StoredAnswer,
+    events: OnceCell<String>,
+}
+
+impl From<StoredAnswer> for KeptAnswer {
+    fn from(stored: StoredAnswer) -> Self {
+        let events = OnceCell::new();
+        Self { stored, events }
+    }
+}
+
+impl KeptAnswer {
+    /// All of its events but the first, which is each reply's own, as they are sent.
+    pub fn events(&self) -> &str {
+        self.events.get_or_init(|| {
+            let events = replay(&self.stored);
+            events.iter().map(AnswerEvent::to_sse).collect()
+        })
+    }
 }
 
 /// What a look-up brought.
@@ -64,7 +99,7 @@ impl<V> Lookup<V> {
 }
 
 /// Looks a key up. A value that this version can't read, or that can't be true, is a miss.
-pub async fn look_up<H: Host, K: Layered>(exchange: &Exchange<H>, key: &K) -> Lookup<K::Value> {
+pub async fn look_up<H: Host, K: Layered>(exchange: &Exchange<H>, key: &K) -> Lookup<K::Read> {
     let text = key.text();
     let now_s = exchange.host.now().timestamp();
     if K::IS_REMEMBERED
@@ -90,16 +125,12 @@ pub async fn look_up<H: Host, K: Layered>(exchange: &Exchange<H>, key: &K) -> Lo
     lookup
 }
 
-async fn read<H: Host, K: Layered>(
-    exchange: &Exchange<H>,
-    key: &K,
-    text: &str,
-) -> Lookup<K::Value> {
+async fn read<H: Host, K: Layered>(exchange: &Exchange<H>, key: &K, text: &str) -> Lookup<K::Read> {
     let get = exchange.host.get(K::LAYER, text);
     let get = exchange.within(exchange.config.timeouts.cache_ms, get);
     match exchange.stage(K::STAGE, get).await {
         Ok(Some(bytes)) => match trusted(key, text, &bytes, exchange.host.now().timestamp()) {
-            Ok(value) => Lookup::Hit(Rc::new(value)),
+            Ok(value) => Lookup::Hit(Rc::new(value.into())),
             Err(error) => {
                 exchange.host.log(
                     Severity::Warning,

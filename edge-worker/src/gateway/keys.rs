@@ -31,6 +31,7 @@ const LOOK_AGAIN_MS: u32 = 20;
 impl Layered for KeySetKey<'_> {
     const LAYER: Layer = Layer::Keys;
     const STAGE: &'static str = "jwks";
+    type Read = KeySet;
 }
 
 /// The key set of the isolate, and who is on the way to a newer one.

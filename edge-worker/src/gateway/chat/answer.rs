@@ -3,16 +3,16 @@
 use super::{Form, Question, relay::Relay, search::Found};
 use crate::{
     gateway::{
-        cached::{Lookup, Slot, look_up},
+        cached::{KeptAnswer, Lookup, Slot, look_up},
         exchange::{Exchange, Reply, ReplyBody, json, whole},
         upstream::call_origin,
     },
     ports::{Host, PortError, Upstream},
 };
 use http::StatusCode;
-use rag_core::answer::{chat_answer, replay};
+use rag_core::answer::chat_answer;
 use shared_types::{
-    cache::{AnswerId, AnswerKey, FoundPassage, StoredAnswer},
+    cache::{AnswerId, AnswerKey, FoundPassage},
     chat::{CacheOutcome, CacheReport, Degradation},
     event::{AnswerEvent, EVENT_STREAM, Meta},
     origin::{AnswerRequest, ChosenPassage},
@@ -34,8 +34,8 @@ pub async fn answer<H: Host>(
     );
     let looked_up = look_up(exchange, &key).await;
     let meta = meta(exchange, &found, key.id(), looked_up.outcome());
-    if let Lookup::Hit(stored) = looked_up {
-        return Ok(reply_at_once(meta, &stored, form));
+    if let Lookup::Hit(kept) = looked_up {
+        return Ok(reply_at_once(meta, &kept, form));
     }
     // Confidence depends on the reranker's scores: an answer without them is for this caller only.
     let slot = found.degraded.is_empty().then(|| Slot::of(&key));
@@ -57,7 +57,7 @@ pub async fn answer<H: Host>(
                 let message = "answer not whole in time";
                 Err(exchange.fail(ProblemKind::AnswerInterrupted, message, &error))
             })?;
-            Ok(reply_at_once(meta, &stored, form))
+            Ok(json(StatusCode::OK, &chat_answer(meta, &stored)))
         }
     }
 }
@@ -101,16 +101,13 @@ fn meta<H: Host>(
     }
 }
 
-/// A complete answer in the wanted form, as one body: the fastest way out of an isolate.
-fn reply_at_once(meta: Meta, stored: &StoredAnswer, form: Form) -> Reply {
+/// A kept answer in the wanted form, as one body: the fastest way out of an isolate.
+fn reply_at_once(meta: Meta, kept: &KeptAnswer, form: Form) -> Reply {
     match form {
-        Form::Json => json(StatusCode::OK, &chat_answer(meta, stored)),
+        Form::Json => json(StatusCode::OK, &chat_answer(meta, &kept.stored)),
         Form::Events => {
-            let mut text = AnswerEvent::Meta(meta).to_sse();
-            for event in replay(stored) {
-                text.push_str(&event.to_sse());
-            }
-            whole(StatusCode::OK, EVENT_STREAM, text.into_bytes())
+            let events = [&AnswerEvent::Meta(meta).to_sse(), kept.events()].concat();
+            whole(StatusCode::OK, EVENT_STREAM, events.into_bytes())
         }
     }
 }
