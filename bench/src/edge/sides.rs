@@ -11,6 +11,7 @@ use anyhow::{Context, ensure};
 use local_stack::Install;
 use std::{
     collections::BTreeMap,
+    fs,
     path::{Path, PathBuf},
 };
 use tempfile::TempDir;
@@ -65,6 +66,17 @@ impl Row {
     }
 }
 
+/// A Worker that does nothing but read a request to its end and send as much as a cached answer has: what is left is
+/// the runtime's and the machine's.
+const BARE: &str = "const EVENTS = 'data: {}\\n\\n'.repeat(400);
+export default {
+  async fetch(request) {
+    await request.arrayBuffer();
+    return new Response(EVENTS, { headers: { 'content-type': 'text/event-stream' } });
+  },
+};
+";
+
 /// This Worker's name in tables.
 const ETUDE: &str = "Etude";
 
@@ -91,8 +103,10 @@ impl Side {
     }
 }
 
-/// Both, and what they call.
+/// Both, what they call, and one that does nothing.
 pub struct Sides {
+    /// See [`BARE`].
+    pub bare: Side,
     /// This Worker, as it is deployed.
     etude: Side,
     /// The same without a memory of its own: it reads every value from KV and verifies the token each time, as the
@@ -167,7 +181,15 @@ impl Sides {
         };
         let without_memory = deployment.clone().with_var("MEMORY_VALUES", "0");
         let bundled = typescript(install, bundle.path()).await?;
+        let bare = bundle.path().join("bare.js");
+        fs::write(&bare, BARE)?;
+        let bare = vec![Module {
+            name: "index.js",
+            kind: "esModule",
+            file: bare,
+        }];
         let sides = Self {
+            bare: start("a bare one", &deployment, bare).await?,
             etude: start(ETUDE, &deployment, etude(install)).await?,
             forgetful: start(ETUDE, &without_memory, etude(install)).await?,
             typescript: start("TypeScript", &deployment, bundled).await?,
@@ -193,7 +215,7 @@ impl Sides {
 
     /// Ends all of them.
     pub async fn stop(self) -> anyhow::Result<()> {
-        for side in [self.etude, self.forgetful, self.typescript] {
+        for side in [self.bare, self.etude, self.forgetful, self.typescript] {
             side.workerd.stop().await?;
         }
         Ok(())
