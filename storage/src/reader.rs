@@ -41,13 +41,12 @@ async fn begin_with(
     let json = serde_json::to_string(claims).map_err(|_| Error::Corrupt("claim"))?;
     let mut tx = pool.begin_with(statement).await?;
     // One round trip; `true` makes each setting end with the transaction, which a transaction
-    // pooler needs. Strict order: a relaxed scan may hand rows out of order, and rank is our score.
+    // pooler needs.
     // Generic plans: the policies make planning dear, and no statement wants another plan for
     // another reader.
     sqlx::query(
         "select set_config('role', 'authenticated', true), \
                 set_config('request.jwt.claims', $1, true), \
-                set_config('hnsw.iterative_scan', 'strict_order', true), \
                 set_config('plan_cache_mode', 'force_generic_plan', true), \
                 set_config('jit', 'off', true)",
     )

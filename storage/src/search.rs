@@ -7,7 +7,7 @@ mod readable;
 mod vector;
 mod words;
 
-pub use plan::{FIRST_LOOK, ReadablePassages, VectorPlan, VectorSettings};
+pub use plan::{ReadablePassages, VectorPlan, VectorSettings};
 pub use readable::{Readable, readable};
 pub use vector::{VectorList, by_vector, explain_vector};
 pub use words::{WordList, by_words};

@@ -29,7 +29,6 @@ fn every_plan() -> [SearchSettings; 2] {
     let by_index = VectorSettings {
         signs_up_to: 0,
         compared_in_documents: 0,
-        ..VectorSettings::default()
     };
     [
         SearchSettings::default(),

@@ -189,7 +189,6 @@ fn by_index() -> SearchSettings {
         vector: VectorSettings {
             signs_up_to: 0,
             compared_in_documents: 0,
-            ..VectorSettings::default()
         },
         ..SearchSettings::default()
     }

@@ -8,15 +8,6 @@ pub struct VectorSettings {
     /// Up to this many public passages the signs of all that is readable are compared; above, the
     /// graph is asked for the public ones.
     pub signs_up_to: u64,
-    /// Up to this many public passages the graph is looked into once, thoroughly; above, briefly
-    /// first, which most questions are answered by.
-    pub one_look_up_to: u64,
-    /// Up to this many public passages a thorough look follows where brief ones disagree; above, the
-    /// signs of all that is readable are compared.
-    pub thorough_up_to: u64,
-    /// Of the [`FIRST_LOOK`] nearest that the first brief look into the graph finds, how many the
-    /// second must find as well for both to be believed.
-    pub agreement: usize,
     /// Up to this many passages in the documents that a search is narrowed to, all their vectors are
     /// compared; above, their signs. Signs begin to be quicker at some 1,500, and vectors are exact.
     pub compared_in_documents: u64,
@@ -26,18 +17,10 @@ impl Default for VectorSettings {
     fn default() -> Self {
         Self {
             signs_up_to: 4_000,
-            one_look_up_to: 15_000,
-            thorough_up_to: 90_000,
-            agreement: 59,
             compared_in_documents: 2_000,
         }
     }
 }
-
-/// How deep the first brief look into the graph goes: the limit in `graph_first_look.sql`.
-pub const FIRST_LOOK: usize = 60;
-/// The most that pgvector takes for `hnsw.ef_search`.
-const MAX_EF_SEARCH: u64 = 1_000;
 
 /// Fewest and most passages whose distances are computed after their signs were compared.
 const CANDIDATES: (u64, u64) = (400, 1_000);
@@ -76,26 +59,10 @@ pub enum VectorPlan {
         /// Vectors compared.
         candidates: u32,
     },
-    /// The graph is looked into once, thoroughly, for the public passages; the signs do for the private
-    /// ones.
+    /// A walk through the graph answers for the public passages, and the signs do for the private ones.
     Graph {
-        /// How far the look goes: `hnsw.ef_search`.
-        ef_search: u32,
         /// Vectors of private passages compared.
         private_candidates: u32,
-    },
-    /// Two brief looks into the graph answer for the public passages, where they agree; the signs do
-    /// for the private ones. Where they do not, the question lies far from most of the library, and
-    /// [`VectorPlan::after_brief_looks`] follows.
-    BriefGraph {
-        /// Vectors of private passages compared.
-        private_candidates: u32,
-    },
-    /// The brief looks did not agree, and the library is too large for a thorough one: the signs of
-    /// every readable vector are compared.
-    SignsAfterGraph {
-        /// Vectors compared.
-        candidates: u32,
     },
 }
 
@@ -106,12 +73,10 @@ impl VectorPlan {
         let all = readable.public + readable.private;
         if all == 0 {
             Self::Nothing
-        } else if readable.public > settings.one_look_up_to {
-            Self::BriefGraph {
+        } else if readable.public > settings.signs_up_to {
+            Self::Graph {
                 private_candidates: candidates(readable.private),
             }
-        } else if readable.public > settings.signs_up_to {
-            Self::thorough(readable)
         } else if all <= candidates(all).into() {
             Self::Exact {
                 readable: all as u32,
@@ -120,29 +85,6 @@ impl VectorPlan {
             Self::Signs {
                 candidates: candidates(all),
             }
-        }
-    }
-
-    /// What follows where brief looks do not agree.
-    #[must_use]
-    pub fn after_brief_looks(readable: ReadablePassages, settings: &VectorSettings) -> Self {
-        if readable.public <= settings.thorough_up_to {
-            Self::thorough(readable)
-        } else {
-            // As many as ever: the nearest lie far away, nearly equally so, and their signs tell less.
-            Self::SignsAfterGraph {
-                candidates: CANDIDATES.1 as u32,
-            }
-        }
-    }
-
-    /// A look that grows with the graph, by a hundredth of it: it finds 99 % of the nearest to a question
-    /// that all of the library is far from.
-    fn thorough(readable: ReadablePassages) -> Self {
-        let ef_search = 100 + readable.public / 100;
-        Self::Graph {
-            ef_search: ef_search.min(MAX_EF_SEARCH) as u32,
-            private_candidates: candidates(readable.private),
         }
     }
 
@@ -171,8 +113,6 @@ impl VectorPlan {
             Self::Exact { .. } => "exact",
             Self::Signs { .. } => "signs",
             Self::Graph { .. } => "graph",
-            Self::BriefGraph { .. } => "brief graph",
-            Self::SignsAfterGraph { .. } => "signs after graph",
         }
     }
 
@@ -190,14 +130,7 @@ impl VectorPlan {
                 "comparing the signs of all that is readable is quick and loses nothing"
             }
             Self::Graph { .. } => {
-                "much of the library is public, and a thorough look into its graph loses nothing"
-            }
-            Self::BriefGraph { .. } => {
-                "most of a large library is public, and two brief looks into its graph agreed"
-            }
-            Self::SignsAfterGraph { .. } => {
-                "two brief looks into the graph disagreed: the question lies far from most of the \
-                 library, which is too large for a thorough one"
+                "much of the library is public, and a walk through its graph is quick and goes on until it has arrived"
             }
         }
     }
@@ -213,14 +146,11 @@ impl fmt::Display for VectorPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())?;
         match self {
-            Self::Signs { candidates }
-            | Self::SignsAfterGraph { candidates }
-            | Self::SignsInDocuments { candidates } => {
+            Self::Signs { candidates } | Self::SignsInDocuments { candidates } => {
                 write!(f, " ({candidates} compared)")
             }
             Self::Exact { readable } => write!(f, " ({readable} compared)"),
-            Self::Graph { ef_search, .. } => write!(f, " (ef_search {ef_search})"),
-            Self::Nothing | Self::Documents | Self::BriefGraph { .. } => Ok(()),
+            Self::Nothing | Self::Documents | Self::Graph { .. } => Ok(()),
         }
     }
 }
@@ -243,36 +173,10 @@ mod tests {
         assert_eq!(chosen(0, 400), VectorPlan::Exact { readable: 400 });
         assert_eq!(chosen(0, 401), VectorPlan::Signs { candidates: 400 });
         assert_eq!(chosen(4_000, 4_000), VectorPlan::Signs { candidates: 400 });
-        let graph = |ef_search, private_candidates| VectorPlan::Graph {
-            ef_search,
-            private_candidates,
-        };
-        assert_eq!(chosen(4_001, 0), graph(140, 400));
-        assert_eq!(chosen(15_000, 20_000), graph(250, 800));
-        let brief = VectorPlan::BriefGraph {
-            private_candidates: 400,
-        };
-        assert_eq!(chosen(15_001, 600), brief);
-        assert_eq!(chosen(1_000_000, 600), brief);
-    }
-
-    #[test]
-    fn a_thorough_look_grows_with_the_graph_until_signs_are_compared_instead() {
-        let after = |public| {
-            let private = 600;
-            let readable = ReadablePassages { public, private };
-            VectorPlan::after_brief_looks(readable, &VectorSettings::default())
-        };
-        let graph = |ef_search| VectorPlan::Graph {
-            ef_search,
-            private_candidates: 400,
-        };
-        assert_eq!(after(70_000), graph(800));
-        assert_eq!(after(90_000), graph(1_000));
-        assert_eq!(
-            after(90_001),
-            VectorPlan::SignsAfterGraph { candidates: 1_000 }
-        );
+        let graph = |private_candidates| VectorPlan::Graph { private_candidates };
+        assert_eq!(chosen(4_001, 0), graph(400));
+        assert_eq!(chosen(15_000, 20_000), graph(800));
+        assert_eq!(chosen(1_000_000, 600), graph(400));
     }
 
     #[test]

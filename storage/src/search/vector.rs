@@ -8,23 +8,16 @@ use crate::{Error, ReaderTx};
 use pgvector::HalfVector;
 use shared_types::embedding::Embedding;
 use sqlx::{Arguments, AssertSqlSafe, postgres::PgArguments};
-use std::collections::HashSet;
 use uuid::Uuid;
 
 const BY_SIGNS: &str = include_str!("by_signs.sql");
 const PRIVATE_BY_SIGNS: &str = include_str!("private_by_signs.sql");
-const FIRST_LOOK: &str = include_str!("graph_first_look.sql");
-const LOOK: &str = include_str!("graph_look.sql");
+const NEAREST_PUBLIC: &str = include_str!("nearest_public.sql");
 const IN_DOCUMENTS: &str = include_str!("in_documents.sql");
 const SIGNS_IN_DOCUMENTS: &str = include_str!("signs_in_documents.sql");
 
 /// Vectors compared after their signs, among those of a model that was searched before.
 const FORMER_CANDIDATES: u32 = 1_000;
-
-/// How far the brief looks into the graph go: `hnsw.ef_search`. Of 200 questions that the whole of a library of 70,000
-/// was far from, 7 % found the same both times, with 98 % of the nearest; of 200 that it answered, all did.
-const FIRST_EF_SEARCH: u32 = 60;
-const SECOND_EF_SEARCH: u32 = 200;
 
 /// The vector list and how it was found.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,10 +31,10 @@ pub struct VectorList {
 /// The passages nearest to a vector, by cosine distance.
 ///
 /// One index over vectors that the reader may partly not read loses answers to the access rule, so
-/// the graph (HNSW) holds public passages alone, and is asked only where they are many. It gets lost
-/// where a question lies far from all of them, unless a look goes far: in a large graph two brief looks
-/// tell which questions these are, since they find different passages then. A search that is narrowed
-/// to documents compares all their vectors, or their signs where they are many.
+/// the graph (HNSW) holds public passages alone, and is asked only where they are many. A walk of fixed
+/// length gets lost where a question lies far from all of them: this one goes on until it has arrived
+/// (`nearest_public` in the migrations). A search that is narrowed to documents compares all their
+/// vectors, or their signs where they are many.
 #[tracing::instrument(name = "sql.search.by_vector", skip_all)]
 pub async fn by_vector(
     reader: &mut ReaderTx,
@@ -51,41 +44,21 @@ pub async fn by_vector(
     settings: &VectorSettings,
 ) -> Result<VectorList, Error> {
     let mut search = VectorSearch::new(reader, readable, embedding, request);
-    let mut plan = chosen(readable, settings);
-    let mut agreed = None;
-    let ranked = loop {
-        break match plan {
-            VectorPlan::Nothing => Vec::new(),
-            VectorPlan::Documents => search.in_documents(None).await?,
-            VectorPlan::SignsInDocuments { candidates } => {
-                search.in_documents(Some(candidates)).await?
-            }
-            VectorPlan::Exact {
-                readable: candidates,
-            }
-            | VectorPlan::Signs { candidates }
-            | VectorPlan::SignsAfterGraph { candidates } => {
-                search.by_signs(BY_SIGNS, candidates).await?
-            }
-            VectorPlan::Graph {
-                ef_search,
-                private_candidates,
-            } => {
-                let public = search.graph(LOOK, ef_search).await?;
-                search.with_private(public, private_candidates).await?
-            }
-            VectorPlan::BriefGraph { private_candidates } => {
-                let first = search.graph(FIRST_LOOK, FIRST_EF_SEARCH).await?;
-                let second = search.graph(LOOK, SECOND_EF_SEARCH).await?;
-                let common = common(&first, &second);
-                agreed = Some(common);
-                if common < settings.agreement.min(first.len()) {
-                    plan = VectorPlan::after_brief_looks(readable.passages, settings);
-                    continue;
-                }
-                search.with_private(second, private_candidates).await?
-            }
-        };
+    let plan = chosen(readable, settings);
+    let ranked = match plan {
+        VectorPlan::Nothing => Vec::new(),
+        VectorPlan::Documents => search.in_documents(None).await?,
+        VectorPlan::SignsInDocuments { candidates } => {
+            search.in_documents(Some(candidates)).await?
+        }
+        VectorPlan::Exact {
+            readable: candidates,
+        }
+        | VectorPlan::Signs { candidates } => search.by_signs(BY_SIGNS, candidates).await?,
+        VectorPlan::Graph { private_candidates } => {
+            let public = search.nearest_public().await?;
+            search.with_private(public, private_candidates).await?
+        }
     };
     let ranked = if ranked.is_empty() && plan != VectorPlan::Nothing {
         search.among_former().await?
@@ -97,7 +70,6 @@ pub async fn by_vector(
         reason = plan.reason(),
         public_passages = readable.passages.public,
         private_passages = readable.passages.private,
-        agreed,
         found = ranked.len(),
         "vector list found"
     );
@@ -126,19 +98,11 @@ pub async fn explain_vector(
         VectorPlan::Exact {
             readable: candidates,
         }
-        | VectorPlan::Signs { candidates }
-        | VectorPlan::SignsAfterGraph { candidates } => {
+        | VectorPlan::Signs { candidates } => {
             vec![(BY_SIGNS, search.for_signs(candidates)?)]
         }
-        VectorPlan::Graph {
-            private_candidates, ..
-        } => vec![
-            (LOOK, search.for_graph()?),
-            (PRIVATE_BY_SIGNS, search.for_signs(private_candidates)?),
-        ],
-        VectorPlan::BriefGraph { private_candidates } => vec![
-            (FIRST_LOOK, search.for_graph()?),
-            (LOOK, search.for_graph()?),
+        VectorPlan::Graph { private_candidates } => vec![
+            (NEAREST_PUBLIC, search.for_nearest_public()?),
             (PRIVATE_BY_SIGNS, search.for_signs(private_candidates)?),
         ],
     };
@@ -228,18 +192,9 @@ impl<'a> VectorSearch<'a> {
         Ok(ranked(rows))
     }
 
-    /// A look into the graph, so far.
-    async fn graph(
-        &mut self,
-        statement: &'static str,
-        ef_search: u32,
-    ) -> Result<Vec<Ranked>, Error> {
-        sqlx::query("select set_config('hnsw.ef_search', $1, true)")
-            .bind(ef_search.to_string())
-            .execute(self.reader.connection())
-            .await?;
-        let arguments = self.for_graph()?;
-        self.fetch(statement, arguments).await
+    async fn nearest_public(&mut self) -> Result<Vec<Ranked>, Error> {
+        let arguments = self.for_nearest_public()?;
+        self.fetch(NEAREST_PUBLIC, arguments).await
     }
 
     /// What the graph found, and the nearest private passages.
@@ -266,7 +221,7 @@ impl<'a> VectorSearch<'a> {
         Ok(ranked(rows))
     }
 
-    fn for_graph(&self) -> Result<PgArguments, Error> {
+    fn for_question(&self) -> Result<PgArguments, Error> {
         let mut arguments = PgArguments::default();
         let added = arguments
             .add(&self.vector)
@@ -275,8 +230,15 @@ impl<'a> VectorSearch<'a> {
         Ok(arguments)
     }
 
+    fn for_nearest_public(&self) -> Result<PgArguments, Error> {
+        let mut arguments = self.for_question()?;
+        let added = arguments.add(i64::from(LIST_DEPTH));
+        added.map_err(sqlx::Error::Encode)?;
+        Ok(arguments)
+    }
+
     fn for_list(&self) -> Result<PgArguments, Error> {
-        let mut arguments = self.for_graph()?;
+        let mut arguments = self.for_question()?;
         let added = arguments
             .add(self.owners)
             .and_then(|()| arguments.add(i64::from(LIST_DEPTH)));
@@ -307,19 +269,6 @@ impl<'a> VectorSearch<'a> {
         added.map_err(sqlx::Error::Encode)?;
         Ok(arguments)
     }
-}
-
-/// How many of the passages that the first look found the second did as well.
-fn common(short: &[Ranked], long: &[Ranked]) -> usize {
-    let long: HashSet<_> = long
-        .iter()
-        .take(short.len())
-        .map(|hit| hit.chunk_id)
-        .collect();
-    short
-        .iter()
-        .filter(|hit| long.contains(&hit.chunk_id))
-        .count()
 }
 
 fn merged(public: Vec<Ranked>, private: Vec<Ranked>) -> Vec<Ranked> {
