@@ -3,6 +3,7 @@
 //! Each prints a table, and with `--check` names every target that is missed and exits 1. Figures of
 //! a shared machine vary; compare them within one run.
 
+mod chart;
 mod cpu;
 mod edge;
 mod report;

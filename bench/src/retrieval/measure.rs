@@ -11,7 +11,7 @@ use shared_types::{chat::SearchFilters, ids::ChunkId};
 use std::collections::BTreeMap;
 use storage::{
     reader,
-    search::{self, Ranked, SearchRequest, SearchSettings},
+    search::{self, SearchRequest, SearchSettings},
 };
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -91,8 +91,9 @@ pub async fn cell(
     for (question, lists) in counted {
         *cell.plans.entry(lists.vector_plan.name()).or_default() += 1;
         let nearest = nearest(shelf, question.embedding.as_slice(), &owners).await?;
-        cell.recall_10 += recall(&lists.vector, &nearest, 10) * share;
-        cell.recall_20 += recall(&lists.vector, &nearest, 20) * share;
+        let found: Vec<ChunkId> = lists.vector.iter().map(|hit| hit.chunk_id).collect();
+        cell.recall_10 += recall(&found, &nearest, 10) * share;
+        cell.recall_20 += recall(&found, &nearest, 20) * share;
     }
     Ok(cell)
 }
@@ -124,7 +125,11 @@ impl Cell {
 }
 
 /// The 20 nearest of what these owners' reader may read, by comparing every vector.
-async fn nearest(shelf: &Shelf, vector: &[f32], owners: &[Uuid]) -> anyhow::Result<Vec<ChunkId>> {
+pub async fn nearest(
+    shelf: &Shelf,
+    vector: &[f32],
+    owners: &[Uuid],
+) -> anyhow::Result<Vec<ChunkId>> {
     let mut tx = shelf.owner.begin().await?;
     sqlx::query(
         "select set_config('search_path', 'public, extensions', true), \
@@ -144,9 +149,10 @@ async fn nearest(shelf: &Shelf, vector: &[f32], owners: &[Uuid]) -> anyhow::Resu
     Ok(ids.into_iter().map(ChunkId).collect())
 }
 
-fn recall(found: &[Ranked], nearest: &[ChunkId], depth: usize) -> f64 {
+/// The share of the `depth` nearest that are among as many that were found.
+pub fn recall(found: &[ChunkId], nearest: &[ChunkId], depth: usize) -> f64 {
     let nearest = &nearest[..depth.min(nearest.len())];
-    let found: Vec<ChunkId> = found.iter().take(depth).map(|hit| hit.chunk_id).collect();
+    let found = &found[..depth.min(found.len())];
     let hits = nearest.iter().filter(|id| found.contains(id)).count();
     hits as f64 / nearest.len().max(1) as f64
 }

@@ -4,6 +4,7 @@
 
 mod corpus;
 mod crowd;
+mod curves;
 mod measure;
 mod quality;
 mod school;
@@ -14,7 +15,7 @@ use clap::{Args, ValueEnum};
 use corpus::Library;
 use local_stack::Install;
 use measure::Cell;
-use school::STAGES;
+use school::{Caller, STAGES};
 use shelf::{Server, Shelf};
 use std::path::PathBuf;
 use tokio::time::Instant;
@@ -70,11 +71,17 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
     if options.only != Some(Half::Quality) {
         let library = Library::new();
         let questions = if options.quick { 40 } else { 200 };
+        let mut libraries = Vec::new();
         for size in sizes(options) {
-            let shelf = measure_size(&server, &library, &size, questions, &mut report).await?;
+            let (shelf, cells) =
+                measure_size(&server, &library, &size, questions, &mut report).await?;
+            libraries.push((size.passages, cells));
+            let path = options.folder.join(format!("graph-{}.svg", size.passages));
+            curves::graph(&shelf, &library, questions, &path, &mut report).await?;
             crowd::measure(&server, &shelf, &library, &options.pgbouncer, &mut report).await?;
             server.discard(shelf).await?;
         }
+        curves::sizes(&libraries, &options.folder.join("latency.svg"))?;
     }
     server.stop().await;
     Ok(report)
@@ -106,7 +113,7 @@ async fn measure_size(
     size: &Size,
     questions: u64,
     report: &mut Report,
-) -> anyhow::Result<Shelf> {
+) -> anyhow::Result<(Shelf, Vec<(Caller, Cell)>)> {
     let shelf = server.open(library, size.passages).await?;
     let mut cells = Vec::new();
     let (mut published, mut publishing_s) = (0, 0.0);
@@ -165,7 +172,7 @@ async fn measure_size(
         hold(report, &what, cell, size);
     }
     kept(&shelf, size, (published, publishing_s), report).await?;
-    Ok(shelf)
+    Ok((shelf, cells))
 }
 
 fn hold(report: &mut Report, what: &str, cell: &Cell, size: &Size) {

@@ -5,9 +5,9 @@ use super::{
     judging::{CrossValidated, Judged, cross_validate, judge, mean},
     models::Models,
     outside::{self, Stems},
-    plot,
 };
 use crate::{
+    chart::{self, Chart, Line},
     report::{Report, quantile},
     retrieval::{
         school,
@@ -15,6 +15,7 @@ use crate::{
     },
 };
 use local_stack::Install;
+use plotters::chart::SeriesLabelPosition;
 use rag_core::{
     fusion::{Feedback, Fused, Fusion, RRF_K, Weights},
     query::normalise,
@@ -249,18 +250,32 @@ impl<'a> Library<'a> {
                 .map(|(weights, judged)| (weights.vector, mean(judged).ndcg_10))
                 .collect()
         };
+        let level = |method: &Method| {
+            let ndcg_10 = mean(&method.judged).ndcg_10;
+            vec![(0.0, ndcg_10), (1.0, ndcg_10)]
+        };
+        let line = |name, points, width| Line {
+            name,
+            points,
+            width,
+            is_dotted: false,
+        };
         let shipped = Feedback::default();
         followed.retain(|(weights, _)| weights.feedback == Some(shipped));
         let path = folder.join("fusion.svg");
-        plot::draw(
-            &path,
-            &curve(&tried),
-            &curve(&followed),
-            &[
-                ("RRF of top 100", mean(&methods[1].judged).ndcg_10),
-                ("RRF of top 20", mean(&methods[0].judged).ndcg_10),
+        let chart = Chart {
+            across: "weight of the vectors: 0 is words alone, 1 is vectors alone",
+            is_logarithmic: false,
+            up: "nDCG@10",
+            names_at: SeriesLabelPosition::LowerMiddle,
+            lines: vec![
+                line("weighted sum", curve(&tried), 2),
+                line("weighted sum with guides", curve(&followed), 2),
+                line("RRF of top 100", level(&methods[1]), 1),
+                line("RRF of top 20", level(&methods[0]), 1),
             ],
-        )?;
+        };
+        chart::draw(&path, &chart)?;
         eprintln!("nDCG@10 by weight: {}", path.display());
         Ok(methods)
     }

@@ -5,7 +5,6 @@ mod cranfield;
 mod judging;
 mod models;
 mod outside;
-mod plot;
 mod questions;
 
 use super::shelf::Server;
