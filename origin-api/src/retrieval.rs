@@ -20,9 +20,8 @@ use shared_types::{
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use storage::{
-    PgPool, ReaderTx,
-    passages::{self, StoredPassage},
-    search::{self, Found as FoundPassages, Ranked, SearchRequest, SearchSettings},
+    PgPool, ReaderTx, passages,
+    search::{self, Found as FoundPassages, Ranked, Readable, SearchRequest, SearchSettings},
 };
 use tokio::time::Instant;
 
@@ -85,7 +84,7 @@ pub async fn retrieve(
     accept(&request).map_err(|detail| ApiError::refused(ProblemKind::BodyInvalid, detail))?;
     let start = Instant::now();
     let mut reader = storage::reader::begin_snapshot(&state.pool, claims).await?;
-    let facts = storage::scope::facts(&mut reader).await?;
+    let (facts, readable) = storage::scope::survey(&mut reader).await?;
     let scope = Scope {
         version: scope_version(&facts),
         purges: facts.purges,
@@ -93,7 +92,8 @@ pub async fn retrieve(
     let search = Arc::new(Search::new(scope.version.clone(), query, &request));
     let settings = state.search_settings;
     let (mut outcome, part) = state.searches.0.board(search.clone(), |log| async move {
-        let found = passages_of(reader, &search, request.embedding.as_ref(), &settings).await;
+        let embedding = request.embedding.as_ref();
+        let found = passages_of(reader, readable, &search, embedding, &settings).await;
         log.end(found.map(Arc::new).map_err(Arc::new));
     });
     context.boarded(part);
@@ -135,6 +135,7 @@ impl Search {
 /// Searches in the reader's snapshot, which must be the one that `search.scope` was read in.
 async fn passages_of(
     mut reader: ReaderTx,
+    readable: Readable,
     search: &Search,
     embedding: Option<&Embedding>,
     settings: &SearchSettings,
@@ -144,7 +145,7 @@ async fn passages_of(
         embedding,
         embedding_model: &search.embedding_model,
     };
-    let found = search::fused(&mut reader, &request, &search.filters, settings).await?;
+    let found = search::fused(&mut reader, readable, &request, &search.filters, settings).await?;
     let passages = distinct(&mut reader, &scored(&found)).await?;
     reader.commit().await?;
     Ok(passages)
@@ -169,10 +170,10 @@ async fn distinct(
         unread = rest;
         let ids: Vec<ChunkId> = round.iter().map(|(id, _)| *id).collect();
         let scoring: HashMap<ChunkId, Scoring> = round.iter().copied().collect();
-        for passage in passages::by_ids(reader, &ids).await? {
+        for mut passage in passages::by_ids(reader, &ids).await? {
             if distinct.admit(&passage.content) {
-                let scoring = scoring.get(&passage.chunk_id).copied().unwrap_or_default();
-                found.push(passage.into_passage(scoring));
+                passage.scoring = scoring.get(&passage.chunk_id).copied().unwrap_or_default();
+                found.push(passage);
             }
         }
     }
@@ -214,7 +215,7 @@ pub async fn chosen_passages(
     }
     let mut reader = storage::reader::begin(pool, claims).await?;
     let generation = storage::purges::latest(&mut reader).await?;
-    let passages = passages::by_ids(&mut reader, &ids).await?;
+    let passages = passages::citable(&mut reader, &ids).await?;
     reader.commit().await?;
     if passages.len() != ids.len() {
         return Err(ApiError::refused(
@@ -223,10 +224,7 @@ pub async fn chosen_passages(
         ));
     }
     Ok(Chosen {
-        passages: passages
-            .into_iter()
-            .map(StoredPassage::into_citable)
-            .collect(),
+        passages,
         generation,
     })
 }

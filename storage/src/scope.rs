@@ -1,6 +1,10 @@
 //! What a person may read right now, as versions.
 
-use crate::{Error, ReaderTx, rows::unsigned};
+use crate::{
+    Error, ReaderTx,
+    rows::unsigned,
+    search::{Readable, ReadablePassages},
+};
 use rag_core::scope::ScopeFacts;
 use shared_types::{
     ids::UserId,
@@ -12,8 +16,11 @@ use uuid::Uuid;
 #[derive(FromRow)]
 struct Row {
     public_version: i64,
+    public_passages: i64,
     owners: Vec<Uuid>,
     versions: Vec<i64>,
+    private_passages: i64,
+    stems: i64,
     everything: i64,
     reader: i64,
     corpora_purged: i64,
@@ -25,8 +32,13 @@ struct Row {
 /// read and who has or had any (the person, too; all such owners for an admin), with the version of
 /// that corpus, and the version of the public corpus. A version grows in the transaction that changes its corpus.
 /// Beside them stand the purges that concern the person.
-#[tracing::instrument(name = "sql.scope.facts", skip_all)]
 pub async fn facts(reader: &mut ReaderTx) -> Result<ScopeFacts, Error> {
+    survey(reader).await.map(|(facts, _)| facts)
+}
+
+/// The same, and how much that is. Exact: a corpus is counted by the transaction that changes it.
+#[tracing::instrument(name = "sql.scope.survey", skip_all)]
+pub async fn survey(reader: &mut ReaderTx) -> Result<(ScopeFacts, Readable), Error> {
     let (user_id, role) = (reader.user_id(), reader.role());
     let row: Row = sqlx::query_as(include_str!("scope/facts.sql"))
         .bind(user_id.0)
@@ -34,6 +46,7 @@ pub async fn facts(reader: &mut ReaderTx) -> Result<ScopeFacts, Error> {
         .bind(f64::from(ANSWER_PURGE_LIFE_S))
         .fetch_one(reader.connection())
         .await?;
+    let readable = row.readable()?;
     let number = |number| unsigned(number, "purge number");
     let answers = row.answer_ids.into_iter().zip(row.answer_numbers);
     let answers = answers.map(|(id, generation)| {
@@ -42,14 +55,10 @@ pub async fn facts(reader: &mut ReaderTx) -> Result<ScopeFacts, Error> {
             generation: number(generation)?,
         })
     });
-    Ok(ScopeFacts {
+    let owners = row.owners.into_iter().map(UserId);
+    let facts = ScopeFacts {
         role,
-        owners: row
-            .owners
-            .into_iter()
-            .map(UserId)
-            .zip(row.versions)
-            .collect(),
+        owners: owners.zip(row.versions).collect(),
         public_version: row.public_version,
         purges: Purges {
             everything: number(row.everything)?,
@@ -57,5 +66,18 @@ pub async fn facts(reader: &mut ReaderTx) -> Result<ScopeFacts, Error> {
             answers: answers.collect::<Result<_, Error>>()?,
         },
         corpora_purged: number(row.corpora_purged)?,
-    })
+    };
+    Ok((facts, readable))
+}
+
+impl Row {
+    fn readable(&self) -> Result<Readable, Error> {
+        let size = |count| unsigned(count, "corpus size");
+        let passages = ReadablePassages {
+            public: size(self.public_passages)?,
+            private: size(self.private_passages)?,
+        };
+        let owners = self.owners.clone();
+        Ok(Readable::everything(owners, passages, size(self.stems)?))
+    }
 }

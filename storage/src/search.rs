@@ -22,6 +22,9 @@ use uuid::Uuid;
 
 /// How deep each list goes.
 pub const LIST_DEPTH: u32 = 100;
+/// How many of the first passages are ranked once more when the guides are known: three times as many as are shown.
+/// Each costs a look at its vector.
+const FOLLOWING: usize = 60;
 
 /// What is set for all searches.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -73,18 +76,20 @@ pub struct RankedLists {
 pub struct Found {
     /// The two lists.
     pub lists: RankedLists,
-    /// Their passages, best first: up to twice [`LIST_DEPTH`].
+    /// Their passages, best first: up to twice [`LIST_DEPTH`]. Scores descend.
     pub fused: Vec<Fused>,
 }
 
-/// Searches what the reader may read and the filters let through, by meaning and by words, and fuses what it finds.
+/// Searches the part of what the reader may read that the filters let through, by meaning and by words, and fuses
+/// what it finds.
 pub async fn fused(
     reader: &mut ReaderTx,
+    readable: Readable,
     request: &SearchRequest<'_>,
     filters: &SearchFilters,
     settings: &SearchSettings,
 ) -> Result<Found, Error> {
-    let readable = readable(reader).await?.narrow(reader, filters).await?;
+    let readable = readable.narrow(reader, filters).await?;
     let lists = lists(reader, &readable, request, settings).await?;
     let fused = lists.fuse(&settings.fusion);
     let fused = match (&settings.fusion, request.embedding) {
@@ -131,22 +136,29 @@ async fn lists(
     })
 }
 
-/// Ranks once more, now that the first passages are known.
+/// Ranks the first passages once more, now that the guides among them are known. The others stay behind them.
 async fn follow_guides(
     reader: &mut ReaderTx,
     readable: &Readable,
     embedding: &Embedding,
     request: &SearchRequest<'_>,
     weights: &Weights,
-    fused: Vec<Fused>,
+    mut fused: Vec<Fused>,
 ) -> Result<Vec<Fused>, Error> {
     let Some(feedback) = &weights.feedback else {
         return Ok(fused);
     };
+    let rest = fused.split_off(fused.len().min(FOLLOWING));
     let candidates: Vec<Uuid> = fused.iter().map(|passage| passage.chunk_id.0).collect();
     let guides = &candidates[..candidates.len().min(feedback.guides)];
     let near = near::near(reader, readable, embedding, request, &candidates, guides).await?;
-    Ok(fusion::follow(weights, feedback, fused, &near))
+    let mut followed = fusion::follow(weights, feedback, fused, &near);
+    let last = followed.last().map_or(0.0, |passage| passage.score);
+    followed.extend(rest.into_iter().map(|mut passage| {
+        passage.score = passage.score.min(last);
+        passage
+    }));
+    Ok(followed)
 }
 
 impl RankedLists {

@@ -151,6 +151,12 @@ async fn search_and_passages_come_to_the_same_as_the_access_rule() {
             }
         }
         let shown = passages::by_ids(&mut tx, &all).await.unwrap();
+        let cited = passages::citable(&mut tx, &all).await.unwrap();
+        let (shown_ids, cited_ids): (Vec<_>, Vec<_>) = (
+            shown.iter().map(|passage| passage.chunk_id).collect(),
+            cited.iter().map(|passage| passage.chunk_id).collect(),
+        );
+        assert_eq!(cited_ids, shown_ids);
         let shown: BTreeSet<_> = shown.iter().map(|passage| passage.document_id).collect();
         assert_eq!(shown, readable, "{reader:?}");
     }
@@ -198,6 +204,12 @@ async fn the_statements_state_the_rule_themselves_where_policies_would_let_every
             }
         }
         let shown = passages::by_ids(&mut tx, &all).await.unwrap();
+        let cited = passages::citable(&mut tx, &all).await.unwrap();
+        let (shown_ids, cited_ids): (Vec<_>, Vec<_>) = (
+            shown.iter().map(|passage| passage.chunk_id).collect(),
+            cited.iter().map(|passage| passage.chunk_id).collect(),
+        );
+        assert_eq!(cited_ids, shown_ids);
         assert_eq!(shown.len(), readable, "{reader:?}");
     }
 }

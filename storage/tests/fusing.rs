@@ -49,9 +49,16 @@ async fn ask(
         embedding_model,
     };
     let mut tx = db.reader(person).await;
-    search::fused(&mut tx, &request, &SearchFilters::default(), settings)
-        .await
-        .unwrap()
+    let readable = search::readable(&mut tx).await.unwrap();
+    search::fused(
+        &mut tx,
+        readable,
+        &request,
+        &SearchFilters::default(),
+        settings,
+    )
+    .await
+    .unwrap()
 }
 
 fn order(found: &Found) -> Vec<ChunkId> {

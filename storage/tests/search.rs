@@ -299,13 +299,19 @@ async fn passages_come_in_the_order_asked_for_and_unknown_ones_are_left_out() {
         let shown = passages::by_ids(&mut tx, &asked).await.unwrap();
         let shown: Vec<_> = shown.iter().map(|passage| passage.chunk_id).collect();
         assert_eq!(shown, ids);
+        let cited = passages::citable(&mut tx, &asked).await.unwrap();
+        let cited: Vec<_> = cited.iter().map(|passage| passage.chunk_id).collect();
+        assert_eq!(cited, ids);
     }
     let shown = passages::by_ids(&mut tx, &ids).await.unwrap();
-    for passage in shown {
+    let cited = passages::citable(&mut tx, &ids).await.unwrap();
+    assert_eq!(cited.len(), shown.len());
+    for (passage, shown) in cited.iter().zip(&shown) {
+        assert_eq!(passage.chunk_id, shown.chunk_id);
         let chars = u32::try_from(passage.content.chars().count()).unwrap();
         assert_eq!(passage.units.len(), 1);
         assert_eq!(passage.units[0].chunk_end_char, chars);
-        assert_eq!(passage.units[0].page, passage.page_start);
+        assert_eq!(passage.units[0].page, shown.page_start);
     }
 }
 

@@ -68,7 +68,9 @@ pub async fn cell(
         let cpu_before = cpu::ms_of_tree(backend)?;
         let start = Instant::now();
         let mut tx = reader::begin_snapshot(&shelf.origin, &caller.claims).await?;
-        let fused = search::fused(&mut tx, &request, &SearchFilters::default(), &settings).await?;
+        let readable = search::readable(&mut tx).await?;
+        let filters = SearchFilters::default();
+        let fused = search::fused(&mut tx, readable, &request, &filters, &settings).await?;
         tx.commit().await?;
         cell.hybrid_ms.push(start.elapsed().as_secs_f64() * 1e3);
         cell.cpu_ms.push(cpu::ms_of_tree(backend)? - cpu_before);

@@ -3,18 +3,21 @@
 -- students of the same teachers have the same facts.
 with corpora as (
     select
-        coalesce((select version from corpus_versions where owner_id is null), 0) as public_version,
-        coalesce(array_agg(v.owner_id order by v.owner_id), '{}') as owners,
-        coalesce(array_agg(v.version order by v.owner_id), '{}') as versions
-    from corpus_versions v
-    where v.owner_id is not null
-      and (
-          v.owner_id = $1
-          or $2 = 'admin'
-          or $2 = 'student' and v.owner_id in (
-              select teacher_id from teacher_student_relationships where student_id = $1
-          )
-      )
+        coalesce(max(version) filter (where owner_id is null), 0) as public_version,
+        coalesce(sum(chunk_count) filter (where owner_id is null), 0)::int8 as public_passages,
+        coalesce(array_agg(owner_id order by owner_id) filter (where owner_id is not null), '{}')
+            as owners,
+        coalesce(array_agg(version order by owner_id) filter (where owner_id is not null), '{}')
+            as versions,
+        coalesce(sum(chunk_count) filter (where owner_id is not null), 0)::int8 as private_passages,
+        coalesce(sum(stem_count), 0)::int8 as stems
+    from corpus_versions
+    where owner_id is null
+       or owner_id = $1
+       or $2 = 'admin'
+       or $2 = 'student' and owner_id in (
+           select teacher_id from teacher_student_relationships where student_id = $1
+       )
 ), purges as (
     select
         coalesce(max(number) filter (where target = 'everything'), 0) as everything,

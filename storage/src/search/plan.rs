@@ -16,7 +16,7 @@ pub struct VectorSettings {
 impl Default for VectorSettings {
     fn default() -> Self {
         Self {
-            signs_up_to: 4_000,
+            signs_up_to: 12_000,
             compared_in_documents: 2_000,
         }
     }
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(chosen(0, 401), VectorPlan::Signs { candidates: 400 });
         assert_eq!(chosen(4_000, 4_000), VectorPlan::Signs { candidates: 400 });
         let graph = |private_candidates| VectorPlan::Graph { private_candidates };
-        assert_eq!(chosen(4_001, 0), graph(400));
+        assert_eq!(chosen(12_001, 0), graph(400));
         assert_eq!(chosen(15_000, 20_000), graph(800));
         assert_eq!(chosen(1_000_000, 600), graph(400));
     }
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn a_private_library_is_searched_by_signs_however_large() {
         let plan = VectorPlan::Signs { candidates: 1_000 };
-        assert_eq!(chosen(4_000, 21_000), plan);
+        assert_eq!(chosen(12_000, 13_000), plan);
         assert_eq!(chosen(0, 400_000), plan);
     }
 }

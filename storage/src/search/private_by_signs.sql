@@ -6,7 +6,7 @@ with question as materialized (
 ), candidates as materialized (
     select id
     from document_chunks
-    where not is_public and owner_id = any($3) and embedding_model = $2
+    where not is_public and owner_id = any($3)
     order by signs <~> (select signs from question)
     limit $5
 )
@@ -15,5 +15,6 @@ from document_chunks
 where id = any(array(select id from candidates))
   and not is_public
   and owner_id = any($3)
+  and embedding_model = $2
 order by distance, id
 limit $4

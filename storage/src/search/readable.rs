@@ -1,8 +1,7 @@
 use super::{narrowed::Narrowed, plan::ReadablePassages};
-use crate::{Error, ReaderTx, rows::unsigned};
+use crate::{Error, ReaderTx, scope::survey};
 use rag_core::bm25::CorpusSize;
 use shared_types::chat::SearchFilters;
-use sqlx::FromRow;
 use uuid::Uuid;
 
 /// What the reader may read, how much that is, and to which part of it a search is narrowed.
@@ -18,6 +17,20 @@ pub struct Readable {
 }
 
 impl Readable {
+    /// All that a reader may read: what is public and what these owners have, with so many stems in all.
+    pub(crate) fn everything(owners: Vec<Uuid>, passages: ReadablePassages, stems: u64) -> Self {
+        let size = CorpusSize {
+            passages: passages.public + passages.private,
+            stems,
+        };
+        Self {
+            owners,
+            passages,
+            size,
+            narrowed: None,
+        }
+    }
+
     /// The part of it that the filters let through. Empty filters leave it as it is.
     pub async fn narrow(
         self,
@@ -41,35 +54,7 @@ impl Readable {
     }
 }
 
-#[derive(FromRow)]
-struct Row {
-    owners: Vec<Uuid>,
-    public_passages: i64,
-    private_passages: i64,
-    stems: i64,
-}
-
-/// What the reader may read at this moment. Exact: a corpus is counted by the transaction that
-/// changes it.
-#[tracing::instrument(name = "sql.search.readable", skip_all)]
+/// What the reader may read at this moment, as [`survey`] counts it.
 pub async fn readable(reader: &mut ReaderTx) -> Result<Readable, Error> {
-    let (user_id, role) = (reader.user_id(), reader.role());
-    let row: Row = sqlx::query_as(include_str!("readable.sql"))
-        .bind(user_id.0)
-        .bind(role.as_str())
-        .fetch_one(reader.connection())
-        .await?;
-    let passages = ReadablePassages {
-        public: unsigned(row.public_passages, "corpus size")?,
-        private: unsigned(row.private_passages, "corpus size")?,
-    };
-    Ok(Readable {
-        owners: row.owners,
-        passages,
-        size: CorpusSize {
-            passages: passages.public + passages.private,
-            stems: unsigned(row.stems, "corpus size")?,
-        },
-        narrowed: None,
-    })
+    survey(reader).await.map(|(_, readable)| readable)
 }

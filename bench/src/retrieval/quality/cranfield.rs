@@ -151,7 +151,9 @@ impl<'a> Library<'a> {
             };
             let start = Instant::now();
             let mut tx = reader::begin_snapshot(&self.shelf.origin, &self.claims).await?;
-            all.push(search::fused(&mut tx, &request, &SearchFilters::default(), settings).await?);
+            let readable = search::readable(&mut tx).await?;
+            let filters = SearchFilters::default();
+            all.push(search::fused(&mut tx, readable, &request, &filters, settings).await?);
             tx.commit().await?;
             ms.push(start.elapsed().as_secs_f64() * 1e3);
         }

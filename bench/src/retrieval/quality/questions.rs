@@ -211,8 +211,9 @@ impl Library<'_> {
                     ..SearchSettings::default()
                 };
                 let mut tx = reader::begin_snapshot(&self.origin, claims).await?;
-                let found =
-                    search::fused(&mut tx, &request, &SearchFilters::default(), &settings).await?;
+                let readable = search::readable(&mut tx).await?;
+                let filters = SearchFilters::default();
+                let found = search::fused(&mut tx, readable, &request, &filters, &settings).await?;
                 tx.commit().await?;
                 anyhow::Ok(found)
             };
