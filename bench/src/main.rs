@@ -4,10 +4,13 @@
 //! a shared machine vary; compare them within one run.
 
 mod chart;
+mod clock;
 mod cpu;
 mod edge;
+mod load;
 mod report;
 mod retrieval;
+mod token;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

@@ -59,7 +59,7 @@ pub struct BenchOptions {
     /// Of `retrieval`: 1,000,000 passages as well, which takes hours
     #[arg(long)]
     million: bool,
-    /// Of `retrieval`: `quality` or `speed` alone
+    /// Of `retrieval`: `quality`, `speed` or `throughput` alone
     #[arg(long)]
     only: Option<String>,
     /// Of `retrieval`: the folder of the Cranfield collection with its vectors; left out without

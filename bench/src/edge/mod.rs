@@ -1,14 +1,12 @@
 //! The edge, measured in real `workerd`: side by side with a Worker in TypeScript, and against fixed targets.
 //! `docs/benchmarks.md` says how, and what the figures mean.
 
-mod load;
 mod miniflare;
 mod pairs;
 mod question;
 mod services;
 mod sides;
 mod start_up;
-mod token;
 mod workerd;
 
 use crate::report::Report;

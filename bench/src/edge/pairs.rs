@@ -3,11 +3,11 @@
 
 use super::{
     Options,
-    load::{self, Run},
     sides::{Row, Side, Sides},
 };
 use crate::{
     cpu,
+    load::{self, Length, Run},
     report::{Report, quantile},
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -117,7 +117,13 @@ async fn once(
     side.refresh()?;
     let request = sides.request(side, row);
     let before_ms = cpu::ms_of_tree(side.workerd.process_id())?;
-    let run = load::run(&options.oha, &request, connections, requests).await?;
+    let run = load::run(
+        &options.oha,
+        &request,
+        connections,
+        Length::Requests(requests),
+    )
+    .await?;
     let spent_ms = cpu::ms_of_tree(side.workerd.process_id())? - before_ms;
     Ok(Sample {
         run,

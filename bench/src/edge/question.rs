@@ -1,5 +1,6 @@
 //! A question whose every part is in the caches, and one of which only the embedding is.
 
+use crate::clock;
 use anyhow::Context;
 use rag_core::query::normalise;
 use shared_types::{
@@ -13,7 +14,7 @@ use shared_types::{
     origin::{Passage, Scope, ScopeVersion, Scoring},
     purge::Purges,
 };
-use std::{fs, path::Path, time::SystemTime};
+use std::{fs, path::Path};
 use uuid::Uuid;
 
 /// Who asks.
@@ -48,16 +49,6 @@ pub fn scope_of(digits: &str) -> Scope {
         },
         purges: Purges::default(),
     }
-}
-
-/// Seconds since 1970.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "tokens and scopes are dated by the host's clock"
-)]
-pub fn now_s() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs().cast_signed())
 }
 
 /// The caches of one Worker: each a folder that has the name of its binding, below one folder.
@@ -101,7 +92,7 @@ impl Store<'_> {
     pub fn refresh(&self) -> anyhow::Result<()> {
         let reading = ScopeReading {
             scope: scope(),
-            read_at_s: now_s(),
+            read_at_s: clock::now_s(),
         };
         self.write("SCOPE_CACHE", &ScopeKey { user_id: PERSON }, &reading)
     }

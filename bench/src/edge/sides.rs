@@ -1,11 +1,14 @@
 //! The two Workers that are compared, in the same `workerd` over the same bindings and the same cached bytes.
 
 use super::{
-    load::Request,
-    question::{self, EMBEDDED, KNOWN, PERSON, Store},
+    question::{EMBEDDED, KNOWN, PERSON, Store},
     services::Services,
-    token::{self, Claims},
     workerd::{Deployment, Module, Workerd},
+};
+use crate::{
+    clock,
+    load::{Body, Request},
+    token::{self, Claims},
 };
 use anyhow::{Context, ensure};
 use local_stack::Install;
@@ -162,7 +165,7 @@ impl Sides {
             person: PERSON,
             issuer: deployment.var("JWT_ISSUER")?,
             audience: deployment.var("JWT_AUDIENCE")?,
-            issued_at_s: question::now_s(),
+            issued_at_s: clock::now_s(),
         })?;
         let services = Services::serve(listener, &key_set)?;
         let bundle = tempfile::tempdir()?;
@@ -227,9 +230,10 @@ impl Sides {
         Request {
             url: format!("{}/api/chat/query", side.workerd.url()),
             authorization: format!("Bearer {}", self.token),
-            body: row
-                .question()
-                .map(|question| serde_json::json!({ "query": question }).to_string()),
+            headers: vec![("accept", "text/event-stream".to_owned())],
+            body: row.question().map_or(Body::Empty, |question| {
+                Body::Text(serde_json::json!({ "query": question }).to_string())
+            }),
             status: row.status(),
         }
     }
@@ -245,7 +249,7 @@ impl Sides {
                 .post(&request.url)
                 .header("authorization", &request.authorization)
                 .header("accept", "text/event-stream");
-            if let Some(body) = &request.body {
+            if let Body::Text(body) = &request.body {
                 builder = builder
                     .header("content-type", "application/json")
                     .body(body.clone());

@@ -1,14 +1,16 @@
-//! Retrieval under row-level security, as the origin searches: how good it is, and how fast in a large library
-//! that nobody wrote.
+//! Retrieval under row-level security, as the origin searches: how good it is, how fast in a large library that nobody
+//! wrote, and how much of it the origin serves.
 //! `docs/benchmarks.md` says how, and what the figures mean.
 
 mod corpus;
 mod crowd;
 mod curves;
 mod measure;
+mod python;
 mod quality;
 mod school;
 mod shelf;
+mod throughput;
 
 use crate::report::{Report, quantile};
 use clap::{Args, ValueEnum};
@@ -28,9 +30,9 @@ pub struct Options {
     /// 1,000,000 passages as well: takes hours
     #[arg(long)]
     million: bool,
-    /// One half alone
+    /// One part alone
     #[arg(long, value_enum)]
-    only: Option<Half>,
+    only: Option<Part>,
     /// The Cranfield collection with its vectors; left out without
     #[arg(long, env = "ETUDE_CRANFIELD")]
     cranfield: Option<PathBuf>,
@@ -40,15 +42,20 @@ pub struct Options {
     /// PgBouncer, 1.21 or later
     #[arg(long, env = "ETUDE_PGBOUNCER")]
     pgbouncer: PathBuf,
+    /// What makes the load: `oha`
+    #[arg(long, env = "ETUDE_OHA", default_value = "oha")]
+    oha: PathBuf,
 }
 
 /// What is measured.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Half {
+enum Part {
     /// How good what is found is, by labels
     Quality,
     /// How fast it is found, and how much of what comparing everything would find
     Speed,
+    /// How much the origin serves, beside pgbench and services in Python
+    Throughput,
 }
 
 const MIN_RECALL: f64 = 0.99;
@@ -64,11 +71,12 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
     let install = Install::from_env()?;
     let mut server = Server::start(&install, &options.folder).await?;
     let mut report = Report::default();
-    if options.only != Some(Half::Speed) {
+    let is_wanted = |part| options.only.is_none_or(|only| only == part);
+    if is_wanted(Part::Quality) {
         let cranfield = options.cranfield.as_deref();
         quality::measure(&server, &install, &options.folder, cranfield, &mut report).await?;
     }
-    if options.only != Some(Half::Quality) {
+    if is_wanted(Part::Speed) {
         let library = Library::new();
         let questions = if options.quick { 40 } else { 200 };
         let mut libraries = Vec::new();
@@ -82,6 +90,9 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
             server.discard(shelf).await?;
         }
         curves::sizes(&libraries, &options.folder.join("latency.svg"))?;
+    }
+    if is_wanted(Part::Throughput) {
+        throughput::measure(&install, options, &server, &mut report).await?;
     }
     server.stop().await;
     Ok(report)

@@ -37,6 +37,8 @@ use uuid::Uuid;
 pub const MODEL: &str = "@bench/clustered#none";
 /// What a server for this much data has, not what the smallest machine has.
 const SHARED_BUFFERS_MB: u32 = 2_048;
+/// For four services with pools of their own beside 32 clients.
+const MAX_CONNECTIONS: u32 = 150;
 const LEASE: Duration = Duration::from_mins(10);
 
 /// The server; it ends with this.
@@ -58,7 +60,7 @@ impl Server {
             port: 0,
             // It listens on this machine, for as long as the benchmark runs, and holds nothing.
             password: "bench".to_owned(),
-            max_connections: 40,
+            max_connections: MAX_CONNECTIONS,
             shared_buffers_mb: SHARED_BUFFERS_MB,
             purpose: Purpose::Tests,
             lifetime: Lifetime::WithParent,
@@ -80,6 +82,16 @@ impl Server {
     /// The superuser's URL.
     pub fn url(&self) -> &str {
         self.cluster.url()
+    }
+
+    /// Its process id.
+    pub fn process_id(&self) -> u32 {
+        self.cluster.process().id()
+    }
+
+    /// Where it writes what happens.
+    pub fn log(&self) -> &Path {
+        self.cluster.process().log()
     }
 
     /// PgBouncer in front of it.
@@ -260,6 +272,16 @@ impl Shelf {
     /// As the origin connects, at this server or in front of it.
     pub fn reader_url(&self, server: impl AsRef<str>) -> anyhow::Result<Url> {
         url_at(server.as_ref(), &self.name, Some("etude_origin"))
+    }
+
+    /// As the owner of the tables connects.
+    pub fn owner_url(&self, server: impl AsRef<str>) -> anyhow::Result<Url> {
+        url_at(server.as_ref(), &self.name, None)
+    }
+
+    /// The database.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     async fn close(&self) {

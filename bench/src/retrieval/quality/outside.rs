@@ -1,19 +1,12 @@
 //! What a Python user would pick, run by a Python of its own over the same PostgreSQL server.
 
-use super::collection::Collection;
-use anyhow::{Context, ensure};
+use super::{super::python, collection::Collection};
 use rag_core::bm25::Bm25;
 use serde::Serialize;
-use std::{
-    collections::BTreeMap,
-    fs,
-    hash::{DefaultHasher, Hash, Hasher},
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, path::Path};
 use tokio::process::Command;
 use url::Url;
 
-const REQUIREMENTS: &str = "bench/python/requirements.txt";
 const SCRIPT: &str = "bench/python/outside.py";
 
 /// The stems of documents and questions as PostgreSQL has them, repetitions included.
@@ -51,7 +44,7 @@ pub async fn rankings(
     stems: &Stems,
     bm25: Bm25,
 ) -> anyhow::Result<Rankings> {
-    let packages = packages(repository, folder).await?;
+    let packages = python::packages(repository, folder).await?;
     let exchange = tempfile::Builder::new().prefix("etude-bench-").tempdir()?;
     let mut database_url = database.to_string();
     let scheme = database.scheme().len();
@@ -74,7 +67,7 @@ pub async fn rankings(
         .arg(repository.join(SCRIPT))
         .arg(exchange.path())
         .env("PYTHONPATH", packages);
-    succeed(&mut python, SCRIPT).await?;
+    python::succeed(&mut python, SCRIPT).await?;
     let output = fs::read(exchange.path().join("output.json"))?;
     Ok(serde_json::from_slice(&output)?)
 }
@@ -91,43 +84,4 @@ fn texts<'a>(
             stems,
         })
         .collect()
-}
-
-/// The folder with the pinned packages, made once for each list of them.
-async fn packages(repository: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
-    let requirements = repository.join(REQUIREMENTS);
-    let list = fs::read(&requirements).with_context(|| requirements.display().to_string())?;
-    let mut hasher = DefaultHasher::new();
-    list.hash(&mut hasher);
-    let packages = folder.join(format!("python-{:016x}", hasher.finish()));
-    if packages.exists() {
-        return Ok(packages);
-    }
-    let unfinished = folder.join("python-unfinished");
-    if unfinished.exists() {
-        fs::remove_dir_all(&unfinished)?;
-    }
-    eprintln!("install bm25s and LangChain for Python");
-    let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "install", "--quiet", "--no-input"])
-        .args(["--disable-pip-version-check", "--no-cache-dir"])
-        // They stand by themselves: what else is installed does not matter.
-        .args([
-            "--no-warn-conflicts",
-            "--root-user-action=ignore",
-            "--target",
-        ])
-        .arg(&unfinished)
-        .arg("--requirement")
-        .arg(&requirements);
-    succeed(&mut pip, "pip install").await?;
-    fs::rename(&unfinished, &packages)?;
-    Ok(packages)
-}
-
-async fn succeed(command: &mut Command, name: &str) -> anyhow::Result<()> {
-    let status = command.kill_on_drop(true).status().await;
-    let status = status.with_context(|| format!("{name} can't be started"))?;
-    ensure!(status.success(), "{name} ended with {status}");
-    Ok(())
 }

@@ -2,8 +2,15 @@
 
 use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tokio::process::Command;
+
+/// How long one request may take.
+const TIMEOUT: &str = "30s";
 
 /// A request, sent over and over.
 #[derive(Clone, Debug)]
@@ -12,15 +19,39 @@ pub struct Request {
     pub url: String,
     /// The `Authorization` header.
     pub authorization: String,
+    /// Other headers.
+    pub headers: Vec<(&'static str, String)>,
     /// The body; `POST` either way.
-    pub body: Option<String>,
+    pub body: Body,
     /// The status that every reply must have.
     pub status: u16,
+}
+
+/// What requests carry.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// Nothing.
+    Empty,
+    /// The same text, always.
+    Text(String),
+    /// A line of this file, drawn anew for each request.
+    LineOf(PathBuf),
+}
+
+/// When a run ends.
+#[derive(Clone, Copy, Debug)]
+pub enum Length {
+    /// After so many requests.
+    Requests(u32),
+    /// After so long; requests under way are waited for.
+    Time(Duration),
 }
 
 /// What a run showed. Latencies in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Run {
+    /// Replies.
+    pub replies: u32,
     /// Replies a second.
     pub per_second: f64,
     /// Median latency.
@@ -53,23 +84,38 @@ struct Percentiles {
     p99: f64,
 }
 
-/// Sends `requests` requests over `connections` connections, each as soon as its last was answered.
+/// Sends requests over `connections` connections, each as soon as its last was answered.
 pub async fn run(
     oha: &Path,
     request: &Request,
     connections: u32,
-    requests: u32,
+    length: Length,
 ) -> anyhow::Result<Run> {
     let mut command = Command::new(oha);
     command
         .args(["--no-tui", "--output-format=json", "--disable-compression"])
-        .args(["-m", "POST", "-H", "accept: text/event-stream"])
+        .args(["-m", "POST", "-t", TIMEOUT])
         .args(["-H", "content-type: application/json"])
         .args(["-H", &format!("authorization: {}", request.authorization)])
-        .args(["-c", &connections.to_string(), "-n", &requests.to_string()])
+        .args(["-c", &connections.to_string()])
         .kill_on_drop(true);
-    if let Some(body) = &request.body {
-        command.args(["-d", body]);
+    for (name, value) in &request.headers {
+        command.args(["-H", &format!("{name}: {value}")]);
+    }
+    match length {
+        Length::Requests(requests) => command.args(["-n", &requests.to_string()]),
+        Length::Time(time) => command
+            .arg("--wait-ongoing-requests-after-deadline")
+            .args(["-z", &format!("{}ms", time.as_millis())]),
+    };
+    match &request.body {
+        Body::Empty => {}
+        Body::Text(text) => {
+            command.args(["-d", text]);
+        }
+        Body::LineOf(file) => {
+            command.arg("-Z").arg(file);
+        }
     }
     let output = command.arg(&request.url).output().await;
     let output = output.with_context(|| format!("can't run {}", oha.display()))?;
@@ -77,15 +123,22 @@ pub async fn run(
         bail!("oha: {}", String::from_utf8_lossy(&output.stderr));
     }
     let output: Output = serde_json::from_slice(&output.stdout).context("oha's report")?;
-    let expected = BTreeMap::from([(request.status.to_string(), requests)]);
+    let statuses = &output.status_code_distribution;
+    let replies = statuses.get(&request.status.to_string()).copied();
+    let replies = replies.unwrap_or_default();
+    let is_whole = match length {
+        Length::Requests(requests) => replies == requests,
+        Length::Time(_) => replies > 0 && output.error_distribution.is_empty(),
+    };
     ensure!(
-        output.status_code_distribution == expected,
-        "{requests} replies of {} were due, not {:?} and {:?}",
+        is_whole && statuses.len() == 1,
+        "{}: replies of {} alone were due ({length:?}), not {statuses:?} and {:?}",
+        request.url,
         request.status,
-        output.status_code_distribution,
         output.error_distribution
     );
     Ok(Run {
+        replies,
         per_second: output.summary.requests_per_sec,
         p50_ms: output.latency_percentiles.p50 * 1e3,
         p95_ms: output.latency_percentiles.p95 * 1e3,
