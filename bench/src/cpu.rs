@@ -1,6 +1,6 @@
 //! CPU time of processes, from `/proc`, in nanoseconds: the 10 ms ticks of `stat` are too coarse for short runs.
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use std::{fs, path::Path};
 
 /// CPU milliseconds of a process and its descendants so far: user and system, all threads.
@@ -9,9 +9,12 @@ pub fn ms_of_tree(root: u32) -> anyhow::Result<f64> {
     let mut waiting = vec![root];
     while let Some(pid) = waiting.pop() {
         let tasks = Path::new("/proc").join(pid.to_string()).join("task");
-        let tasks = fs::read_dir(&tasks).with_context(|| format!("process {pid} has ended"))?;
+        let tasks = match fs::read_dir(&tasks) {
+            // A descendant may end while it is looked at, as a thread may.
+            Err(_) if pid != root => continue,
+            tasks => tasks.with_context(|| format!("process {pid} has ended"))?,
+        };
         for task in tasks.flatten() {
-            // A thread may end while it is looked at.
             let Ok(schedule) = fs::read_to_string(task.path().join("schedstat")) else {
                 continue;
             };
@@ -28,6 +31,21 @@ pub fn ms_of_tree(root: u32) -> anyhow::Result<f64> {
 /// The same, with what its own children had spent when they ended: of a server that gives each connection a process.
 /// Those come in ticks of 10 ms, so this is for runs of seconds.
 pub fn ms_of_server(root: u32) -> anyhow::Result<f64> {
+    // A child that ends in between would be counted twice or not at all.
+    const TRIES: usize = 100;
+    let mut before = ms_of_ended_children(root)?;
+    for _ in 0..TRIES {
+        let living = ms_of_tree(root)?;
+        let ended = ms_of_ended_children(root)?;
+        if ended.total_cmp(&before).is_eq() {
+            return Ok(living + ended);
+        }
+        before = ended;
+    }
+    bail!("children of process {root} end all the time")
+}
+
+fn ms_of_ended_children(root: u32) -> anyhow::Result<f64> {
     // A tick of what Linux shows is this long on every common architecture, whatever the kernel's own.
     const TICK_MS: f64 = 10.0;
     let stat = fs::read_to_string(format!("/proc/{root}/stat"))
@@ -39,7 +57,7 @@ pub fn ms_of_server(root: u32) -> anyhow::Result<f64> {
         .map(str::parse::<u64>)
         .sum::<Result<u64, _>>()
         .context("stat holds the times of ended children")?;
-    Ok(ms_of_tree(root)? + ended as f64 * TICK_MS)
+    Ok(ended as f64 * TICK_MS)
 }
 
 #[cfg(test)]

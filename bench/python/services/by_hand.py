@@ -1,6 +1,7 @@
 """`POST /v1/retrieve` with FastAPI and asyncpg: one hand-written statement, under row-level security.
 
-Settings beside those of `caller.py`: `DATABASE_URL` and `DATABASE_CONNECTIONS`.
+Settings beside those of `caller.py`: `DATABASE_URL`, `DATABASE_CONNECTIONS`, and `WORDS`: whether a passage is found
+by `any` word of the question or must hold `every` one.
 """
 
 import os
@@ -18,9 +19,9 @@ SEARCH = (Path(__file__).parent / "by_hand.sql").read_text()
 # One round trip; each setting ends with the transaction.
 BECOME = """
 select set_config('role', 'authenticated', true), set_config('request.jwt.claims', $1, true),
-       set_config('hnsw.ef_search', '100', true), set_config('plan_cache_mode', $2, true)
+       set_config('hnsw.ef_search', '100', true), set_config('plan_cache_mode', 'force_generic_plan', true)
 """
-PLANS = os.environ.get("PLAN_CACHE_MODE", "force_generic_plan")
+EVERY_WORD = {"any": False, "every": True}[os.environ["WORDS"]]
 TIMEOUT_S = 10
 
 
@@ -61,13 +62,14 @@ async def retrieve(question: Question, claims: Claims, request: Request) -> Resp
         request.app.state.pool.acquire(timeout=TIMEOUT_S) as connection,
         connection.transaction(readonly=True),
     ):
-        await connection.fetchrow(BECOME, orjson.dumps(claims).decode(), PLANS)
+        await connection.fetchrow(BECOME, orjson.dumps(claims).decode())
         rows = await connection.fetch(
             SEARCH,
             HalfVector(question.embedding),
             question.embedding_model,
             question.query,
             claims["sub"],
+            EVERY_WORD,
         )
     passages = [
         {

@@ -1,12 +1,17 @@
--- $1 vector, $2 model and pooling, $3 question, $4 reader
+-- $1 vector, $2 model and pooling, $3 question, $4 reader, $5 whether a passage must hold every word of the question
 -- The policies say the same; said here as well, the planner can use the indexes that are made for it.
 with owners as materialized (
     select $4::uuid as id
     union all
     select teacher_id from teacher_student_relationships where student_id = $4
 ), question as materialized (
-    select string_agg(quote_literal(lexeme), ' | ')::tsquery as words
-    from unnest(to_tsvector('english', $3))
+    select case
+        when $5::boolean then plainto_tsquery('english', $3)
+        else (
+            select string_agg(quote_literal(lexeme), ' | ')::tsquery
+            from unnest(to_tsvector('english', $3))
+        )
+    end as words
 ), public_by_vector as materialized (
     select id, embedding <=> $1 as distance
     from document_chunks

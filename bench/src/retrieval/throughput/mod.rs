@@ -37,8 +37,8 @@ use std::{
 use tempfile::TempDir;
 use verdict::{Outcome, Runs};
 
-/// The origin, pgbench twice, and two services in Python.
-const SIDES: usize = 5;
+/// The origin, pgbench twice, and three services in Python.
+const SIDES: usize = 6;
 const PASSAGES: usize = 10_000;
 const CLIENTS: [u32; 3] = [1, 8, 32];
 /// So many that two of 32 clients hardly ever ask the same at once, which the origin would search for once.
@@ -48,7 +48,7 @@ const COMPARED: usize = 50;
 /// Numbers of workers that a service in Python is tried with.
 const WORKERS: [u32; 3] = [1, 2, 4];
 /// Load before the first run of a service.
-const WARM_UP: Duration = Duration::from_secs(2);
+const WARM_UP: Duration = Duration::from_secs(1);
 
 /// How long and how often.
 struct Plan {
@@ -58,10 +58,9 @@ struct Plan {
 
 impl Plan {
     fn of(options: &Options) -> Self {
-        let (rounds, run_s) = if options.quick { (3, 2) } else { (5, 3) };
         Self {
-            rounds,
-            run: Duration::from_secs(run_s),
+            rounds: if options.quick { 3 } else { 5 },
+            run: Duration::from_secs(2),
         }
     }
 }
@@ -138,22 +137,36 @@ pub async fn measure(
     );
     let origin = ground.warm(ground.site.origin().await?).await?;
     let log = origin.log().to_owned();
-    let by_hand = best(&ground, &asked, Python::ByHand).await?;
-    let langchain = best(&ground, &asked, Python::LangChain).await?;
-    let sides = [
+    let mut sides = vec![
         Side::Service(origin),
         Side::Limit(limit.clone()),
         Side::QuestionsAlone(limit),
-        Side::Service(by_hand),
-        Side::Service(langchain),
     ];
+    for python in [
+        Python::ByHandAnyWord,
+        Python::ByHandEveryWord,
+        Python::LangChain,
+    ] {
+        let workers = best_workers(&ground, &asked, python).await?;
+        let service = ground.site.python(python, workers).await?;
+        sides.push(Side::Service(ground.warm(service).await?));
+    }
+    let sides: [Side; SIDES] = sides.try_into().ok().context("there are so many sides")?;
     let runs: [Runs; SIDES] = by_turns(&ground, &sides).await?;
-    let [origin, pgbench, questions_alone, by_hand, langchain] = runs;
+    let [
+        origin,
+        pgbench,
+        questions_alone,
+        any_word,
+        every_word,
+        langchain,
+    ] = runs;
     let outcome = Outcome {
         origin,
         pgbench,
         questions_alone,
-        by_hand,
+        any_word,
+        every_word,
         langchain,
     };
     let caption = format!(
@@ -231,8 +244,8 @@ async fn ask_first(
     })
 }
 
-/// A service with the number of workers with which it answers most. Its findings are held against the origin's first.
-async fn best(ground: &Ground<'_>, asked: &Asked, python: Python) -> anyhow::Result<Service> {
+/// The number of workers with which a service answers most. Its findings are held against the origin's first.
+async fn best_workers(ground: &Ground<'_>, asked: &Asked, python: Python) -> anyhow::Result<u32> {
     let mut best = (0.0, 0);
     for workers in WORKERS {
         let service = ground.site.python(python, workers).await?;
@@ -255,8 +268,7 @@ async fn best(ground: &Ground<'_>, asked: &Asked, python: Python) -> anyhow::Res
         }
         service.stop().await;
     }
-    let service = ground.site.python(python, best.1).await?;
-    ground.warm(service).await
+    Ok(best.1)
 }
 
 /// Every side with every number of clients, round after round, each round beginning with another side.

@@ -30,8 +30,8 @@ pub struct Script {
 }
 
 impl Script {
-    /// From the transactions of as many questions. Most of them have the same statements; the others, such as one that
-    /// reads more texts since a passage was a copy, are left out.
+    /// From the transactions of as many questions. Most of them have the same statements; the others, such as the
+    /// first on a connection, when the driver asks for types, are left out.
     pub fn of(transactions: &[Transaction]) -> anyhow::Result<Self> {
         let mut alike: BTreeMap<Vec<&str>, Vec<usize>> = BTreeMap::new();
         for (number, transaction) in transactions.iter().enumerate() {

@@ -33,9 +33,11 @@ const NOWHERE: &str = "http://127.0.0.1:9";
 /// A service in Python.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Python {
-    /// One hand-written statement.
-    ByHand,
-    /// LangChain's PGVectorStore.
+    /// One hand-written statement. Its list by words finds what holds any word of the question, as the origin's does.
+    ByHandAnyWord,
+    /// The same, but a passage must hold every word, as most write it: cheaper, and mostly an empty list.
+    ByHandEveryWord,
+    /// LangChain's PGVectorStore; its list by words demands every word.
     LangChain,
 }
 
@@ -43,14 +45,24 @@ impl Python {
     /// In tables.
     pub fn name(self) -> &'static str {
         match self {
-            Self::ByHand => "FastAPI + asyncpg",
+            Self::ByHandAnyWord => "FastAPI + asyncpg, any word",
+            Self::ByHandEveryWord => "FastAPI + asyncpg, every word",
             Self::LangChain => "FastAPI + LangChain",
+        }
+    }
+
+    /// Its log's name.
+    fn part(self) -> &'static str {
+        match self {
+            Self::ByHandAnyWord => "any-word",
+            Self::ByHandEveryWord => "every-word",
+            Self::LangChain => "langchain",
         }
     }
 
     fn module(self) -> &'static str {
         match self {
-            Self::ByHand => "by_hand",
+            Self::ByHandAnyWord | Self::ByHandEveryWord => "by_hand",
             Self::LangChain => "by_langchain",
         }
     }
@@ -164,14 +176,20 @@ impl Site {
     pub async fn python(&self, python: Python, workers: u32) -> anyhow::Result<Service> {
         let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let database = match python {
-            Python::ByHand => self.reader_url.to_string(),
+            Python::ByHandAnyWord | Python::ByHandEveryWord => self.reader_url.to_string(),
             Python::LangChain => self.sqlalchemy_url(),
+        };
+        let words = match python {
+            Python::ByHandAnyWord => "any",
+            // LangChain can do no other, and does not ask.
+            Python::ByHandEveryWord | Python::LangChain => "every",
         };
         let connections = (CONNECTIONS / workers).to_string();
         let mut environment = self.python_path();
         environment.extend([
             set("DATABASE_URL", &database),
             set("DATABASE_CONNECTIONS", &connections),
+            set("WORDS", words),
             set("EDGE_TOKEN", EDGE_SECRET),
             set("JWT_ISSUER", &format!("{}/auth/v1", self.issuer.url)),
             set("JWT_AUDIENCE", AUDIENCE),
@@ -185,7 +203,7 @@ impl Site {
         );
         let arguments = arguments.split_whitespace().map(Into::into).collect();
         let python3 = PathBuf::from("python3");
-        let program = self.program(python.module(), python3, arguments, environment, port);
+        let program = self.program(python.part(), python3, arguments, environment, port);
         let service = Service::start(program, self.logs.path(), python.name(), workers, port);
         self.await_first_reply(service?, "health").await
     }
