@@ -77,8 +77,8 @@ impl BenchOptions {
         ];
         let flags = flags.into_iter().filter(|(is_set, _)| *is_set);
         let mut words: Vec<OsString> = flags.map(|(_, flag)| flag.into()).collect();
-        if let Some(half) = &self.only {
-            words.extend(["--only".into(), half.into()]);
+        if let Some(part) = &self.only {
+            words.extend(["--only".into(), part.into()]);
         }
         if let Some(folder) = &self.cranfield {
             words.extend(["--cranfield".into(), folder.into()]);
