@@ -11,6 +11,11 @@ pub mod router;
 #[cfg(target_arch = "wasm32")]
 mod cloudflare;
 
+/// Instead of the standard library's, which is a hundredth of the module larger and no quicker here.
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
+
 /// The Worker's entry. Not by `#[worker::event]`, which would run it in the queue that [`cloudflare::tasks`] replaces.
 #[cfg(target_arch = "wasm32")]
 #[wasm_bindgen::prelude::wasm_bindgen]
