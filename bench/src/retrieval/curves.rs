@@ -91,7 +91,7 @@ pub async fn graph(
     bar.finish_and_clear();
     let chart = Chart {
         across: "median ms",
-        is_logarithmic: true,
+        is_logarithmic: false,
         up: "recall@20",
         names_at: SeriesLabelPosition::LowerRight,
         lines,
