@@ -7,9 +7,18 @@ use shared_types::{
     ids::{ChunkId, DocumentId},
     origin::{Passage, Scoring},
 };
-use sqlx::{FromRow, types::Json};
+use sqlx::{FromRow, postgres::PgRow, types::Json};
 use std::collections::HashMap;
 use uuid::Uuid;
+
+const BY_IDS: &str = concat!(
+    include_str!("passages/by_ids.sql"),
+    include_str!("passages/asked.sql")
+);
+const CITABLE: &str = concat!(
+    include_str!("passages/citable.sql"),
+    include_str!("passages/asked.sql")
+);
 
 /// `document_chunks.metadata`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -44,13 +53,7 @@ struct CitableRow {
 /// read are left out; nothing tells which.
 #[tracing::instrument(name = "sql.passages.by_ids", skip_all, fields(asked = ids.len()))]
 pub async fn by_ids(reader: &mut ReaderTx, ids: &[ChunkId]) -> Result<Vec<Passage>, Error> {
-    let (user_id, role) = (reader.user_id(), reader.role());
-    let rows: Vec<Row> = sqlx::query_as(include_str!("passages/by_ids.sql"))
-        .bind(uuids(ids))
-        .bind(user_id.0)
-        .bind(role.as_str())
-        .fetch_all(reader.connection())
-        .await?;
+    let rows: Vec<Row> = rows(reader, BY_IDS, ids).await?;
     let passages = rows.into_iter().map(|row| {
         Ok(Passage {
             chunk_id: ChunkId(row.id),
@@ -71,13 +74,7 @@ pub async fn by_ids(reader: &mut ReaderTx, ids: &[ChunkId]) -> Result<Vec<Passag
 /// The same with their sentences, as an answer is made of them.
 #[tracing::instrument(name = "sql.passages.citable", skip_all, fields(asked = ids.len()))]
 pub async fn citable(reader: &mut ReaderTx, ids: &[ChunkId]) -> Result<Vec<CitablePassage>, Error> {
-    let (user_id, role) = (reader.user_id(), reader.role());
-    let rows: Vec<CitableRow> = sqlx::query_as(include_str!("passages/citable.sql"))
-        .bind(uuids(ids))
-        .bind(user_id.0)
-        .bind(role.as_str())
-        .fetch_all(reader.connection())
-        .await?;
+    let rows: Vec<CitableRow> = rows(reader, CITABLE, ids).await?;
     let passages = rows.into_iter().map(|row| {
         Ok(CitablePassage {
             chunk_id: ChunkId(row.id),
@@ -91,8 +88,23 @@ pub async fn citable(reader: &mut ReaderTx, ids: &[ChunkId]) -> Result<Vec<Citab
     in_order(ids, passages, |passage| passage.chunk_id)
 }
 
-fn uuids(ids: &[ChunkId]) -> Vec<Uuid> {
-    ids.iter().map(|id| id.0).collect()
+async fn rows<R>(
+    reader: &mut ReaderTx,
+    statement: &'static str,
+    ids: &[ChunkId],
+) -> Result<Vec<R>, Error>
+where
+    R: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+{
+    let (user_id, role) = (reader.user_id(), reader.role());
+    let asked: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let rows = sqlx::query_as(statement)
+        .bind(asked)
+        .bind(user_id.0)
+        .bind(role.as_str())
+        .fetch_all(reader.connection())
+        .await?;
+    Ok(rows)
 }
 
 fn in_order<P>(
