@@ -28,7 +28,9 @@ pub fn next() -> Result<RequestId, JsValue> {
             drawn.extend_from_slice(&bytes);
         }
         let mut id = [0; ID_BYTES];
-        id.copy_from_slice(&drawn.split_off(drawn.len() - ID_BYTES));
+        let left = drawn.len() - ID_BYTES;
+        id.copy_from_slice(&drawn[left..]);
+        drawn.truncate(left);
         Ok(RequestId(Builder::from_random_bytes(id).into_uuid()))
     })
 }
