@@ -246,7 +246,6 @@ fn scored(found: &FoundPassages) -> Vec<(ChunkId, Scoring)> {
                 lexical_rank: fused.lexical_rank,
                 lexical_score: score_at(&lists.lexical, fused.lexical_rank),
                 fused_score: fused.score,
-                rerank_score: None,
             };
             (fused.chunk_id, scoring)
         })
@@ -305,7 +304,6 @@ mod tests {
                 lexical_rank: Some(1),
                 lexical_score: Some(7.5),
                 fused_score: 1.0 / 62.0 + 1.0 / 61.0,
-                rerank_score: None,
             }
         );
         assert_eq!(scored[1].1.lexical_rank, None);

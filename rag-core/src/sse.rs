@@ -46,26 +46,30 @@ impl Decoder {
     /// Takes the next bytes and returns the events that they complete.
     pub fn push(&mut self, bytes: &[u8]) -> Result<Vec<SseEvent>, SseError> {
         let mut events = Vec::new();
-        for &byte in bytes {
+        for piece in bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
             let after_carriage_return = std::mem::take(&mut self.after_carriage_return);
-            match byte {
-                b'\n' if after_carriage_return => {}
-                b'\n' | b'\r' => {
-                    self.after_carriage_return = byte == b'\r';
-                    events.extend(self.end_line());
-                }
-                _ => self.line.push(byte),
+            if after_carriage_return && piece == b"\n" {
+                continue;
             }
-            if self.line.len() + self.data.len() > MAX_EVENT_BYTES {
+            let (line, end) = match piece {
+                [line @ .., end @ (b'\n' | b'\r')] => (line, Some(*end)),
+                unfinished => (unfinished, None),
+            };
+            if self.line.len() + line.len() + self.data.len() > MAX_EVENT_BYTES {
                 return Err(SseError::TooLong);
+            }
+            self.line.extend_from_slice(line);
+            if let Some(end) = end {
+                self.after_carriage_return = end == b'\r';
+                events.extend(self.end_line());
             }
         }
         Ok(events)
     }
 
     fn end_line(&mut self) -> Option<SseEvent> {
-        let line = std::mem::take(&mut self.line);
-        let line = String::from_utf8_lossy(&line);
+        let mut bytes = std::mem::take(&mut self.line);
+        let line = String::from_utf8_lossy(&bytes);
         let line = if self.started {
             &line
         } else {
@@ -88,6 +92,8 @@ impl Decoder {
             }
             _ => {}
         }
+        bytes.clear();
+        self.line = bytes;
         None
     }
 

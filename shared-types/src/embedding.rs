@@ -1,6 +1,7 @@
 //! The 768-dimension embedding and its byte codec.
 
-use base64ct::{Base64, Encoding};
+// An embedding is no secret: it need not be written in constant time, as `base64ct` does.
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -52,9 +53,10 @@ impl Embedding {
     /// Little-endian `f32`s, `4 * DIMENSIONS` bytes: the value of the edge's embedding cache.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(4 * self.0.len());
-        for component in &self.0 {
-            bytes.extend_from_slice(&component.to_le_bytes());
+        let mut bytes = vec![0; 4 * self.0.len()];
+        let (words, _) = bytes.as_chunks_mut::<4>();
+        for (word, component) in words.iter_mut().zip(&self.0) {
+            *word = component.to_le_bytes();
         }
         bytes
     }
@@ -72,7 +74,9 @@ impl Embedding {
 impl TryFrom<String> for Embedding {
     type Error = EmbeddingError;
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let bytes = Base64::decode_vec(&text).map_err(|_| EmbeddingError::Base64)?;
+        let bytes = BASE64_STANDARD
+            .decode(&text)
+            .map_err(|_| EmbeddingError::Base64)?;
         Self::from_bytes(&bytes)
     }
 }
@@ -85,7 +89,7 @@ impl From<Embedding> for Vec<f32> {
 
 impl From<Embedding> for String {
     fn from(embedding: Embedding) -> Self {
-        Base64::encode_string(&embedding.to_bytes())
+        BASE64_STANDARD.encode(embedding.to_bytes())
     }
 }
 

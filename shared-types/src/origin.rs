@@ -9,6 +9,7 @@ use crate::{
     purge::Purges,
 };
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// Passages that `/v1/retrieve` returns at most.
 pub const RETRIEVE_LIMIT: usize = 20;
@@ -87,9 +88,6 @@ pub struct Scoring {
     pub lexical_score: Option<f64>,
     /// What the origin's order is by, the larger the better: comparable within one response only.
     pub fused_score: f64,
-    /// Relevance by the reranker, 0 to 1; written by the edge.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rerank_score: Option<f64>,
 }
 
 /// A passage that the caller may read.
@@ -118,32 +116,6 @@ pub struct Passage {
     pub scoring: Scoring,
 }
 
-impl Passage {
-    /// The passage as a reader is told of it.
-    #[must_use]
-    pub fn source(&self) -> Source {
-        Source {
-            chunk_id: self.chunk_id,
-            document_id: self.document_id,
-            document_title: self.document_title.clone(),
-            page_start: self.page_start,
-            page_end: self.page_end,
-            section: self.section.clone(),
-            score: self.scoring.rerank_score,
-        }
-    }
-
-    /// The passage as a search is remembered by it.
-    #[must_use]
-    pub fn found(&self) -> FoundPassage {
-        FoundPassage {
-            source: self.source(),
-            content_sha256: self.content_sha256.clone(),
-            generation: self.generation,
-        }
-    }
-}
-
 /// The reply of `POST /v1/retrieve`, best passage first, at most [`RETRIEVE_LIMIT`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RetrieveResponse {
@@ -152,6 +124,55 @@ pub struct RetrieveResponse {
     /// What the caller could read in the very snapshot that was searched. The edge files the
     /// passages under this, never under what it remembers of the caller's rights.
     pub scope: Scope,
+}
+
+/// A [`RetrieveResponse`] as the edge reads it: in place, since most passages are looked at once and let go.
+#[derive(Debug, Deserialize)]
+pub struct Candidates<'a> {
+    /// The passages.
+    #[serde(borrow)]
+    pub passages: Vec<Candidate<'a>>,
+    /// See [`RetrieveResponse::scope`].
+    pub scope: Scope,
+}
+
+/// What the edge needs of a [`Passage`].
+#[derive(Debug, Deserialize)]
+pub struct Candidate<'a> {
+    chunk_id: ChunkId,
+    document_id: DocumentId,
+    #[serde(borrow)]
+    document_title: Cow<'a, str>,
+    page_start: u32,
+    page_end: u32,
+    section: Option<String>,
+    /// The text.
+    #[serde(borrow)]
+    pub content: Cow<'a, str>,
+    #[serde(borrow)]
+    content_sha256: Cow<'a, str>,
+    #[serde(default)]
+    generation: u64,
+}
+
+impl Candidate<'_> {
+    /// The passage as a reader is told of it and a search is remembered by it, with its relevance by the reranker.
+    #[must_use]
+    pub fn into_found(self, rerank_score: Option<f64>) -> FoundPassage {
+        FoundPassage {
+            source: Source {
+                chunk_id: self.chunk_id,
+                document_id: self.document_id,
+                document_title: self.document_title.into_owned(),
+                page_start: self.page_start,
+                page_end: self.page_end,
+                section: self.section,
+                score: rerank_score,
+            },
+            content_sha256: self.content_sha256.into_owned(),
+            generation: self.generation,
+        }
+    }
 }
 
 /// A passage chosen for the answer.
@@ -207,4 +228,56 @@ pub struct Health {
     pub status: String,
     /// The running version.
     pub version: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn the_edge_reads_what_the_origin_writes() {
+        let written = RetrieveResponse {
+            passages: vec![Passage {
+                chunk_id: ChunkId(Uuid::from_u128(1)),
+                document_id: DocumentId(Uuid::from_u128(2)),
+                document_title: "Czerny \"Op. 740\"".into(),
+                page_start: 4,
+                page_end: 5,
+                section: Some("Trills".into()),
+                content: "Slowly\nat first: 𝆖".into(),
+                content_sha256: "ab".repeat(32),
+                generation: 7,
+                scoring: Scoring {
+                    vector_rank: Some(1),
+                    fused_score: 0.5,
+                    ..Scoring::default()
+                },
+            }],
+            scope: Scope {
+                version: ScopeVersion {
+                    scope_version: "5c".repeat(32),
+                },
+                purges: Purges::default(),
+            },
+        };
+        let json = serde_json::to_string(&written).unwrap();
+        let mut read: Candidates<'_> = serde_json::from_str(&json).unwrap();
+        assert_eq!(read.scope, written.scope);
+        let (candidate, passage) = (read.passages.remove(0), &written.passages[0]);
+        assert_eq!(candidate.content, passage.content);
+        let found = candidate.into_found(Some(0.8));
+        let source = Source {
+            chunk_id: passage.chunk_id,
+            document_id: passage.document_id,
+            document_title: passage.document_title.clone(),
+            page_start: 4,
+            page_end: 5,
+            section: passage.section.clone(),
+            score: Some(0.8),
+        };
+        assert_eq!(found.source, source);
+        assert_eq!(found.content_sha256, passage.content_sha256);
+        assert_eq!(found.generation, 7);
+    }
 }

@@ -5,10 +5,10 @@ use anyhow::Context;
 use rag_core::query::normalise;
 use shared_types::{
     cache::{
-        AnswerKey, AnswerPiece, CacheKey, CacheValue, EmbedKey, ScopeKey, ScopeReading, SearchKey,
-        SearchResults, StoredAnswer, seal,
+        AnswerKey, AnswerPiece, CacheKey, CacheValue, EmbedKey, FoundPassage, ScopeKey,
+        ScopeReading, SearchKey, SearchResults, StoredAnswer, seal,
     },
-    chat::{Citation, FinishReason, SearchFilters, Usage},
+    chat::{Citation, FinishReason, SearchFilters, Source, Usage},
     embedding::{DIMENSIONS, Embedding},
     ids::{ChunkId, DocumentId, UserId},
     origin::{Passage, Scope, ScopeVersion, Scoring},
@@ -64,7 +64,7 @@ impl Store<'_> {
     pub fn fill(&self, models: &Models) -> anyhow::Result<()> {
         let known = normalise(KNOWN)?;
         let passages: Vec<Passage> = (0..3).map(passage).collect();
-        let found: Vec<_> = passages.iter().map(Passage::found).collect();
+        let found: Vec<_> = passages.iter().map(found).collect();
         let answer = AnswerKey::new(&models.answer, &known, &found, &scope().purges);
         self.write("ANSWER_CACHE", &answer, &stored_answer(&passages))?;
         let search = SearchKey {
@@ -141,8 +141,24 @@ pub fn passage(n: u32) -> Passage {
             lexical_rank: Some(2 * n + 1),
             lexical_score: Some(11.5 / f64::from(n + 1)),
             fused_score: 2.0 / f64::from(61 + n),
-            rerank_score: Some(1.0 / (1.3 + f64::from(n))),
         },
+    }
+}
+
+/// The passage as a search is remembered by it.
+fn found(passage: &Passage) -> FoundPassage {
+    FoundPassage {
+        source: Source {
+            chunk_id: passage.chunk_id,
+            document_id: passage.document_id,
+            document_title: passage.document_title.clone(),
+            page_start: passage.page_start,
+            page_end: passage.page_end,
+            section: passage.section.clone(),
+            score: Some(0.87),
+        },
+        content_sha256: passage.content_sha256.clone(),
+        generation: passage.generation,
     }
 }
 

@@ -14,7 +14,7 @@ use axum::{
 use serde_json::{Value, json};
 use shared_types::{
     event::EVENT_STREAM,
-    origin::{Passage, RETRIEVE_LIMIT, RetrieveResponse},
+    origin::{RETRIEVE_LIMIT, RetrieveResponse},
 };
 use std::sync::{
     Arc,
@@ -74,13 +74,8 @@ impl Services {
 
 fn replies(key_set: &Value) -> anyhow::Result<Replies> {
     let bytes = |value: &Value| Bytes::from(value.to_string());
-    let passages = (0..RETRIEVE_LIMIT as u32).map(|n| {
-        let mut passage = question::passage(n);
-        passage.scoring.rerank_score = None;
-        passage
-    });
     let response = RetrieveResponse {
-        passages: passages.collect::<Vec<Passage>>(),
+        passages: (0..RETRIEVE_LIMIT as u32).map(question::passage).collect(),
         // Not what the scope cache remembers, so that the same question is searched for again.
         scope: question::scope_of("7d"),
     };

@@ -24,13 +24,7 @@ extern "C" {
 #[wasm_bindgen(module = "/src/cloudflare/host.js")]
 extern "C" {
     #[wasm_bindgen(catch)]
-    fn judge(
-        ai: &AiBinding,
-        model: &str,
-        query: &str,
-        texts: &str,
-        top: usize,
-    ) -> Result<Promise, JsValue>;
+    fn judge(ai: &AiBinding, joined: &str, top: usize) -> Result<Promise, JsValue>;
 }
 
 impl Embedder for Workerd {
@@ -65,19 +59,17 @@ impl Reranker for Workerd {
         top: usize,
     ) -> Result<Vec<RerankScore>, PortError> {
         let (ai, models) = (&self.isolate.ai, &self.isolate.models);
-        // None that Postgres keeps has one; but a count that is off by one would cite another page.
-        let mut joined = String::new();
-        for (n, text) in texts.iter().enumerate() {
-            if n > 0 {
-                joined.push(TEXTS_END);
-            }
+        let mut joined = models.rerank.clone();
+        for text in [query].iter().chain(texts) {
+            joined.push(TEXTS_END);
+            // None that Postgres keeps has one; but a count that is off by one would cite another page.
             if text.contains(TEXTS_END) {
                 joined.push_str(&text.replace(TEXTS_END, " "));
             } else {
                 joined.push_str(text);
             }
         }
-        let judged = judge(ai, &models.rerank, query, &joined, top).map_err(failed)?;
+        let judged = judge(ai, &joined, top).map_err(failed)?;
         let output: RerankOutput = told(&judged).await?;
         Ok(output.response)
     }

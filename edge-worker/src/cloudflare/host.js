@@ -28,9 +28,10 @@ export function requestHead(request, names) {
   return `${request.method}\n${request.url}${named(request.headers, names)}`;
 }
 
-/** Status and the named headers of a response, in the same way. */
-export function responseHead(response, names) {
-  return `${response.status}${named(response.headers, names)}`;
+/** Status and the named headers of a response, in the same way: the first `usual` of them where it says 200. */
+export function responseHead(response, names, usual) {
+  const { status, headers } = response;
+  return `${status}${named(headers, status === 200 ? names.slice(0, usual) : names)}`;
 }
 
 function named(headers, names) {
@@ -56,10 +57,11 @@ export function respondBytes(bytes, status, base, lines) {
   return respond(bytes.slice(), status, base, lines);
 }
 
-/** Calls a service. Neither of ours redirects; credentials must not travel to where one would point. */
-export function call(url, method, lines, body, signal) {
+/** Calls a service: method and URL, then headers, names and values by turns, a line each. Neither of our services
+ * redirects; credentials must not travel to where one would point. */
+export function call(head, body, signal) {
+  const [method, url, ...parts] = head.split("\n");
   const headers = {};
-  const parts = lines.split("\n");
   for (let n = 1; n < parts.length; n += 2) headers[parts[n - 1]] = parts[n];
   return fetch(url, { method, headers, body: body?.slice(), signal, redirect: "manual" });
 }
@@ -91,9 +93,14 @@ export function write(controller, bytes) {
   }
 }
 
-/** Counts a request under a key; whether it is within the allowance. */
+/** Counts a request under a key. */
 export function count(limiter, key) {
-  return limiter.limit({ key }).then(({ success }) => success);
+  return limiter.limit({ key });
+}
+
+/** Writes a value, which is copied: it stands in memory that other requests write to meanwhile. */
+export function put(namespace, key, value, expirationTtl) {
+  return namespace.put(key, value.slice(), { expirationTtl });
 }
 
 /** Whether data was signed with a key. Both are copied: the work goes on while other requests use their memory. */
@@ -101,8 +108,8 @@ export function verify(subtle, algorithm, key, signature, data) {
   return subtle.verify(algorithm, key, signature.slice(), data.slice());
 }
 
-/** Has a model judge texts, which are joined by U+0000. */
-export function judge(ai, model, query, texts, top_k) {
-  const contexts = texts.split("\0").map((text) => ({ text }));
-  return ai.run(model, { query, contexts, top_k });
+/** Has a model judge texts. Model, query and texts are joined by U+0000. */
+export function judge(ai, joined, top_k) {
+  const [model, query, ...texts] = joined.split("\0");
+  return ai.run(model, { query, contexts: texts.map((text) => ({ text })), top_k });
 }

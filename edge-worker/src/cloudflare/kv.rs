@@ -21,14 +21,18 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     fn get(this: &KvNamespace, key: &str, options: &Object) -> Result<Promise, JsValue>;
     #[wasm_bindgen(method, catch)]
-    fn put(
-        this: &KvNamespace,
-        key: &str,
-        value: &Uint8Array,
-        options: &Object,
-    ) -> Result<Promise, JsValue>;
-    #[wasm_bindgen(method, catch)]
     fn delete(this: &KvNamespace, key: &str) -> Result<Promise, JsValue>;
+}
+
+#[wasm_bindgen(module = "/src/cloudflare/host.js")]
+extern "C" {
+    #[wasm_bindgen(catch)]
+    fn put(
+        namespace: &KvNamespace,
+        key: &str,
+        value: &[u8],
+        ttl_s: u32,
+    ) -> Result<Promise, JsValue>;
 }
 
 /// The namespaces, and how they are read.
@@ -103,10 +107,7 @@ impl Cache for Workerd {
         value: Vec<u8>,
         ttl_s: u32,
     ) -> Result<(), PortError> {
-        let options = Object::new();
-        Reflect::set(&options, &"expirationTtl".into(), &ttl_s.into()).map_err(failed)?;
-        let value = Uint8Array::from(&*value);
-        let put = self.isolate.caches.of(layer).put(key, &value, &options);
+        let put = put(self.isolate.caches.of(layer), key, &value, ttl_s);
         let put = settled(&put.map_err(failed)?).await;
         put.map(drop).map_err(failed)
     }

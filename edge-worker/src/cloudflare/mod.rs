@@ -14,6 +14,7 @@ mod services;
 pub mod tasks;
 mod timers;
 mod webcrypto;
+mod work;
 
 use crate::{
     config::{ConfigError, EdgeConfig},
@@ -32,6 +33,7 @@ use timers::Timers;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Request, Response};
 use webcrypto::Verifier;
+use work::Work;
 use worker::{Env, worker_sys::Context};
 
 thread_local! {
@@ -61,30 +63,30 @@ struct Models {
 /// The host of one request.
 struct Workerd {
     isolate: Rc<Isolate>,
-    context: Rc<Context>,
+    work: Rc<Work>,
     timers: Rc<Timers>,
 }
 
 /// Answers one request.
 pub async fn serve(request: Request, env: Env, context: Context) -> Result<Response, JsValue> {
-    let context = Rc::new(context);
+    let work = Work::new(context);
     let request_id = request_ids::next()?;
     let isolate = match isolate(&env) {
         Ok(isolate) => isolate,
         Err(error) => {
             worker::console_error!("the Worker is not set up: {error}");
             let problem = Problem::new(ProblemKind::Internal).with_instance(request_id);
-            return response::into_web(refusal(&problem), &context, &request);
+            return response::into_web(refusal(&problem), &work, &request);
         }
     };
     let host = Rc::new(Workerd {
         isolate: Rc::clone(&isolate),
-        context: Rc::clone(&context),
+        work: Rc::clone(&work),
         timers: Timers::new(),
     });
     let incoming = request::incoming(&request)?;
     let reply = isolate.gateway.handle(host, request_id, incoming).await;
-    response::into_web(reply, &context, &request)
+    response::into_web(reply, &work, &request)
 }
 
 fn isolate(env: &Env) -> Result<Rc<Isolate>, SetUpError> {

@@ -3,12 +3,16 @@
 use super::{Workerd, failed, tasks::settled};
 use crate::ports::{Allowance, PortError, RateLimiter};
 use js_sys::Promise;
-use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 
 #[wasm_bindgen]
 extern "C" {
     /// A counter.
     pub type RateLimitBinding;
+    /// What it says.
+    type Count;
+    #[wasm_bindgen(method, getter)]
+    fn success(this: &Count) -> bool;
 }
 
 #[wasm_bindgen(module = "/src/cloudflare/host.js")]
@@ -24,7 +28,7 @@ impl RateLimiter for Workerd {
             Allowance::Address => &self.isolate.address_limit,
         };
         let counted = count(limiter, key).map_err(failed)?;
-        let is_within = settled(&counted).await.map_err(failed)?;
-        Ok(is_within.is_truthy())
+        let count: Count = settled(&counted).await.map_err(failed)?.unchecked_into();
+        Ok(count.success())
     }
 }

@@ -1,10 +1,7 @@
 //! A reply as the runtime takes it. How a body is written matters more than anything else on the
 //! way out: whole ones go as one buffer, live ones through a `ReadableStream` that is fed directly.
 
-use super::{
-    lines,
-    tasks::{self, settled},
-};
+use super::{lines, tasks::settled, work::Work};
 use crate::gateway::{
     exchange::{Reply, ReplyBody},
     headers::ReplyHeaders,
@@ -13,12 +10,11 @@ use crate::gateway::{
 use bytes::Bytes;
 use futures_util::{StreamExt, future::select, stream::LocalBoxStream};
 use js_sys::Promise;
-use std::cell::OnceCell;
+use std::{cell::OnceCell, pin::pin, rc::Rc};
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use web_sys::{
     AbortSignal, Headers, ReadableStream, ReadableStreamDefaultController, Request, Response,
 };
-use worker::worker_sys::Context;
 
 #[wasm_bindgen(module = "/src/cloudflare/host.js")]
 extern "C" {
@@ -52,9 +48,9 @@ extern "C" {
     fn left(this: &Body) -> Promise;
 }
 
-/// Converts the reply to a request. A stream is read on in the background of `context`, until the client leaves: then
-/// the request's signal is aborted.
-pub fn into_web(reply: Reply, context: &Context, request: &Request) -> Result<Response, JsValue> {
+/// Converts the reply to a request. A stream is read on as part of `work`, until the client leaves: then the request's
+/// signal is aborted.
+pub fn into_web(reply: Reply, work: &Rc<Work>, request: &Request) -> Result<Response, JsValue> {
     let status = reply.status.as_u16();
     let (base, lines) = headers(&reply.headers)?;
     match reply.body {
@@ -62,7 +58,7 @@ pub fn into_web(reply: Reply, context: &Context, request: &Request) -> Result<Re
         ReplyBody::Whole(bytes) => respond_bytes(&bytes, status, &base, &lines),
         ReplyBody::File(body) => respond(&body, status, &base, &lines),
         ReplyBody::Stream(stream) => {
-            let body = readable(stream, context, request.signal())?;
+            let body = readable(stream, work, request.signal());
             respond(&body, status, &base, &lines)
         }
     }
@@ -117,9 +113,9 @@ fn bases() -> Result<Bases, JsValue> {
 /// A stream for the runtime. When the client leaves, the source is dropped at once.
 fn readable(
     mut source: LocalBoxStream<'static, Bytes>,
-    context: &Context,
+    work: &Rc<Work>,
     client: AbortSignal,
-) -> Result<ReadableStream, JsValue> {
+) -> ReadableStream {
     let body = open_body(&client);
     let (stream, controller, left) = (body.stream(), body.controller(), body.left());
     let feed = async move {
@@ -131,11 +127,9 @@ fn readable(
         // Fails only where the client has already left.
         let _ = controller.close();
     };
-    let finished = tasks::promise_of(async move {
-        select(Box::pin(feed), settled(&left)).await;
+    work.begin(async move {
+        select(pin!(feed), settled(&left)).await;
         client.set_onabort(None);
-        Ok(JsValue::UNDEFINED)
     });
-    context.wait_until(&finished)?;
-    Ok(stream)
+    stream
 }

@@ -1,9 +1,6 @@
 //! Time, background work and the log.
 
-use super::{
-    Workerd,
-    tasks::{now_ms, promise_of},
-};
+use super::{Workerd, tasks::now_ms};
 use crate::ports::{Background, Clock, HttpDates, Log, Severity};
 use chrono::{DateTime, Utc};
 use futures_util::future::LocalBoxFuture;
@@ -37,12 +34,7 @@ impl HttpDates for Workerd {
 
 impl Background for Workerd {
     fn spawn(&self, work: LocalBoxFuture<'static, ()>) {
-        let done = promise_of(async {
-            work.await;
-            Ok(JsValue::UNDEFINED)
-        });
-        // Fails only where the request has ended, and then there is nothing to wait for.
-        let _ = self.context.wait_until(&done);
+        self.work.begin(work);
     }
 }
 

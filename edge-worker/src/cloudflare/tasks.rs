@@ -26,13 +26,17 @@ extern "C" {
 
 #[wasm_bindgen]
 extern "C" {
-    type Resolvers;
+    /// A promise, and what settles it.
+    pub type Resolvers;
+    /// A promise that is not settled.
     #[wasm_bindgen(js_namespace = Promise, js_name = withResolvers)]
-    fn with_resolvers() -> Resolvers;
+    pub fn with_resolvers() -> Resolvers;
+    /// The promise.
     #[wasm_bindgen(method, getter)]
-    fn promise(this: &Resolvers) -> Promise;
+    pub fn promise(this: &Resolvers) -> Promise;
+    /// Fulfils it.
     #[wasm_bindgen(method)]
-    fn resolve(this: &Resolvers, value: &JsValue);
+    pub fn resolve(this: &Resolvers, value: &JsValue);
     #[wasm_bindgen(method)]
     fn reject(this: &Resolvers, error: &JsValue);
 }
@@ -147,15 +151,19 @@ impl Task {
 pub fn promise_of(future: impl Future<Output = Result<JsValue, JsValue>> + 'static) -> Promise {
     let resolvers = with_resolvers();
     let promise = resolvers.promise();
-    let task = async move {
+    spawn(async move {
         match future.await {
             Ok(value) => resolvers.resolve(&value),
             Err(error) => resolvers.reject(&error),
         }
-    };
-    TASKS.with(|tasks| tasks.insert(Box::pin(task)));
-    run();
+    });
     promise
+}
+
+/// Begins a future that nothing waits for.
+pub fn spawn(future: impl Future<Output = ()> + 'static) {
+    TASKS.with(|tasks| tasks.insert(Box::pin(future)));
+    run();
 }
 
 /// Waits for a promise.

@@ -9,6 +9,7 @@ use crate::{
     ports::{AuthCall, Host, PortError, Upstream},
     router::Route,
 };
+use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use shared_types::{
@@ -51,7 +52,7 @@ pub(super) struct RefreshGrant<'a> {
 /// A reply that is no refusal.
 pub(super) struct Answered {
     pub(super) status: StatusCode,
-    pub(super) body: Vec<u8>,
+    pub(super) body: Bytes,
 }
 
 /// The part of a Supabase Auth error that tells errors apart.
@@ -214,7 +215,7 @@ pub(super) async fn ask<H: Host>(
     }
 }
 
-async fn read<H: Host>(exchange: &Exchange<H>, upstream: Upstream) -> Result<Vec<u8>, Problem> {
+async fn read<H: Host>(exchange: &Exchange<H>, upstream: Upstream) -> Result<Bytes, Problem> {
     read_bytes(exchange, exchange.config.timeouts.auth_ms, upstream)
         .await
         .map_err(|error| unavailable(exchange, &error))

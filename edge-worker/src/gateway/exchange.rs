@@ -78,7 +78,7 @@ pub enum ReplyBody {
     /// Nothing.
     Empty,
     /// Bytes, at once.
-    Whole(Vec<u8>),
+    Whole(Bytes),
     /// Bytes as they come. The stream can't fail: whatever goes wrong is part of what it says.
     Stream(futures_util::stream::LocalBoxStream<'static, Bytes>),
     /// Bytes of a file, which the host itself passes on.
@@ -165,17 +165,23 @@ impl<H: Host> Exchange<H> {
     }
 }
 
-/// Reads a body of at most `limit` bytes.
-pub async fn read_body(mut body: ByteStream, limit: usize) -> Result<Vec<u8>, ReadError> {
-    let mut bytes = Vec::new();
+/// Reads a body of at most `limit` bytes. One that comes in a single piece is not copied.
+pub async fn read_body(mut body: ByteStream, limit: usize) -> Result<Bytes, ReadError> {
+    let mut whole = Bytes::new();
     while let Some(piece) = body.next().await {
         let piece = piece.map_err(ReadError::Broken)?;
-        if bytes.len() + piece.len() > limit {
+        if whole.len() + piece.len() > limit {
             return Err(ReadError::TooLarge);
         }
-        bytes.extend_from_slice(&piece);
+        whole = if whole.is_empty() {
+            piece
+        } else {
+            let mut bytes = Vec::from(whole);
+            bytes.extend_from_slice(&piece);
+            bytes.into()
+        };
     }
-    Ok(bytes)
+    Ok(whole)
 }
 
 /// Why a body was not read to its end.
@@ -212,11 +218,7 @@ impl Incoming {
         parse(&bytes)
     }
 
-    async fn bytes<H: Host>(
-        self,
-        exchange: &Exchange<H>,
-        limit: usize,
-    ) -> Result<Vec<u8>, Problem> {
+    async fn bytes<H: Host>(self, exchange: &Exchange<H>, limit: usize) -> Result<Bytes, Problem> {
         if self
             .headers
             .content_length
@@ -259,10 +261,10 @@ pub fn empty(status: StatusCode) -> Reply {
 
 /// A reply with a body of a type.
 #[must_use]
-pub fn whole(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Reply {
+pub fn whole(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Reply {
     let mut reply = empty(status);
     reply.headers.set("content-type", content_type);
-    reply.body = ReplyBody::Whole(body);
+    reply.body = ReplyBody::Whole(body.into());
     reply
 }
 

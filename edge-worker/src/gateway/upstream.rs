@@ -4,7 +4,8 @@ use crate::{
     gateway::exchange::{Exchange, read_body},
     ports::{Host, OriginCall, PortError, Upstream},
 };
-use serde::de::DeserializeOwned;
+use bytes::Bytes;
+use serde::{Deserialize, de::DeserializeOwned};
 use shared_types::problem::{PROBLEM_JSON, Problem, ProblemKind};
 
 /// The largest reply that is read into memory.
@@ -36,24 +37,33 @@ pub async fn ask_origin<H: Host, T: DeserializeOwned>(
     call: OriginCall<'_>,
 ) -> Result<T, Problem> {
     let path = call.path.to_owned();
+    let reply = ask_for_bytes(exchange, limit_ms, call).await?;
+    parse(exchange, &path, &reply)
+}
+
+/// Calls the origin and reads its reply to its end; `limit_ms` is for both.
+pub async fn ask_for_bytes<H: Host>(
+    exchange: &Exchange<H>,
+    limit_ms: u32,
+    call: OriginCall<'_>,
+) -> Result<Bytes, Problem> {
+    let path = call.path.to_owned();
     let started = exchange.host.now();
     let reply = call_origin(exchange, limit_ms, call).await?;
     let took_ms = (exchange.host.now() - started).num_milliseconds();
     let left_ms = limit_ms.saturating_sub(u32::try_from(took_ms).unwrap_or_default());
-    read_json(exchange, left_ms, &path, reply).await
+    read_bytes(exchange, left_ms, reply)
+        .await
+        .map_err(|error| unavailable(exchange, &path, &error))
 }
 
-/// Reads a reply as JSON.
-async fn read_json<H: Host, T: DeserializeOwned>(
+/// The JSON of what the origin said at `path`.
+pub fn parse<'a, H: Host, T: Deserialize<'a>>(
     exchange: &Exchange<H>,
-    limit_ms: u32,
     path: &str,
-    reply: Upstream,
+    bytes: &'a [u8],
 ) -> Result<T, Problem> {
-    let bytes = read_bytes(exchange, limit_ms, reply)
-        .await
-        .map_err(|error| unavailable(exchange, path, &error))?;
-    serde_json::from_slice(&bytes)
+    serde_json::from_slice(bytes)
         .map_err(|error| unavailable(exchange, path, &PortError::Failed(error.to_string())))
 }
 
@@ -62,7 +72,7 @@ pub async fn read_bytes<H: Host>(
     exchange: &Exchange<H>,
     limit_ms: u32,
     reply: Upstream,
-) -> Result<Vec<u8>, PortError> {
+) -> Result<Bytes, PortError> {
     exchange
         .within(limit_ms, async {
             read_body(reply.body, MAX_REPLY_BYTES)

@@ -1,8 +1,8 @@
 //! Whether stored bytes are the ones that were written, and under this key.
 
 use super::{CacheValue, CacheValueError};
-use fnv::FnvHasher;
 use std::hash::Hasher;
+use twox_hash::XxHash64;
 
 /// Bytes of the sum that ends a stored value.
 const SUM_BYTES: usize = size_of::<u64>();
@@ -32,7 +32,7 @@ pub fn open<V: CacheValue>(key_text: &str, bytes: &[u8]) -> Result<V, CacheValue
 }
 
 fn sum(key_text: &str, value: &[u8]) -> [u8; SUM_BYTES] {
-    let mut hash = FnvHasher::default();
+    let mut hash = XxHash64::with_seed(0);
     hash.write(key_text.as_bytes());
     // No key holds a line feed.
     hash.write(b"\n");

@@ -5,14 +5,15 @@ use crate::{
     ports::{Host, PortError},
 };
 use shared_types::{
-    origin::{ANSWER_PASSAGES, Passage},
+    cache::FoundPassage,
+    origin::{ANSWER_PASSAGES, Candidate},
     workers_ai::RerankScore,
 };
 
 /// The passages for the answer.
 pub struct Ranking {
     /// Best first, at most [`ANSWER_PASSAGES`].
-    pub passages: Vec<Passage>,
+    pub passages: Vec<FoundPassage>,
     /// Whether the reranker judged them; otherwise they are in the order of fusion.
     pub is_judged: bool,
 }
@@ -21,11 +22,11 @@ pub struct Ranking {
 pub async fn best<H: Host>(
     exchange: &Exchange<H>,
     query: &str,
-    mut candidates: Vec<Passage>,
+    candidates: Vec<Candidate<'_>>,
 ) -> Ranking {
     if candidates.is_empty() {
         return Ranking {
-            passages: candidates,
+            passages: Vec::new(),
             is_judged: true,
         };
     }
@@ -34,32 +35,28 @@ pub async fn best<H: Host>(
     let judging = exchange.within(exchange.config.timeouts.rerank_ms, judging);
     let judged = exchange.stage("rerank", judging).await;
     let judged = judged.and_then(|scores| in_order(&scores, candidates.len()));
-    match judged {
-        Ok(order) => Ranking {
-            passages: order
-                .into_iter()
-                .filter_map(|(index, score)| {
-                    let mut passage = candidates.get(index)?.clone();
-                    passage.scoring.rerank_score = Some(score);
-                    Some(passage)
-                })
-                .collect(),
-            is_judged: true,
-        },
-        Err(error) => {
-            exchange.warn("reranker failed, order of fusion stays", &error);
-            candidates.truncate(ANSWER_PASSAGES);
-            Ranking {
-                passages: candidates,
-                is_judged: false,
-            }
-        }
+    let is_judged = judged.is_ok();
+    let order = judged.unwrap_or_else(|error| {
+        exchange.warn("reranker failed, order of fusion stays", &error);
+        (0..ANSWER_PASSAGES).map(|index| (index, None)).collect()
+    });
+    let mut candidates: Vec<_> = candidates.into_iter().map(Some).collect();
+    let mut take = |(index, score): (usize, Option<f64>)| {
+        let candidate = candidates.get_mut(index)?.take()?;
+        Some(candidate.into_found(score))
+    };
+    Ranking {
+        passages: order.into_iter().filter_map(&mut take).collect(),
+        is_judged,
     }
 }
 
 /// Indices of the best candidates with their relevance from 0 to 1. Equal scores keep the order of
 /// fusion, so that the same candidates always make the same answer key.
-fn in_order(scores: &[RerankScore], candidates: usize) -> Result<Vec<(usize, f64)>, PortError> {
+fn in_order(
+    scores: &[RerankScore],
+    candidates: usize,
+) -> Result<Vec<(usize, Option<f64>)>, PortError> {
     let mut order: Vec<(usize, f64)> = Vec::new();
     for judged in scores {
         let is_new = order.iter().all(|(index, _)| *index != judged.id);
@@ -79,7 +76,10 @@ fn in_order(scores: &[RerankScore], candidates: usize) -> Result<Vec<(usize, f64
             order.len()
         )));
     }
-    Ok(order)
+    Ok(order
+        .into_iter()
+        .map(|(index, score)| (index, Some(score)))
+        .collect())
 }
 
 /// The model's raw score as relevance from 0 to 1.
@@ -98,9 +98,9 @@ mod tests {
     #[test]
     fn raw_scores_become_relevance_and_ties_keep_the_order_of_fusion() {
         let order = in_order(&[score(2, 0.0), score(0, -4.0), score(1, 0.0)], 3).unwrap();
-        assert_eq!(order[0], (1, 0.5));
-        assert_eq!(order[1], (2, 0.5));
-        assert!((order[2].1 - 0.018).abs() < 0.001);
+        assert_eq!(order[0], (1, Some(0.5)));
+        assert_eq!(order[1], (2, Some(0.5)));
+        assert!((order[2].1.unwrap() - 0.018).abs() < 0.001);
     }
 
     #[test]

@@ -5,20 +5,24 @@ use crate::{
     gateway::{
         cached::{Lookup, Slot, look_up},
         exchange::{Exchange, JSON},
-        upstream::ask_origin,
+        upstream::{ask_for_bytes, ask_origin, parse},
     },
     ports::Host,
 };
+use bytes::Bytes;
 use futures_util::future::{Either, select};
 use shared_types::{
     cache::{EmbedKey, ScopeKey, ScopeReading, SearchKey, SearchResults},
     chat::{CacheOutcome, Degradation},
     embedding::Embedding,
-    origin::{Passage, RETRIEVE_LIMIT, RetrieveRequest, RetrieveResponse, Scope},
+    origin::{Candidates, RETRIEVE_LIMIT, RetrieveRequest, Scope},
     problem::Problem,
     purge::Purges,
 };
 use std::{pin::pin, rc::Rc};
+
+/// Where the origin searches.
+const RETRIEVE: &str = "/v1/retrieve";
 
 /// The passages, and how they were come by.
 pub struct Found {
@@ -90,13 +94,15 @@ pub async fn find<H: Host>(exchange: &Exchange<H>, question: &Question) -> Resul
     if embedded.embedding.is_none() {
         degraded.push(Degradation::EmbeddingUnavailable);
     }
-    let retrieved = retrieve(exchange, question, embedded.embedding).await?;
+    let reply = retrieve(exchange, question, embedded.embedding).await?;
+    let mut retrieved: Candidates<'_> = parse(exchange, RETRIEVE, &reply)?;
+    retrieved.passages.truncate(RETRIEVE_LIMIT);
     let ranking = rerank::best(exchange, &question.normalised, retrieved.passages).await;
     if !ranking.is_judged {
         degraded.push(Degradation::RerankerUnavailable);
     }
     let results = SearchResults {
-        passages: ranking.passages.iter().map(Passage::found).collect(),
+        passages: ranking.passages,
     };
     // What a failure made worse must not stay for an hour, nor what was found by an embedding from
     // before a purge of everything.
@@ -189,7 +195,7 @@ async fn retrieve<H: Host>(
     exchange: &Exchange<H>,
     question: &Question,
     embedding: Option<Embedding>,
-) -> Result<RetrieveResponse, Problem> {
+) -> Result<Bytes, Problem> {
     let request = RetrieveRequest {
         query: question.normalised.clone(),
         embedding,
@@ -199,10 +205,7 @@ async fn retrieve<H: Host>(
     let limit_ms = exchange.config.timeouts.retrieve_ms;
     // Strings, ids and finite numbers always serialise.
     let body = serde_json::to_vec(&request).unwrap_or_default();
-    let call = question.call(exchange, "/v1/retrieve", JSON, Some(body));
-    let mut response: RetrieveResponse = exchange
-        .stage("retrieve", ask_origin(exchange, limit_ms, call))
-        .await?;
-    response.passages.truncate(RETRIEVE_LIMIT);
-    Ok(response)
+    let call = question.call(exchange, RETRIEVE, JSON, Some(body));
+    let asked = ask_for_bytes(exchange, limit_ms, call);
+    exchange.stage("retrieve", asked).await
 }

@@ -236,7 +236,7 @@ impl Play {
                         told.borrow_mut().body.extend_from_slice(&piece);
                     }
                 }
-                ReplyBody::Whole(bytes) => told.borrow_mut().body = bytes,
+                ReplyBody::Whole(bytes) => told.borrow_mut().body = bytes.into(),
                 ReplyBody::Empty | ReplyBody::File(_) => {}
             }
         };

@@ -362,7 +362,7 @@ pub async fn read(reply: Reply) -> Received {
     let is_whole = !matches!(reply.body, ReplyBody::Stream(_) | ReplyBody::File(_));
     let bytes = match reply.body {
         ReplyBody::Empty => Vec::new(),
-        ReplyBody::Whole(bytes) => bytes,
+        ReplyBody::Whole(bytes) => bytes.into(),
         ReplyBody::Stream(stream) | ReplyBody::File(stream) => {
             stream.collect::<Vec<_>>().await.concat()
         }
