@@ -1,7 +1,28 @@
 //! CPU time of processes, from `/proc`, in nanoseconds: the 10 ms ticks of `stat` are too coarse for short runs.
 
 use anyhow::{Context, bail};
+use nix::{
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
+    unistd::Pid,
+};
 use std::{fs, path::Path};
+
+/// Runs `start` on the last core that this thread may use: a process that it starts stays there. On a shared machine the
+/// cores are not alike, and what moves between them is measured on another machine each time.
+pub fn on_last_core<T>(start: impl FnOnce() -> T) -> anyhow::Result<T> {
+    let this_thread = Pid::from_raw(0);
+    let all = sched_getaffinity(this_thread)?;
+    let cores = 0..CpuSet::count();
+    let last = cores
+        .rev()
+        .find(|core| all.is_set(*core).unwrap_or_default());
+    let mut one = CpuSet::new();
+    one.set(last.context("a thread may use some core")?)?;
+    sched_setaffinity(this_thread, &one)?;
+    let started = start();
+    sched_setaffinity(this_thread, &all)?;
+    Ok(started)
+}
 
 /// CPU milliseconds of a process and its descendants so far: user and system, all threads.
 pub fn ms_of_tree(root: u32) -> anyhow::Result<f64> {
@@ -74,6 +95,23 @@ mod tests {
             .unwrap();
         assert!(status.success());
         assert!(ms_of_server(std::process::id()).unwrap() >= before + 10.0);
+    }
+
+    #[test]
+    fn a_process_stays_where_it_was_started() {
+        let usable = |pid| {
+            let cores = sched_getaffinity(pid).unwrap();
+            let is_usable = |core: &usize| cores.is_set(*core).unwrap();
+            (0..CpuSet::count()).filter(is_usable).count()
+        };
+        let before = usable(Pid::from_raw(0));
+        let started = on_last_core(|| std::process::Command::new("sleep").arg("60").spawn());
+        let mut process = started.unwrap().unwrap();
+        let pinned = usable(Pid::from_raw(i32::try_from(process.id()).unwrap()));
+        process.kill().unwrap();
+        process.wait().unwrap();
+        assert_eq!(pinned, 1);
+        assert_eq!(usable(Pid::from_raw(0)), before);
     }
 
     #[test]

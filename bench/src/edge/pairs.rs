@@ -237,7 +237,9 @@ fn add(report: &mut Report, sides: &Sides, row: Row, connections: u32, pairs: &[
     }
     let bound = match row {
         Row::CachedAnswer => MAX_CACHED_RATIO,
-        Row::TokenOnly | Row::CachedInKv | Row::EmbeddingHit => MAX_RATIO,
+        Row::TokenOnly | Row::EmbeddingHit => MAX_RATIO,
+        // It tells how much of the row before is the isolate's memory: that row is the one with a target.
+        Row::CachedInKv => return,
     };
     let what = format!("CPU ratio of {}, {connections} connections", row.name());
     // As it is shown: a third digit is never the same twice.

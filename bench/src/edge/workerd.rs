@@ -4,6 +4,7 @@
 //! rate limiter, which counts in the isolate.
 
 use super::question::Models;
+use crate::cpu;
 use anyhow::{Context, bail};
 use local_stack::{Install, Stopwatch, ports::ReservedPort};
 use serde::Deserialize;
@@ -232,17 +233,18 @@ impl Workerd {
 
         let log = folder.join("workerd.log");
         let clock = Stopwatch::start();
-        let mut process =
-            Command::new(node_modules.join("@cloudflare/workerd-linux-64/bin/workerd"))
-                .arg("serve")
-                .arg(&path)
-                .stdin(Stdio::null())
-                // A line for every request, which nobody reads.
-                .stdout(Stdio::null())
-                .stderr(File::create(&log)?)
-                .kill_on_drop(true)
-                .spawn()
-                .context("can't start workerd")?;
+        let mut command =
+            Command::new(node_modules.join("@cloudflare/workerd-linux-64/bin/workerd"));
+        command
+            .arg("serve")
+            .arg(&path)
+            .stdin(Stdio::null())
+            // A line for every request, which nobody reads.
+            .stdout(Stdio::null())
+            .stderr(File::create(&log)?)
+            .kill_on_drop(true);
+        let started = cpu::on_last_core(|| command.spawn())?;
+        let mut process = started.context("can't start workerd")?;
         let url = format!("http://127.0.0.1:{port}");
         let client = reqwest::Client::new();
         loop {
