@@ -26,8 +26,14 @@ pub enum Route {
     ListDocuments,
     /// `GET /api/documents/{id}`
     GetDocument(DocumentId),
+    /// `PATCH /api/documents/{id}`
+    ChangeDocument(DocumentId),
+    /// `DELETE /api/documents/{id}`
+    DeleteDocument(DocumentId),
     /// `POST /api/documents/{id}/confirm`
     ConfirmDocument(DocumentId),
+    /// `POST /api/documents/{id}/reprocess`
+    ReprocessDocument(DocumentId),
     /// `GET` and `HEAD /api/documents/{id}/pdf`
     DocumentFile(DocumentId),
     /// `POST /api/admin/cache/purge`
@@ -49,8 +55,11 @@ impl Route {
             Self::Logout => "/api/auth/logout",
             Self::Me => "/api/auth/me",
             Self::CreateDocument | Self::ListDocuments => "/api/documents",
-            Self::GetDocument(_) => "/api/documents/{id}",
+            Self::GetDocument(_) | Self::ChangeDocument(_) | Self::DeleteDocument(_) => {
+                "/api/documents/{id}"
+            }
             Self::ConfirmDocument(_) => "/api/documents/{id}/confirm",
+            Self::ReprocessDocument(_) => "/api/documents/{id}/reprocess",
             Self::DocumentFile(_) => "/api/documents/{id}/pdf",
             Self::PurgeCache => "/api/admin/cache/purge",
             Self::InvalidateScopes => "/internal/scope/invalidate",
@@ -109,19 +118,15 @@ pub fn route(method: &Method, path: &str) -> Match {
         ),
         [Some("api"), Some("documents"), Some(id), None, _] => id
             .parse()
-            .map_or(Match::NotFound, |id| get(Route::GetDocument(id))),
-        [
-            Some("api"),
-            Some("documents"),
-            Some(id),
-            Some("confirm"),
-            None,
-        ] => id
-            .parse()
-            .map_or(Match::NotFound, |id| post(Route::ConfirmDocument(id))),
-        [Some("api"), Some("documents"), Some(id), Some("pdf"), None] => id
-            .parse()
-            .map_or(Match::NotFound, |id| file(method, Route::DocumentFile(id))),
+            .map_or(Match::NotFound, |id| document(method, id)),
+        [Some("api"), Some("documents"), Some(id), Some(part), None] => {
+            id.parse().map_or(Match::NotFound, |id| match part {
+                "confirm" => post(Route::ConfirmDocument(id)),
+                "reprocess" => post(Route::ReprocessDocument(id)),
+                "pdf" => file(method, Route::DocumentFile(id)),
+                _ => Match::NotFound,
+            })
+        }
         [
             Some("api"),
             Some("admin"),
@@ -133,6 +138,15 @@ pub fn route(method: &Method, path: &str) -> Match {
             post(Route::InvalidateScopes)
         }
         _ => Match::NotFound,
+    }
+}
+
+fn document(method: &Method, id: DocumentId) -> Match {
+    match *method {
+        Method::GET => Match::Found(Route::GetDocument(id)),
+        Method::PATCH => Match::Found(Route::ChangeDocument(id)),
+        Method::DELETE => Match::Found(Route::DeleteDocument(id)),
+        _ => Match::WrongMethod("GET, PATCH, DELETE"),
     }
 }
 
@@ -193,9 +207,24 @@ mod tests {
                 Route::GetDocument(id),
             ),
             (
+                Method::PATCH,
+                format!("/api/documents/{id}"),
+                Route::ChangeDocument(id),
+            ),
+            (
+                Method::DELETE,
+                format!("/api/documents/{id}"),
+                Route::DeleteDocument(id),
+            ),
+            (
                 Method::POST,
                 format!("/api/documents/{id}/confirm"),
                 Route::ConfirmDocument(id),
+            ),
+            (
+                Method::POST,
+                format!("/api/documents/{id}/reprocess"),
+                Route::ReprocessDocument(id),
             ),
             (
                 Method::GET,
@@ -220,10 +249,7 @@ mod tests {
         ];
         for (method, path, expected) in table {
             assert_eq!(route(&method, &path), Match::Found(expected));
-            assert!(matches!(
-                route(&Method::DELETE, &path),
-                Match::WrongMethod(_)
-            ));
+            assert!(matches!(route(&Method::PUT, &path), Match::WrongMethod(_)));
         }
     }
 

@@ -7,7 +7,7 @@ use crate::{
     extract::{ExtractError, Extractor},
     failure::{JobError, Part, Rejection},
     layout::{self, RawPage},
-    object_store::{FetchError, ObjectStore},
+    object_store::{FetchError, ObjectStore, object_key},
     tokens::TokenCounter,
 };
 use rag_core::chunking::{Chunk, ChunkConfig, chunk};
@@ -84,7 +84,7 @@ impl Pipeline {
         progress: &watch::Sender<Progress>,
     ) -> Result<Vec<RawPage>, JobError> {
         tell(progress, IngestStage::Extracting, 0, 0);
-        let key = object_key(job);
+        let key = object_key(job.owner_id, job.document_id);
         let file = match self.store.fetch(&key, job.size_bytes, &job.sha256).await {
             Ok(file) => file,
             Err(FetchError::Rejected(rejection)) => return Err(rejection.into()),
@@ -142,12 +142,6 @@ async fn embed(
         .zip(embeddings)
         .map(|(chunk, embedding)| EmbeddedChunk { chunk, embedding })
         .collect())
-}
-
-/// Where a confirmed document's file is, in the library's bucket.
-#[must_use]
-pub fn object_key(job: &Job) -> String {
-    format!("teachers/{}/{}/original.pdf", job.owner_id, job.document_id)
 }
 
 fn tell(progress: &watch::Sender<Progress>, stage: IngestStage, done: u32, total: u32) {

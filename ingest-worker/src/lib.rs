@@ -5,6 +5,7 @@
 //! be done twice: its passages are replaced in one transaction at its end, and nothing is written before.
 
 pub mod config;
+pub mod discard;
 pub mod document;
 pub mod edge;
 pub mod embedder;

@@ -1,10 +1,14 @@
-//! Reading uploaded files out of R2 through its S3 face.
+//! Uploaded files in R2, through its S3 face: read for their text, and removed when their documents are gone.
 
 use crate::{config::R2Config, failure::Rejection};
 use futures_util::TryStreamExt;
-use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle, actions::GetObject};
+use rusty_s3::{
+    Bucket, Credentials, S3Action, UrlStyle,
+    actions::{DeleteObject, GetObject},
+};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
+use shared_types::ids::{DocumentId, UserId};
 use std::time::Duration;
 use tempfile::{NamedTempFile, TempPath};
 use thiserror::Error;
@@ -30,6 +34,12 @@ pub enum FetchError {
     /// The temporary file can't be written.
     #[error("can't write a temporary file")]
     Io(#[from] std::io::Error),
+}
+
+/// Where the file of a confirmed document lies: `teachers/{owner}/{document}/original.pdf`.
+#[must_use]
+pub fn object_key(owner_id: UserId, document_id: DocumentId) -> String {
+    format!("teachers/{owner_id}/{document_id}/original.pdf")
 }
 
 /// The bucket of confirmed documents.
@@ -61,6 +71,16 @@ impl ObjectStore {
                 config.secret_access_key.expose_secret(),
             ),
         })
+    }
+
+    /// Removes an object. One that is not there is removed.
+    pub async fn remove(&self, key: &str) -> Result<(), FetchError> {
+        let url = DeleteObject::new(&self.bucket, Some(&self.credentials), key).sign(SIGNED_FOR);
+        let response = self.client.delete(url).send().await.map_err(without_url)?;
+        match response.status() {
+            status if status.is_success() || status == reqwest::StatusCode::NOT_FOUND => Ok(()),
+            status => Err(FetchError::Status(status)),
+        }
     }
 
     /// Streams an object into a temporary file that goes when the returned path is dropped.

@@ -1,6 +1,6 @@
 //! The loop that claims jobs.
 
-use crate::{config::Config, document::Pipeline, job};
+use crate::{config::Config, discard, document::Pipeline, job};
 use secrecy::ExposeSecret;
 use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
 use storage::{
@@ -38,8 +38,9 @@ impl Worker {
     /// Connects to the database and reads the tokenizer. `name` tells workers apart in the queue.
     pub async fn start(config: Config, name: String) -> anyhow::Result<Self> {
         let settings = PoolSettings {
-            // A job needs one connection at a time, and now and then one more for its progress.
-            max_connections: config.concurrency as u32 + 2,
+            // A job needs one connection at a time, and now and then one more for its progress; the removal of
+            // files needs one.
+            max_connections: config.concurrency as u32 + 3,
             application_name: "etude-ingest",
             ..PoolSettings::default()
         };
@@ -57,26 +58,38 @@ impl Worker {
     /// What does not finish is left to its lease: another worker does it again.
     pub async fn run(&self, until: Until, stop: impl Future<Output = ()>) {
         let mut running = JoinSet::new();
+        self.work(until, stop, &mut running).await;
+        self.drain(running).await;
+        if until == Until::Drained {
+            discard::remove_due(&self.pool, &self.pipeline.store).await;
+        }
+        self.pool.close().await;
+    }
+
+    /// Claims jobs, and removes files, until there is no need to go on. Nothing but `running` goes on after that.
+    async fn work(&self, until: Until, stop: impl Future<Output = ()>, running: &mut JoinSet<()>) {
         tokio::pin!(stop);
         let url = self.config.database_url.expose_secret();
         let wake = Arc::new(tokio::sync::Notify::new());
         let listener = listen(url, &wake);
         tokio::pin!(listener);
+        let removal =
+            discard::keep_removing(&self.pool, &self.pipeline.store, self.config.rhythm.sweep);
+        tokio::pin!(removal);
         loop {
-            let idle = self.claim_all(&mut running).await;
+            let idle = self.claim_all(running).await;
             if idle && running.is_empty() && until == Until::Drained && self.is_drained().await {
                 break;
             }
             tokio::select! {
                 () = &mut stop => break,
                 never = &mut listener => match never {},
+                never = &mut removal => match never {},
                 () = wake.notified(), if running.len() < self.config.concurrency => {}
                 () = sleep(self.pause(until).await), if running.len() < self.config.concurrency => {}
                 Some(done) = running.join_next() => report(done),
             }
         }
-        self.drain(running).await;
-        self.pool.close().await;
     }
 
     /// Claims until all hands are full. `true`: nothing more is due.

@@ -433,3 +433,23 @@ async fn an_announced_job_wakes_an_idle_worker_and_a_stopped_one_finishes_its_wo
     work.await.unwrap();
     assert_eq!(studio.document(id).await.status, DocumentStatus::Ready);
 }
+
+#[tokio::test]
+async fn the_file_of_a_deleted_document_goes_however_often_the_store_fails() {
+    let studio = Studio::new().await;
+    let deleted = studio.upload(BOOKLET).await;
+    let kept = studio.upload(BOOKLET).await;
+    studio.drain().await;
+    let mut tx = studio.db.reader(&studio.teacher).await;
+    documents::delete(&mut tx, deleted).await.unwrap();
+    tx.commit().await.unwrap();
+
+    studio.world.break_store(true);
+    studio.drain().await;
+    assert_eq!(studio.world.stored().len(), 2, "it is still noted");
+    studio.world.break_store(false);
+    studio.drain().await;
+    let owner = studio.teacher.sub;
+    let left = format!("piano-knowledge/teachers/{owner}/{kept}/original.pdf");
+    assert_eq!(studio.world.stored(), [left]);
+}

@@ -9,6 +9,7 @@ pub mod error;
 pub mod extract;
 mod flight;
 pub mod host;
+mod library;
 pub mod llm;
 pub mod objects;
 mod outbound;
@@ -45,7 +46,16 @@ pub fn app(state: AppState) -> Router {
             "/documents",
             get(documents::list::handler).post(documents::create::handler),
         )
-        .route("/documents/{document_id}", get(documents::get::handler))
+        .route(
+            "/documents/{document_id}",
+            get(documents::get::handler)
+                .patch(documents::change::handler)
+                .delete(documents::delete::handler),
+        )
+        .route(
+            "/documents/{document_id}/reprocess",
+            post(documents::reprocess::handler),
+        )
         .route(
             "/documents/{document_id}/file",
             get(documents::file::handler),

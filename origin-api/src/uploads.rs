@@ -21,6 +21,8 @@ use storage::{
 };
 
 const MAX_TITLE_CHARS: usize = 300;
+/// What [`is_title`] asks, for whoever chose another.
+pub(crate) const TITLE_RULE: &str = "A title has 1 to 300 characters on one line.";
 const MAX_FILE_NAME_CHARS: usize = 255;
 /// How long a caller is asked to wait where object storage fails.
 const STORAGE_RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -195,10 +197,8 @@ fn accept(announced: &CreateDocument, max_bytes: u64) -> Result<[u8; 32], String
         sha256,
         visibility: _,
     } = announced;
-    if !is_line(title, MAX_TITLE_CHARS) {
-        return Err(format!(
-            "A title has 1 to {MAX_TITLE_CHARS} characters on one line."
-        ));
+    if !is_title(title) {
+        return Err(TITLE_RULE.to_owned());
     }
     if !is_line(file_name, MAX_FILE_NAME_CHARS) || !is_pdf_name(file_name) {
         return Err(format!(
@@ -214,6 +214,11 @@ fn accept(announced: &CreateDocument, max_bytes: u64) -> Result<[u8; 32], String
         return Err("A SHA-256 is 64 lower-case hex digits.".to_owned());
     }
     Ok(digest)
+}
+
+/// Whether this may be the title of a document.
+pub(crate) fn is_title(text: &str) -> bool {
+    is_line(text, MAX_TITLE_CHARS)
 }
 
 fn is_line(text: &str, max_chars: usize) -> bool {

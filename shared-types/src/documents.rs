@@ -34,6 +34,18 @@ pub struct CreateDocument {
     pub visibility: Visibility,
 }
 
+/// `PATCH /api/documents/{id}`: what is to change; the rest stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeDocument {
+    /// 1 to 300 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Who may read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visibility: Option<Visibility>,
+}
+
 /// Where and how to send the file itself. The URL is valid for ten minutes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PresignedUpload {

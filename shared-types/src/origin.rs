@@ -212,6 +212,16 @@ pub struct DocumentFile {
     pub announced_at_s: i64,
 }
 
+/// The reply of `PATCH` and `DELETE /v1/documents/{id}`. For the edge, which passes on `document` (of the former) and
+/// drops the scopes of `readers`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentChanged {
+    /// As it is now, or was: the text of a [`crate::documents::Document`] in JSON. The edge has no use for what it says.
+    pub document: String,
+    /// Those whose scope has changed and who can be named: everybody whom a private document concerned or concerns.
+    pub readers: Vec<UserId>,
+}
+
 /// `POST /internal/scope/invalidate` at the edge: forget what these people may read, at once.
 /// Authorised by [`crate::headers::EDGE_TOKEN`] alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,9 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use shared_types::{
-    documents::{CreateDocument, Document, DocumentStatus, IngestStage, Visibility},
+    documents::{
+        ChangeDocument, CreateDocument, Document, DocumentStatus, IngestStage, Visibility,
+    },
     ids::{DocumentId, UserId},
 };
 use sqlx::FromRow;
@@ -147,8 +149,69 @@ pub async fn confirm(reader: &mut ReaderTx, id: DocumentId) -> Result<Document, 
         .bind(id.0)
         .fetch_one(reader.connection())
         .await?;
+    own_in_state(reader, id, confirmed).await
+}
+
+/// Changes the reader's own document; its passages follow in the same transaction. Another's is
+/// [`Error::NotFound`].
+#[tracing::instrument(name = "sql.documents.change", skip_all)]
+pub async fn change(
+    reader: &mut ReaderTx,
+    id: DocumentId,
+    change: &ChangeDocument,
+) -> Result<Document, Error> {
+    let owner = reader.user_id();
+    let is_public = change.visibility.map(|chosen| chosen == Visibility::Public);
+    let row: Row = sqlx::query_as(
+        "update knowledge_base_docs \
+         set title = coalesce($3, title), is_public = coalesce($4, is_public) \
+         where id = $1 and owner_id = $2 returning *",
+    )
+    .bind(id.0)
+    .bind(owner.0)
+    .bind(&change.title)
+    .bind(is_public)
+    .fetch_one(reader.connection())
+    .await?;
+    Ok(StoredDocument::try_from(row)?.document)
+}
+
+/// Deletes the reader's own document, or for an admin anybody's, with its passages and its job, and notes its
+/// file for removal ([`crate::files`]). Returns what it was. Any other is [`Error::NotFound`].
+#[tracing::instrument(name = "sql.documents.delete", skip_all)]
+pub async fn delete(reader: &mut ReaderTx, id: DocumentId) -> Result<Document, Error> {
+    let (user_id, role) = (reader.user_id(), reader.role());
+    let row: Row = sqlx::query_as(
+        "delete from knowledge_base_docs \
+         where id = $1 and (owner_id = $2 or $3 = 'admin') returning *",
+    )
+    .bind(id.0)
+    .bind(user_id.0)
+    .bind(role.as_str())
+    .fetch_one(reader.connection())
+    .await?;
+    Ok(StoredDocument::try_from(row)?.document)
+}
+
+/// Takes the reader's own document from `failed` back to `queued`, with a new job. A document in any other
+/// state is [`Error::Conflict`].
+#[tracing::instrument(name = "sql.documents.retry", skip_all)]
+pub async fn retry(reader: &mut ReaderTx, id: DocumentId) -> Result<Document, Error> {
+    let is_queued: bool = sqlx::query_scalar("select retry_document($1)")
+        .bind(id.0)
+        .fetch_one(reader.connection())
+        .await?;
+    own_in_state(reader, id, is_queued).await
+}
+
+/// The reader's own document, where it was in the state that a call needs.
+async fn own_in_state(
+    reader: &mut ReaderTx,
+    id: DocumentId,
+    was_in_state: bool,
+) -> Result<Document, Error> {
     let stored = get(reader, id).await?;
-    if confirmed {
+    if was_in_state {
         Ok(stored.document)
     } else if stored.document.owner_id == reader.user_id() {
         Err(Error::Conflict)
@@ -158,23 +221,21 @@ pub async fn confirm(reader: &mut ReaderTx, id: DocumentId) -> Result<Document, 
 }
 
 /// Changes who may read the reader's own document, its passages included.
-#[tracing::instrument(name = "sql.documents.set_visibility", skip_all)]
 pub async fn set_visibility(
     reader: &mut ReaderTx,
     id: DocumentId,
     visibility: Visibility,
 ) -> Result<Document, Error> {
-    let owner = reader.user_id();
-    let row: Row = sqlx::query_as(
-        "update knowledge_base_docs set is_public = $3 \
-         where id = $1 and owner_id = $2 returning *",
+    let visibility = Some(visibility);
+    change(
+        reader,
+        id,
+        &ChangeDocument {
+            visibility,
+            ..ChangeDocument::default()
+        },
     )
-    .bind(id.0)
-    .bind(owner.0)
-    .bind(visibility == Visibility::Public)
-    .fetch_one(reader.connection())
-    .await?;
-    Ok(StoredDocument::try_from(row)?.document)
+    .await
 }
 
 pub(crate) fn visibility(is_public: bool) -> Visibility {

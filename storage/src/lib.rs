@@ -8,6 +8,7 @@
 
 pub mod documents;
 mod error;
+pub mod files;
 pub mod jobs;
 pub mod passages;
 pub mod people;

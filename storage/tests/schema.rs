@@ -6,9 +6,10 @@ use shared_types::{claims::Role, documents::Visibility};
 use sqlx::AssertSqlSafe;
 use support::Database;
 
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 12] = [
     "cache_purges",
     "corpus_versions",
+    "discarded_files",
     "document_chunks",
     "document_postings",
     "embedding_models",

@@ -3,19 +3,20 @@
 use crate::{
     gateway::{
         Gateway, authentication,
-        exchange::{Exchange, Incoming, JSON, Reply, whole},
-        upstream::{call_origin, read_bytes},
+        exchange::{Exchange, Incoming, JSON, Reply, empty, whole},
+        scopes,
+        upstream::{call_origin, parse, read_bytes},
     },
     ports::{Host, OriginCall},
     router::Route,
 };
 use http::{Method, StatusCode};
 use shared_types::{
-    documents::CreateDocument,
+    origin::DocumentChanged,
     problem::{Problem, ProblemKind},
 };
 
-/// Checks the caller and passes the call on.
+/// Checks the caller and passes the call on. Bodies are bounded and not read: what they may say is the origin's matter.
 pub async fn forward<H: Host>(
     gateway: &Gateway,
     exchange: &Exchange<H>,
@@ -27,14 +28,15 @@ pub async fn forward<H: Host>(
         Route::CreateDocument => (Method::POST, "/v1/documents".to_owned()),
         Route::ListDocuments => (Method::GET, "/v1/documents".to_owned()),
         Route::GetDocument(id) => (Method::GET, format!("/v1/documents/{id}")),
+        Route::ChangeDocument(id) => (Method::PATCH, format!("/v1/documents/{id}")),
+        Route::DeleteDocument(id) => (Method::DELETE, format!("/v1/documents/{id}")),
         Route::ConfirmDocument(id) => (Method::POST, format!("/v1/documents/{id}/confirm")),
+        Route::ReprocessDocument(id) => (Method::POST, format!("/v1/documents/{id}/reprocess")),
         _ => return Err(Problem::new(ProblemKind::NotFound)),
     };
     let authorization = incoming.headers.authorization.clone();
-    let body = if matches!(found, Route::CreateDocument) {
-        let announced: CreateDocument = incoming.json(exchange, found.body_limit()).await?;
-        // Strings and integers always serialise.
-        Some(serde_json::to_vec(&announced).unwrap_or_default())
+    let body = if matches!(found, Route::CreateDocument | Route::ChangeDocument(_)) {
+        Some(incoming.bytes(exchange, found.body_limit()).await?.into())
     } else {
         None
     };
@@ -58,6 +60,10 @@ pub async fn forward<H: Host>(
             let message = "origin's reply about documents broke off";
             exchange.fail(ProblemKind::OriginUnavailable, message, &error)
         })?;
+    if matches!(found, Route::ChangeDocument(_) | Route::DeleteDocument(_)) {
+        let changed: DocumentChanged = parse(exchange, &path, &body)?;
+        return Ok(changed_for_all(exchange, found, changed).await);
+    }
     let mut reply = whole(status, JSON, body);
     if let Some(location) = location.and_then(|path| public_path(&path)) {
         reply.headers.set("location", location);
@@ -66,6 +72,24 @@ pub async fn forward<H: Host>(
         reply.headers.set("retry-after", retry_after);
     }
     Ok(reply)
+}
+
+/// Drops the scopes of those whom a change or a deletion concerns, so that they find it made at once. Everybody else
+/// does within the bound on staleness, as they do where that fails.
+async fn changed_for_all<H: Host>(
+    exchange: &Exchange<H>,
+    found: Route,
+    changed: DocumentChanged,
+) -> Reply {
+    let failures = scopes::forget(exchange, changed.readers).await;
+    if let Some(error) = failures.first() {
+        exchange.warn("scopes not forgotten, changed within the bound", error);
+    }
+    if matches!(found, Route::DeleteDocument(_)) {
+        empty(StatusCode::NO_CONTENT)
+    } else {
+        whole(StatusCode::OK, JSON, changed.document)
+    }
 }
 
 /// The origin's path as browsers know it.

@@ -218,7 +218,12 @@ impl Incoming {
         parse(&bytes)
     }
 
-    async fn bytes<H: Host>(self, exchange: &Exchange<H>, limit: usize) -> Result<Bytes, Problem> {
+    /// Reads the body, of at most `limit` bytes.
+    pub async fn bytes<H: Host>(
+        self,
+        exchange: &Exchange<H>,
+        limit: usize,
+    ) -> Result<Bytes, Problem> {
         if self
             .headers
             .content_length

@@ -215,7 +215,10 @@ impl Gateway {
             Route::CreateDocument
             | Route::ListDocuments
             | Route::GetDocument(_)
-            | Route::ConfirmDocument(_) => {
+            | Route::ChangeDocument(_)
+            | Route::DeleteDocument(_)
+            | Route::ConfirmDocument(_)
+            | Route::ReprocessDocument(_) => {
                 documents::forward(self, exchange, found, incoming).await
             }
             Route::DocumentFile(id) => files::send(self, exchange, id, incoming).await,

@@ -11,7 +11,7 @@ use shared_types::{
     problem::{Problem, ProblemKind},
 };
 
-const METHODS: &str = "GET, HEAD, POST, OPTIONS";
+const METHODS: &str = "GET, HEAD, POST, PATCH, DELETE, OPTIONS";
 const REQUEST_HEADERS: &str = "authorization, content-type, if-match, if-modified-since, \
     if-none-match, if-range, if-unmodified-since, range, traceparent, x-csrf-token";
 const EXPOSED_HEADERS: &str = "accept-ranges, content-disposition, content-range, etag, location, \

@@ -2,14 +2,16 @@
 
 use crate::support::{
     Edge, Failure,
-    library::{FIRST_STUDENT, Library},
+    library::{CLASSMATE, FIRST_STUDENT, Library},
     request,
 };
-use edge_worker::ports::Allowance;
+use edge_worker::ports::{Allowance, Layer};
 use http::Method;
 use serde_json::json;
 use shared_types::problem::ProblemKind;
 use uuid::Uuid;
+
+const QUESTION: &str = "How fast should I practise scales?";
 
 fn edge() -> Edge {
     Edge::new(Library::of_two_teachers())
@@ -241,6 +243,45 @@ async fn documents_are_the_origins_matter() {
             .problem()
             .is(ProblemKind::BodyTooLarge)
     );
+}
+
+#[tokio::test]
+async fn a_changed_document_is_told_and_its_readers_find_it_changed_at_once() {
+    let id = Uuid::from_u128(7);
+    let path = format!("/api/documents/{id}");
+    for (method, body, status, told) in [
+        (
+            Method::PATCH,
+            r#"{"title":"Scales"}"#,
+            200,
+            r#"{"title":"Scales"}"#,
+        ),
+        (Method::DELETE, "", 204, ""),
+    ] {
+        let edge = edge();
+        for reader in [FIRST_STUDENT, CLASSMATE] {
+            edge.ask(reader, QUESTION).await;
+        }
+        assert_eq!(edge.kept(Layer::Scope), 2);
+        edge.calls();
+        let change = edge.signed_in(CLASSMATE, method, &path, body);
+        let reply = edge.send(change).await;
+        assert_eq!((reply.status, reply.body.as_str()), (status, told));
+        assert_eq!(edge.calls(), [format!("/v1/documents/{id}")]);
+        assert_eq!(edge.kept(Layer::Scope), 1, "the first student's is dropped");
+    }
+}
+
+#[tokio::test]
+async fn a_change_stands_although_no_scope_can_be_dropped() {
+    let edge = edge();
+    edge.ask(FIRST_STUDENT, QUESTION).await;
+    edge.break_(|faults| faults.caches = Some(Failure::Fails));
+    let path = format!("/api/documents/{}", Uuid::from_u128(7));
+    let reply = edge
+        .send(edge.signed_in(FIRST_STUDENT, Method::DELETE, &path, ""))
+        .await;
+    assert_eq!(reply.status, 204, "{}", reply.body);
 }
 
 #[tokio::test]

@@ -22,7 +22,10 @@ use shared_types::{
 };
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::{net::TcpListener, sync::Semaphore};
@@ -37,6 +40,7 @@ pub struct World(Arc<Inner>);
 struct Inner {
     base: Url,
     objects: Mutex<HashMap<String, Bytes>>,
+    is_store_down: AtomicBool,
     faults: Mutex<VecDeque<u16>>,
     texts: Mutex<Vec<Vec<String>>>,
     invalidated: Mutex<Vec<UserId>>,
@@ -54,6 +58,7 @@ impl World {
         let world = Self(Arc::new(Inner {
             base: Url::parse(&base).unwrap(),
             objects: Mutex::default(),
+            is_store_down: AtomicBool::default(),
             faults: Mutex::default(),
             texts: Mutex::default(),
             invalidated: Mutex::default(),
@@ -61,7 +66,7 @@ impl World {
             arrivals: Semaphore::new(0),
         }));
         let app = Router::new()
-            .route("/r2/{bucket}/{*key}", get(object))
+            .route("/r2/{bucket}/{*key}", get(object).delete(remove))
             .route("/ai/accounts/{account}/ai/run/{*model}", post(embed))
             .route("/edge/internal/scope/invalidate", post(invalidate))
             .with_state(world.clone());
@@ -76,6 +81,16 @@ impl World {
     pub fn put(&self, key: &str, bytes: impl Into<Bytes>) {
         let mut objects = self.0.objects.lock().unwrap();
         objects.insert(format!("piano-knowledge/{key}"), bytes.into());
+    }
+
+    /// The keys in the library bucket.
+    pub fn stored(&self) -> Vec<String> {
+        self.0.objects.lock().unwrap().keys().cloned().collect()
+    }
+
+    /// Whether object storage refuses to remove anything.
+    pub fn break_store(&self, is_down: bool) {
+        self.0.is_store_down.store(is_down, Ordering::Relaxed);
     }
 
     /// The embedding service answers the next calls with these statuses.
@@ -124,6 +139,18 @@ async fn object(
         Some(bytes) => bytes.clone().into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
+}
+
+async fn remove(
+    State(World(world)): State<World>,
+    Path((bucket, key)): Path<(String, String)>,
+) -> StatusCode {
+    if world.is_store_down.load(Ordering::Relaxed) {
+        return StatusCode::SERVICE_UNAVAILABLE;
+    }
+    let mut objects = world.objects.lock().unwrap();
+    objects.remove(&format!("{bucket}/{key}"));
+    StatusCode::NO_CONTENT
 }
 
 async fn embed(State(World(world)): State<World>, Json(input): Json<EmbeddingInput>) -> Response {

@@ -4,6 +4,7 @@
 
 mod access;
 mod answer;
+mod changing;
 mod clouds;
 #[path = "../../../storage/tests/support/mod.rs"]
 mod database;

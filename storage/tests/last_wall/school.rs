@@ -14,7 +14,7 @@ use shared_types::{
 use sqlx::{AssertSqlSafe, Postgres, Transaction};
 use std::collections::{BTreeMap, BTreeSet};
 use storage::{
-    Error,
+    Error, documents,
     jobs::{self, Failure},
     purges,
     reembedding::{self, Place},
@@ -167,6 +167,16 @@ async fn columns_of(db: &Database, table: &str) -> Vec<String> {
 
 /// Two teachers who share a student and have one each, people whose claims have changed since, and
 /// people whom the database does not know.
+/// A document of each, deleted.
+async fn discard(db: &Database, owners: [&AccessClaims; 2]) {
+    for owner in owners {
+        let id = db.announce(owner, Visibility::Private).await;
+        let mut tx = db.reader(owner).await;
+        documents::delete(&mut tx, id).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+}
+
 async fn populate(db: &Database) -> Vec<Caller> {
     let (first, second) = (
         db.person(Role::Teacher).await,
@@ -190,6 +200,7 @@ async fn populate(db: &Database) -> Vec<Caller> {
         db.link(teacher, student).await;
     }
     write(db, [&first, &demoted], [&second, &admin]).await;
+    discard(db, [&first, &admin]).await;
     purge(
         db,
         &admin,

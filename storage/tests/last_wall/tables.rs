@@ -135,6 +135,25 @@ pub const TABLES: &[Table] = &[
         writes: &[],
     },
     Table {
+        name: "discarded_files",
+        key: "doc_id::text",
+        people: None,
+        ingest: true,
+        columns: None,
+        writes: &[
+            Write {
+                role: "etude_ingest",
+                verb: Verb::Update(&["due_at"]),
+                rows: ALL,
+            },
+            Write {
+                role: "etude_ingest",
+                verb: Verb::Delete,
+                rows: ALL,
+            },
+        ],
+    },
+    Table {
         name: "document_chunks",
         key: "id::text",
         people: Some(Person::reads_corpus),
@@ -198,6 +217,11 @@ pub const TABLES: &[Table] = &[
                 role: "authenticated",
                 verb: Verb::Update(&["title", "is_public"]),
                 rows: |person, row| person.uploads() && person.is(row, "owner_id"),
+            },
+            Write {
+                role: "authenticated",
+                verb: Verb::Delete,
+                rows: |person, row| person.is(row, "owner_id") || person.role == "admin",
             },
             Write {
                 role: "authenticated",

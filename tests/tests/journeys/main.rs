@@ -6,6 +6,7 @@
 )]
 
 mod asking;
+mod changing;
 mod crowding;
 mod failing;
 mod finding;

@@ -22,7 +22,7 @@ use shared_types::{
     embedding::{DIMENSIONS, Embedding},
     event::AnswerEvent,
     ids::UserId,
-    origin::{AnswerRequest, RetrieveRequest, RetrieveResponse},
+    origin::{AnswerRequest, DocumentChanged, RetrieveRequest, RetrieveResponse},
     problem::{PROBLEM_JSON, Problem, ProblemKind},
     purge::{PurgeRecord, PurgeRequest, PurgeTarget},
     workers_ai::RerankScore,
@@ -217,6 +217,13 @@ impl World {
                     return Ok(upstream(404, PROBLEM_JSON, &body));
                 };
                 serde_json::to_string(&file).unwrap()
+            }
+            _ if matches!(call.method, http::Method::PATCH | http::Method::DELETE) => {
+                let changed = DocumentChanged {
+                    document: String::from_utf8(body).unwrap(),
+                    readers: vec![UserId(FIRST_STUDENT)],
+                };
+                serde_json::to_string(&changed).unwrap()
             }
             path if path.starts_with("/v1/documents/") => format!("{{\"path\":\"{path}\"}}"),
             other => panic!("the origin has no {other}"),

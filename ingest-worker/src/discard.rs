@@ -1,0 +1,41 @@
+//! Removes the files of deleted documents from object storage.
+
+use crate::object_store::{ObjectStore, object_key};
+use std::{convert::Infallible, time::Duration};
+use storage::{PgPool, files};
+use tokio::time::sleep;
+
+/// Removes what is due, over and over.
+pub async fn keep_removing(pool: &PgPool, store: &ObjectStore, pause: Duration) -> Infallible {
+    loop {
+        remove_due(pool, store).await;
+        sleep(pause).await;
+    }
+}
+
+/// Removes what is due. What can't be removed stays noted, and is tried again at the next call.
+pub async fn remove_due(pool: &PgPool, store: &ObjectStore) {
+    let due = match files::due(pool).await {
+        Ok(due) => due,
+        Err(error) => {
+            tracing::warn!(error = %error, "files of deleted documents are not known for now");
+            return;
+        }
+    };
+    for file in due {
+        let key = object_key(file.owner_id, file.document_id);
+        // One at a time, and no more after a failure: a store that is down is not asked a hundred times.
+        if let Err(error) = store.remove(&key).await {
+            tracing::warn!(
+                document_id = %file.document_id,
+                error = %error,
+                "the file of a deleted document is still there; it is tried again"
+            );
+            return;
+        }
+        if let Err(error) = files::removed(pool, &file).await {
+            tracing::warn!(error = %error, "the removal of a file was not noted; it is removed again");
+            return;
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Documents after their upload: changed, deleted, read once more.
+
+use crate::{
+    error::ApiError,
+    uploads::{TITLE_RULE, is_title},
+};
+use shared_types::{
+    claims::AccessClaims,
+    documents::{ChangeDocument, Document},
+    ids::DocumentId,
+    origin::DocumentChanged,
+    problem::ProblemKind,
+};
+use storage::{PgPool, ReaderTx, documents, people, reader};
+
+/// People whose scopes the edge is told to drop: well within what Workers KV allows one invocation. The others' expire
+/// within the bound on staleness.
+const MAX_READERS: usize = 500;
+
+/// Changes a document of the caller. Passages and versions of the corpora follow in the same transaction, so that
+/// no later search finds it otherwise.
+pub async fn change(
+    pool: &PgPool,
+    claims: &AccessClaims,
+    id: DocumentId,
+    mut change: ChangeDocument,
+) -> Result<DocumentChanged, ApiError> {
+    let refused = |detail: &str| ApiError::refused(ProblemKind::BodyInvalid, detail);
+    if change == ChangeDocument::default() {
+        return Err(refused(
+            "Say what is to change: title, visibility, or both.",
+        ));
+    }
+    if let Some(title) = &mut change.title {
+        *title = title.trim().to_owned();
+        if !is_title(title) {
+            return Err(refused(TITLE_RULE));
+        }
+    }
+    let mut reader = reader::begin(pool, claims).await?;
+    let document = documents::change(&mut reader, id, &change).await?;
+    conclude(reader, document).await
+}
+
+/// Deletes a document of the caller, or for an admin anybody's. Its file is removed by a worker.
+pub async fn delete(
+    pool: &PgPool,
+    claims: &AccessClaims,
+    id: DocumentId,
+) -> Result<DocumentChanged, ApiError> {
+    let mut reader = reader::begin(pool, claims).await?;
+    let document = documents::delete(&mut reader, id).await?;
+    conclude(reader, document).await
+}
+
+/// Has the file of the caller's failed document read once more.
+pub async fn retry(
+    pool: &PgPool,
+    claims: &AccessClaims,
+    id: DocumentId,
+) -> Result<Document, ApiError> {
+    let mut reader = reader::begin(pool, claims).await?;
+    match documents::retry(&mut reader, id).await {
+        Ok(document) => {
+            reader.commit().await?;
+            Ok(document)
+        }
+        Err(storage::Error::Conflict) => Err(ApiError::refused(
+            ProblemKind::Conflict,
+            "Only a document that failed is read once more.",
+        )),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn conclude(mut reader: ReaderTx, document: Document) -> Result<DocumentChanged, ApiError> {
+    let mut readers = people::readers_of(reader.connection(), document.owner_id).await?;
+    reader.commit().await?;
+    readers.truncate(MAX_READERS);
+    Ok(DocumentChanged {
+        // Strings, numbers and dates always serialise.
+        document: serde_json::to_string(&document).unwrap_or_default(),
+        readers,
+    })
+}

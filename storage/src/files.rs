@@ -1,0 +1,60 @@
+//! Files of deleted documents, until they are gone from object storage.
+//!
+//! The deletion of a document notes its file. A worker removes it at once, and once more when nothing can
+//! bring it back: a confirmation that was under way may have copied the upload into the library meanwhile.
+
+use crate::Error;
+use shared_types::ids::{DocumentId, UserId};
+use sqlx::PgPool;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// After so long no confirmation from before the deletion is under way: the upload's URL is good for ten
+/// minutes, and a request for far less.
+pub const LAST_REMOVAL: Duration = Duration::from_hours(1);
+/// Files in one list at most.
+const LIMIT: i64 = 100;
+
+/// A file whose document is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiscardedFile {
+    /// The document that it was of.
+    pub document_id: DocumentId,
+    /// Whose that was.
+    pub owner_id: UserId,
+}
+
+/// Files that are due to be removed, those that have waited longest first, at most 100.
+#[tracing::instrument(name = "sql.files.due", skip_all)]
+pub async fn due(pool: &PgPool) -> Result<Vec<DiscardedFile>, Error> {
+    let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(
+        "select doc_id, owner_id from discarded_files where due_at <= now() \
+         order by due_at, doc_id limit $1",
+    )
+    .bind(LIMIT)
+    .fetch_all(pool)
+    .await?;
+    let file = |(document_id, owner_id)| DiscardedFile {
+        document_id: DocumentId(document_id),
+        owner_id: UserId(owner_id),
+    };
+    Ok(rows.into_iter().map(file).collect())
+}
+
+/// Notes that a file was removed. It is due once more after [`LAST_REMOVAL`], and forgotten after that.
+#[tracing::instrument(name = "sql.files.removed", skip_all)]
+pub async fn removed(pool: &PgPool, file: &DiscardedFile) -> Result<(), Error> {
+    sqlx::query(
+        "with forgotten as ( \
+             delete from discarded_files \
+             where doc_id = $1 and discarded_at <= now() - make_interval(secs => $2) \
+         ) \
+         update discarded_files set due_at = discarded_at + make_interval(secs => $2) \
+         where doc_id = $1 and discarded_at > now() - make_interval(secs => $2)",
+    )
+    .bind(file.document_id.0)
+    .bind(LAST_REMOVAL.as_secs_f64())
+    .execute(pool)
+    .await?;
+    Ok(())
+}
