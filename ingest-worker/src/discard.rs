@@ -1,4 +1,4 @@
-//! Removes the files of deleted documents from object storage.
+//! Forgets uploads that nobody confirmed, and removes the files of deleted documents from object storage.
 
 use crate::object_store::{ObjectStore, object_key};
 use std::{convert::Infallible, time::Duration};
@@ -8,8 +8,17 @@ use tokio::time::sleep;
 /// Removes what is due, over and over.
 pub async fn keep_removing(pool: &PgPool, store: &ObjectStore, pause: Duration) -> Infallible {
     loop {
+        expire_uploads(pool).await;
         remove_due(pool, store).await;
         sleep(pause).await;
+    }
+}
+
+async fn expire_uploads(pool: &PgPool) {
+    match files::expire_uploads(pool).await {
+        Ok(0) => {}
+        Ok(uploads) => tracing::info!(uploads, "uploads were never confirmed and are forgotten"),
+        Err(error) => tracing::warn!(error = %error, "old uploads are not forgotten for now"),
     }
 }
 

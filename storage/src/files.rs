@@ -1,9 +1,9 @@
-//! Files of deleted documents, until they are gone from object storage.
+//! Files of deleted documents, until they are gone from object storage; and uploads that nobody confirmed.
 //!
 //! The deletion of a document notes its file. A worker removes it at once, and once more when nothing can
 //! bring it back: a confirmation that was under way may have copied the upload into the library meanwhile.
 
-use crate::Error;
+use crate::{Error, rows::unsigned};
 use shared_types::ids::{DocumentId, UserId};
 use sqlx::PgPool;
 use std::time::Duration;
@@ -22,6 +22,19 @@ pub struct DiscardedFile {
     pub document_id: DocumentId,
     /// Whose that was.
     pub owner_id: UserId,
+}
+
+/// How long an upload may wait for its confirmation.
+pub const UPLOAD_LIFE: Duration = Duration::from_hours(24);
+
+/// Forgets the uploads that were announced [`UPLOAD_LIFE`] ago and never confirmed; returns how many they were.
+#[tracing::instrument(name = "sql.files.expire_uploads", skip_all)]
+pub async fn expire_uploads(pool: &PgPool) -> Result<u64, Error> {
+    let expired: i64 = sqlx::query_scalar("select expire_uploads(make_interval(secs => $1))")
+        .bind(UPLOAD_LIFE.as_secs_f64())
+        .fetch_one(pool)
+        .await?;
+    unsigned(expired, "count")
 }
 
 /// Files that are due to be removed, those that have waited longest first, at most 100.

@@ -169,6 +169,36 @@ async fn a_file_is_removed_once_more_when_no_confirmation_can_bring_it_back() {
 }
 
 #[tokio::test]
+async fn an_upload_that_nobody_confirmed_is_forgotten_after_a_day() {
+    let db = Database::new().await;
+    let teacher = db.person(Role::Teacher).await;
+    let forgotten = db.announce(&teacher, Visibility::Private).await;
+    let confirmed = db.queue(&teacher, Visibility::Private).await;
+    let life_s = files::UPLOAD_LIFE.as_secs_f64();
+    sqlx::query(
+        "update knowledge_base_docs set created_at = created_at - make_interval(secs => $1)",
+    )
+    .bind(life_s + 1.0)
+    .execute(&db.owner)
+    .await
+    .unwrap();
+    let fresh = db.announce(&teacher, Visibility::Private).await;
+    assert_eq!(files::expire_uploads(&db.ingest).await.unwrap(), 1);
+    let left = documents::list(&mut db.reader(&teacher).await)
+        .await
+        .unwrap();
+    let left: Vec<DocumentId> = left.into_iter().map(|document| document.id).collect();
+    assert_eq!(left, [fresh, confirmed]);
+    let due = files::due(&db.ingest).await.unwrap();
+    assert_eq!(due.len(), 1);
+    assert_eq!(
+        due[0].document_id, forgotten,
+        "a confirmation may have broken off"
+    );
+    assert_eq!(files::expire_uploads(&db.ingest).await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn the_files_of_a_deleted_account_are_noted_too() {
     let db = Database::new().await;
     let teacher = db.person(Role::Teacher).await;
