@@ -8,7 +8,7 @@ use crate::{
 };
 use shared_types::{
     claims::AccessClaims,
-    documents::{CreateDocument, CreatedDocument, Document, DocumentStatus},
+    documents::{ChangeDocument, CreateDocument, CreatedDocument, Document, DocumentStatus},
     ids::DocumentId,
     origin::DocumentFile,
     problem::ProblemKind,
@@ -28,6 +28,9 @@ const MAX_FILE_NAME_CHARS: usize = 255;
 const STORAGE_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Announces a document of the caller, and says where its file goes.
+///
+/// The same file again is the same document: one whose upload did not come to its end goes on with what is said of it
+/// now, and one that is in the library is not taken twice. After a failure it may well be tried anew.
 pub async fn announce(
     state: &AppState,
     claims: &AccessClaims,
@@ -36,13 +39,33 @@ pub async fn announce(
     announced.title = announced.title.trim().to_owned();
     let sha256 = accept(&announced, state.max_upload_bytes)
         .map_err(|detail| ApiError::refused(ProblemKind::UploadRefused, detail))?;
-    let id = DocumentId(host::new_id());
     let mut reader = reader::begin(&state.pool, claims).await?;
-    let document = documents::create(&mut reader, id, &announced).await?;
+    let document = match documents::with_file(&mut reader, &announced.sha256).await? {
+        None => {
+            let id = DocumentId(host::new_id());
+            documents::create(&mut reader, id, &announced).await?
+        }
+        Some(begun)
+            if begun.status == DocumentStatus::Uploading
+                && begun.size_bytes == announced.size_bytes =>
+        {
+            let change = ChangeDocument {
+                title: Some(announced.title),
+                visibility: Some(announced.visibility),
+            };
+            documents::change(&mut reader, begun.id, &change).await?
+        }
+        Some(known) => {
+            let Document { title, id, .. } = known;
+            let detail = format!("You have uploaded this file already: “{title}” ({id}).");
+            return Err(ApiError::refused(ProblemKind::Conflict, detail));
+        }
+    };
     reader.commit().await?;
-    let upload = state
-        .objects
-        .presign_upload(id, announced.size_bytes, &sha256, host::now());
+    let upload =
+        state
+            .objects
+            .presign_upload(document.id, document.size_bytes, &sha256, host::now());
     Ok(CreatedDocument { document, upload })
 }
 

@@ -99,6 +99,23 @@ pub async fn create(
     Ok(StoredDocument::try_from(row)?.document)
 }
 
+/// The reader's own document with this very file, unless it failed: the oldest of several.
+#[tracing::instrument(name = "sql.documents.with_file", skip_all)]
+pub async fn with_file(reader: &mut ReaderTx, sha256: &str) -> Result<Option<Document>, Error> {
+    let owner = reader.user_id();
+    let row: Option<Row> = sqlx::query_as(
+        "select * from knowledge_base_docs \
+         where owner_id = $1 and sha256 = $2 and status <> 'failed' \
+         order by created_at, id limit 1",
+    )
+    .bind(owner.0)
+    .bind(sha256)
+    .fetch_optional(reader.connection())
+    .await?;
+    row.map(|row| Ok(StoredDocument::try_from(row)?.document))
+        .transpose()
+}
+
 /// A document that the reader may read: the reader's own in any state, others' once ready.
 #[tracing::instrument(name = "sql.documents.get", skip_all)]
 pub async fn get(reader: &mut ReaderTx, id: DocumentId) -> Result<StoredDocument, Error> {

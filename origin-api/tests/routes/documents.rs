@@ -186,3 +186,43 @@ async fn the_edge_is_told_where_a_file_lies_for_those_who_may_have_it() {
     let nothing = "/v1/documents/not-an-id/file";
     problem(origin.get(&teacher, nothing).await, ProblemKind::NotFound).await;
 }
+
+#[tokio::test]
+async fn the_same_file_again_is_the_same_document() {
+    let origin = Origin::start().await;
+    let teacher = origin.database.person(Role::Teacher).await;
+    let first = announce(&origin, &teacher).await;
+    // The tab was closed before the file was sent; now it has another title.
+    let mut again = announcement();
+    again["title"] = json!("Scales");
+    let response = origin.post(&teacher, "/v1/documents", &again).await;
+    assert_eq!(response.status(), 201);
+    let second: CreatedDocument = response.json().await.unwrap();
+    assert_eq!(second.document.id, first.document.id);
+    assert_eq!(second.document.title, "Scales");
+    put(&second, FILE).await;
+    let id = second.document.id;
+    assert_eq!(confirm(&origin, &teacher, id).await.status(), 202);
+
+    let refused = origin.post(&teacher, "/v1/documents", &again).await;
+    let refused = problem(refused, ProblemKind::Conflict).await;
+    let detail = refused.detail.unwrap();
+    assert!(
+        detail.contains("“Scales”") && detail.contains(&id.to_string()),
+        "{detail}"
+    );
+
+    // To a colleague it is nothing known, and after a failure it is worth another try.
+    let colleague = origin.database.person(Role::Teacher).await;
+    assert_ne!(announce(&origin, &colleague).await.document.id, id);
+    let ingest = &origin.database.ingest;
+    let job = jobs::claim(ingest, "a worker", LEASE)
+        .await
+        .unwrap()
+        .unwrap();
+    let failure = jobs::Failure::ForGood {
+        reason: "The file is damaged.",
+    };
+    jobs::fail(ingest, &job.lease, failure).await.unwrap();
+    assert_ne!(announce(&origin, &teacher).await.document.id, id);
+}
