@@ -40,7 +40,12 @@ pub async fn forward<H: Host>(
     } else {
         None
     };
-    let limit_ms = exchange.config.timeouts.documents_ms;
+    let timeouts = &exchange.config.timeouts;
+    let limit_ms = if found.takes_a_whole_document() {
+        timeouts.answer_ms
+    } else {
+        timeouts.documents_ms
+    };
     let call = OriginCall {
         method,
         path: &path,
@@ -60,7 +65,7 @@ pub async fn forward<H: Host>(
             let message = "origin's reply about documents broke off";
             exchange.fail(ProblemKind::OriginUnavailable, message, &error)
         })?;
-    if matches!(found, Route::ChangeDocument(_) | Route::DeleteDocument(_)) {
+    if found.takes_a_whole_document() {
         let changed: DocumentChanged = parse(exchange, &path, &body)?;
         return Ok(changed_for_all(exchange, found, changed).await);
     }

@@ -136,6 +136,7 @@ impl Gateway {
         let timeouts = &self.config.timeouts;
         let whole_ms = match found {
             Match::Found(Route::ChatQuery) => timeouts.answer_ms,
+            Match::Found(route) if route.takes_a_whole_document() => timeouts.answer_ms,
             _ => timeouts.ordinary_ms,
         };
         TimeDelta::milliseconds(whole_ms.into())

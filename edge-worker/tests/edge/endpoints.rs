@@ -273,6 +273,21 @@ async fn a_changed_document_is_told_and_its_readers_find_it_changed_at_once() {
 }
 
 #[tokio::test]
+async fn publishing_a_large_book_may_take_half_a_minute() {
+    let edge = edge();
+    let path = "/v1/documents/00000000-0000-0000-0000-000000000007";
+    edge.break_(|faults| faults.origin(path, Failure::Lags(25_000)));
+    let change = |method, body| {
+        let path = path.replace("/v1/", "/api/");
+        edge.signed_in(FIRST_STUDENT, method, &path, body)
+    };
+    let publish = change(Method::PATCH, r#"{"visibility":"public"}"#);
+    assert_eq!(edge.send(publish).await.status, 200);
+    let look = edge.send(change(Method::GET, "")).await;
+    assert!(look.problem().is(ProblemKind::OriginUnavailable));
+}
+
+#[tokio::test]
 async fn a_change_stands_although_no_scope_can_be_dropped() {
     let edge = edge();
     edge.ask(FIRST_STUDENT, QUESTION).await;
