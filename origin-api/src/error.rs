@@ -1,7 +1,7 @@
 //! [`ApiError`]: what a handler answers with when it can't do what it was asked.
 
 use axum::{
-    extract::rejection::{BytesRejection, JsonRejection, PathRejection},
+    extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -145,6 +145,12 @@ impl From<JsonRejection> for ApiError {
             }
             other => Self::refused(ProblemKind::BodyInvalid, other.body_text()),
         }
+    }
+}
+
+impl From<QueryRejection> for ApiError {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::refused(ProblemKind::ParametersInvalid, rejection.body_text())
     }
 }
 

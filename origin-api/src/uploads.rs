@@ -16,7 +16,7 @@ use shared_types::{
 use std::time::Duration;
 use storage::{
     PgPool,
-    documents::{self, StoredDocument},
+    documents::{self, Cursor, Listed, StoredDocument},
     reader,
 };
 
@@ -117,15 +117,17 @@ pub async fn own_document(
     Ok(own(pool, claims, id).await?.document)
 }
 
-/// The caller's own documents, newest first.
+/// The caller's own documents behind a place, newest first.
 pub async fn own_documents(
     pool: &PgPool,
     claims: &AccessClaims,
-) -> Result<Vec<Document>, ApiError> {
+    behind: Option<Cursor>,
+    limit: u32,
+) -> Result<Listed, ApiError> {
     let mut reader = reader::begin(pool, claims).await?;
-    let documents = documents::list(&mut reader).await?;
+    let listed = documents::list(&mut reader, behind, limit).await?;
     reader.commit().await?;
-    Ok(documents)
+    Ok(listed)
 }
 
 /// The file of a document, where the caller may have it.

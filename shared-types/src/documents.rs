@@ -165,9 +165,13 @@ pub struct Document {
     pub created_at: DateTime<Utc>,
 }
 
-/// `GET /api/documents`: the caller's own documents, newest first, at most 200.
+/// `GET /api/documents?limit=…&cursor=…`: the caller's own documents, newest first, `limit` of them (200 unless said,
+/// which is the most).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DocumentList {
     /// The documents.
     pub documents: Vec<Document>,
+    /// The `cursor` that the next ones are asked for with; absent behind the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }

@@ -53,6 +53,8 @@ pub enum ProblemKind {
     NotFound,
     /// This path exists under another method.
     MethodNotAllowed,
+    /// A parameter in the URL is none that this endpoint takes.
+    ParametersInvalid,
     /// The body can't be read as what this endpoint takes.
     BodyInvalid,
     /// The body is larger than this endpoint takes.
@@ -122,9 +124,11 @@ impl ProblemKind {
             Self::PreconditionFailed => 412,
             Self::RangeNotSatisfiable => 416,
             Self::BodyTooLarge => 413,
-            Self::BodyInvalid | Self::QueryInvalid | Self::UploadRefused | Self::UploadMismatch => {
-                422
-            }
+            Self::ParametersInvalid
+            | Self::BodyInvalid
+            | Self::QueryInvalid
+            | Self::UploadRefused
+            | Self::UploadMismatch => 422,
             Self::RateLimited => 429,
             Self::HeadersTooLarge => 431,
             Self::Internal => 500,
@@ -163,6 +167,7 @@ impl ProblemKind {
             Self::SignInRefused => "Sign-in refused",
             Self::NotFound => "Not found",
             Self::MethodNotAllowed => "Method not allowed",
+            Self::ParametersInvalid => "A parameter is not valid",
             Self::BodyInvalid => "The request body is not valid",
             Self::BodyTooLarge => "The request body is too large",
             Self::BodyTooSlow => "The request body did not come in time",

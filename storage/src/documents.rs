@@ -4,7 +4,7 @@ use crate::{
     Error, ReaderTx,
     rows::{signed, unsigned},
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use shared_types::{
     documents::{
         ChangeDocument, CreateDocument, Document, DocumentStatus, IngestStage, Visibility,
@@ -12,10 +12,55 @@ use shared_types::{
     ids::{DocumentId, UserId},
 };
 use sqlx::FromRow;
+use std::{fmt, ops::Range, str::FromStr};
 use uuid::Uuid;
 
-/// Documents in a list at most.
-pub const LIST_LIMIT: i64 = 200;
+/// Documents in one part of a list at most.
+pub const LIST_LIMIT: u32 = 200;
+
+/// A part of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The documents, newest first.
+    pub documents: Vec<Document>,
+    /// Where the next part begins, where there is one.
+    pub next: Option<Cursor>,
+}
+
+/// A place in a list: behind a document. It stays where it is when documents come and go, that one included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    created_at: DateTime<Utc>,
+    id: DocumentId,
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.created_at.timestamp_micros(), self.id)
+    }
+}
+
+/// A text that is no [`Cursor`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a cursor of a list of documents")]
+pub struct CursorError;
+
+impl FromStr for Cursor {
+    type Err = CursorError;
+    fn from_str(text: &str) -> Result<Self, CursorError> {
+        let (micros, id) = text.split_once('.').ok_or(CursorError)?;
+        let micros = micros.parse().map_err(|_| CursorError)?;
+        Ok(Self {
+            created_at: DateTime::from_timestamp_micros(micros)
+                .filter(|time| POSTGRES_YEARS.contains(&time.year()))
+                .ok_or(CursorError)?,
+            id: id.parse().map_err(|_| CursorError)?,
+        })
+    }
+}
+
+/// The years that PostgreSQL can be asked about, and more than any document is from.
+const POSTGRES_YEARS: Range<i32> = 1970..10_000;
 
 /// A document with what the file announced must be checked against.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,21 +185,41 @@ pub async fn open(reader: &mut ReaderTx, id: DocumentId) -> Result<StoredDocumen
     row.try_into()
 }
 
-/// The reader's own documents, newest first, at most [`LIST_LIMIT`].
+/// The reader's own documents behind a place, newest first, at most `limit` and at most [`LIST_LIMIT`].
 #[tracing::instrument(name = "sql.documents.list", skip_all)]
-pub async fn list(reader: &mut ReaderTx) -> Result<Vec<Document>, Error> {
+pub async fn list(
+    reader: &mut ReaderTx,
+    behind: Option<Cursor>,
+    limit: u32,
+) -> Result<Listed, Error> {
     let owner = reader.user_id();
+    let limit = limit.min(LIST_LIMIT) as usize;
+    // One more, to know whether there is a next part. Nothing lies behind the end of time.
     let rows: Vec<Row> = sqlx::query_as(
-        "select * from knowledge_base_docs where owner_id = $1 \
+        "select * from knowledge_base_docs \
+         where owner_id = $1 \
+           and (created_at, id) < \
+               (coalesce($3, 'infinity'), coalesce($4, 'ffffffff-ffff-ffff-ffff-ffffffffffff')) \
          order by created_at desc, id desc limit $2",
     )
     .bind(owner.0)
-    .bind(LIST_LIMIT)
+    .bind(signed::<usize, i64>(limit + 1, "limit")?)
+    .bind(behind.map(|cursor| cursor.created_at))
+    .bind(behind.map(|cursor| cursor.id.0))
     .fetch_all(reader.connection())
     .await?;
-    rows.into_iter()
+    let has_more = rows.len() > limit;
+    let documents = rows
+        .into_iter()
+        .take(limit)
         .map(|row| Ok(StoredDocument::try_from(row)?.document))
-        .collect()
+        .collect::<Result<Vec<_>, Error>>()?;
+    let last = documents.last().filter(|_| has_more);
+    let next = last.map(|document| Cursor {
+        created_at: document.created_at,
+        id: document.id,
+    });
+    Ok(Listed { documents, next })
 }
 
 /// Takes the reader's own document from `uploading` to `queued` and queues its job, in the

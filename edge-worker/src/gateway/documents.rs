@@ -26,7 +26,7 @@ pub async fn forward<H: Host>(
     authentication::signed_in(gateway, exchange, &incoming.headers).await?;
     let (method, path) = match found {
         Route::CreateDocument => (Method::POST, "/v1/documents".to_owned()),
-        Route::ListDocuments => (Method::GET, "/v1/documents".to_owned()),
+        Route::ListDocuments => (Method::GET, list(&incoming.query)),
         Route::GetDocument(id) => (Method::GET, format!("/v1/documents/{id}")),
         Route::ChangeDocument(id) => (Method::PATCH, format!("/v1/documents/{id}")),
         Route::DeleteDocument(id) => (Method::DELETE, format!("/v1/documents/{id}")),
@@ -95,6 +95,16 @@ async fn changed_for_all<H: Host>(
     } else {
         whole(StatusCode::OK, JSON, changed.document)
     }
+}
+
+/// The list, or the part of it that the query names.
+fn list(query: &str) -> String {
+    let mut path = "/v1/documents".to_owned();
+    if !query.is_empty() {
+        path.push('?');
+        path.push_str(query);
+    }
+    path
 }
 
 /// The origin's path as browsers know it.

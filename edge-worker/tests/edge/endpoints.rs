@@ -224,6 +224,13 @@ async fn documents_are_the_origins_matter() {
             .contains("origin_sql;dur=2.5")
     );
 
+    let mut next = edge.signed_in(FIRST_STUDENT, Method::GET, "/api/documents", "");
+    next.query = "limit=2&cursor=17.x".to_owned();
+    assert_eq!(
+        edge.send(next).await.body,
+        r#"{"path":"/v1/documents?limit=2&cursor=17.x"}"#
+    );
+
     let nobody = request(Method::GET, "/api/documents", "");
     assert!(
         edge.send(nobody)

@@ -226,3 +226,42 @@ async fn the_same_file_again_is_the_same_document() {
     jobs::fail(ingest, &job.lease, failure).await.unwrap();
     assert_ne!(announce(&origin, &teacher).await.document.id, id);
 }
+
+#[tokio::test]
+async fn a_list_comes_in_parts() {
+    let origin = Origin::start().await;
+    let teacher = origin.database.person(Role::Teacher).await;
+    let mut announced = Vec::new();
+    for n in 0..3 {
+        let mut file = announcement();
+        file["sha256"] = json!(format!("{n}a").repeat(32));
+        let response = origin.post(&teacher, "/v1/documents", &file).await;
+        let created: CreatedDocument = response.json().await.unwrap();
+        announced.insert(0, created.document);
+    }
+    let part = async |query: &str| -> DocumentList {
+        let path = format!("/v1/documents?{query}");
+        origin.get(&teacher, &path).await.json().await.unwrap()
+    };
+    let first = part("limit=2").await;
+    assert_eq!(first.documents, announced[..2]);
+    let cursor = first.next_cursor.unwrap();
+    let second = part(&format!("limit=2&cursor={cursor}")).await;
+    assert_eq!(
+        (&*second.documents, second.next_cursor),
+        (&announced[2..], None)
+    );
+
+    for wrong in [
+        "limit=0",
+        "limit=201",
+        "limit=two",
+        "cursor=",
+        "cursor=7",
+        "page=2",
+    ] {
+        let path = format!("/v1/documents?{wrong}");
+        let refused = origin.get(&teacher, &path).await;
+        problem(refused, ProblemKind::ParametersInvalid).await;
+    }
+}

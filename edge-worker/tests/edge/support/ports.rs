@@ -225,7 +225,7 @@ impl World {
                 };
                 serde_json::to_string(&changed).unwrap()
             }
-            path if path.starts_with("/v1/documents/") => format!("{{\"path\":\"{path}\"}}"),
+            path if path.starts_with("/v1/documents") => format!("{{\"path\":\"{path}\"}}"),
             other => panic!("the origin has no {other}"),
         };
         let mut reply = upstream(200, "application/json", &reply);
