@@ -1,6 +1,7 @@
 //! Forgets uploads that nobody confirmed, and removes the files of deleted documents from object storage.
 
-use crate::object_store::{ObjectStore, object_key};
+use crate::object_store::ObjectStore;
+use shared_types::documents::library_key;
 use std::{convert::Infallible, time::Duration};
 use storage::{PgPool, files};
 use tokio::time::sleep;
@@ -32,7 +33,7 @@ pub async fn remove_due(pool: &PgPool, store: &ObjectStore) {
         }
     };
     for file in due {
-        let key = object_key(file.owner_id, file.document_id);
+        let key = library_key(file.owner_id, file.document_id);
         // One at a time, and no more after a failure: a store that is down is not asked a hundred times.
         if let Err(error) = store.remove(&key).await {
             tracing::warn!(

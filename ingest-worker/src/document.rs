@@ -7,11 +7,11 @@ use crate::{
     extract::{ExtractError, Extractor},
     failure::{JobError, Part, Rejection},
     layout::{self, RawPage},
-    object_store::{FetchError, ObjectStore, object_key},
+    object_store::{FetchError, ObjectStore},
     tokens::TokenCounter,
 };
 use rag_core::chunking::{Chunk, ChunkConfig, chunk};
-use shared_types::documents::IngestStage;
+use shared_types::documents::{IngestStage, library_key};
 use std::sync::Arc;
 use storage::jobs::{EmbeddedChunk, Job};
 use tokio::sync::watch;
@@ -84,7 +84,7 @@ impl Pipeline {
         progress: &watch::Sender<Progress>,
     ) -> Result<Vec<RawPage>, JobError> {
         tell(progress, IngestStage::Extracting, 0, 0);
-        let key = object_key(job.owner_id, job.document_id);
+        let key = library_key(job.owner_id, job.document_id);
         let file = match self.store.fetch(&key, job.size_bytes, &job.sha256).await {
             Ok(file) => file,
             Err(FetchError::Rejected(rejection)) => return Err(rejection.into()),

@@ -8,7 +8,6 @@ use rusty_s3::{
 };
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
-use shared_types::ids::{DocumentId, UserId};
 use std::time::Duration;
 use tempfile::{NamedTempFile, TempPath};
 use thiserror::Error;
@@ -34,12 +33,6 @@ pub enum FetchError {
     /// The temporary file can't be written.
     #[error("can't write a temporary file")]
     Io(#[from] std::io::Error),
-}
-
-/// Where the file of a confirmed document lies: `teachers/{owner}/{document}/original.pdf`.
-#[must_use]
-pub fn object_key(owner_id: UserId, document_id: DocumentId) -> String {
-    format!("teachers/{owner_id}/{document_id}/original.pdf")
 }
 
 /// The bucket of confirmed documents.

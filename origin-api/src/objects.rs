@@ -8,7 +8,7 @@ use reqwest::{Method, Response};
 use rusty_s3::{Bucket, BucketError, Credentials, S3Action, UrlStyle};
 use secrecy::ExposeSecret;
 use shared_types::{
-    documents::PresignedUpload,
+    documents::{PresignedUpload, library_key},
     ids::{DocumentId, UserId},
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -252,11 +252,6 @@ fn connected<T>(call: &'static str, result: Result<T, reqwest::Error>) -> Result
 /// `temp-uploads/{document}/original.pdf` in the upload bucket.
 fn upload_key(document_id: DocumentId) -> String {
     format!("temp-uploads/{document_id}/original.pdf")
-}
-
-/// `teachers/{owner}/{document}/original.pdf` in the library bucket.
-pub(crate) fn library_key(owner_id: UserId, document_id: DocumentId) -> String {
-    format!("teachers/{owner_id}/{document_id}/original.pdf")
 }
 
 #[cfg(test)]

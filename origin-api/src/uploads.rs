@@ -3,12 +3,14 @@
 use crate::{
     error::ApiError,
     host,
-    objects::{ObjectsError, Uploaded, library_key},
+    objects::{ObjectsError, Uploaded},
     state::AppState,
 };
 use shared_types::{
     claims::AccessClaims,
-    documents::{ChangeDocument, CreateDocument, CreatedDocument, Document, DocumentStatus},
+    documents::{
+        ChangeDocument, CreateDocument, CreatedDocument, Document, DocumentStatus, library_key,
+    },
     ids::DocumentId,
     origin::DocumentFile,
     problem::ProblemKind,

@@ -8,6 +8,12 @@ use std::collections::BTreeMap;
 /// The largest accepted file in bytes, unless configured otherwise.
 pub const MAX_UPLOAD_BYTES: u64 = 50 * 1024 * 1024;
 
+/// Where the file of a confirmed document lies in the library bucket: `teachers/{owner}/{document}/original.pdf`.
+#[must_use]
+pub fn library_key(owner_id: UserId, document_id: DocumentId) -> String {
+    format!("teachers/{owner_id}/{document_id}/original.pdf")
+}
+
 /// Who may read a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
