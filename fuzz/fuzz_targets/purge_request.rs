@@ -6,6 +6,9 @@ use shared_types::purge::PurgeRequest;
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(request) = serde_json::from_slice::<PurgeRequest>(bytes) {
         let written = serde_json::to_vec(&request).unwrap();
-        assert_eq!(serde_json::from_slice::<PurgeRequest>(&written).unwrap(), request);
+        assert_eq!(
+            serde_json::from_slice::<PurgeRequest>(&written).unwrap(),
+            request
+        );
     }
 });

@@ -57,6 +57,10 @@ pub async fn run(checkout: &Checkout) -> Result<ExitCode> {
     checks
         .cargo(checkout, "formatting", &["fmt", "--all", "--check"])
         .await;
+    let fuzz_formatting = ["fmt", "--manifest-path=fuzz/Cargo.toml", "--check"];
+    checks
+        .cargo(checkout, "formatting of fuzz targets", &fuzz_formatting)
+        .await;
     let lints = [
         "clippy",
         "--workspace",
@@ -70,6 +74,14 @@ pub async fn run(checkout: &Checkout) -> Result<ExitCode> {
     checks
         .run("lints on wasm32", lints_on_wasm(checkout, &ready.target))
         .await;
+    // A package of its own, whose dependencies are those of the workspace.
+    let fuzz = [
+        "check",
+        "--locked",
+        "--manifest-path=fuzz/Cargo.toml",
+        "--target-dir=target",
+    ];
+    checks.cargo(checkout, "fuzz targets", &fuzz).await;
     checks.run("docs", docs(checkout)).await;
     checks
         .run("licences and sources", licences(checkout, &cache))
