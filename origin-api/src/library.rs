@@ -1,9 +1,6 @@
 //! Documents after their upload: changed, deleted, read once more.
 
-use crate::{
-    error::ApiError,
-    uploads::{TITLE_RULE, is_title},
-};
+use crate::{error::ApiError, uploads::check_title};
 use shared_types::{
     claims::AccessClaims,
     documents::{ChangeDocument, Document},
@@ -15,7 +12,7 @@ use storage::{PgPool, ReaderTx, documents, people, reader};
 
 /// People whose scopes the edge is told to drop: well within what Workers KV allows one invocation. The others' expire
 /// within the bound on staleness.
-const MAX_READERS: usize = 500;
+pub(crate) const MAX_READERS: usize = 500;
 
 /// Changes a document of the caller. Passages and versions of the corpora follow in the same transaction, so that
 /// no later search finds it otherwise.
@@ -25,17 +22,15 @@ pub async fn change(
     id: DocumentId,
     mut change: ChangeDocument,
 ) -> Result<DocumentChanged, ApiError> {
-    let refused = |detail: &str| ApiError::refused(ProblemKind::BodyInvalid, detail);
     if change == ChangeDocument::default() {
-        return Err(refused(
+        return Err(ApiError::refused(
+            ProblemKind::BodyInvalid,
             "Say what is to change: title, visibility, or both.",
         ));
     }
     if let Some(title) = &mut change.title {
         *title = title.trim().to_owned();
-        if !is_title(title) {
-            return Err(refused(TITLE_RULE));
-        }
+        check_title(title).map_err(|detail| ApiError::refused(ProblemKind::BodyInvalid, detail))?;
     }
     let mut reader = reader::begin(pool, claims).await?;
     let document = documents::change(&mut reader, id, &change).await?;

@@ -23,8 +23,6 @@ use storage::{
 };
 
 const MAX_TITLE_CHARS: usize = 300;
-/// What [`is_title`] asks, for whoever chose another.
-pub(crate) const TITLE_RULE: &str = "A title has 1 to 300 characters on one line.";
 const MAX_FILE_NAME_CHARS: usize = 255;
 /// How long a caller is asked to wait where object storage fails.
 const STORAGE_RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -224,9 +222,7 @@ fn accept(announced: &CreateDocument, max_bytes: u64) -> Result<[u8; 32], String
         sha256,
         visibility: _,
     } = announced;
-    if !is_title(title) {
-        return Err(TITLE_RULE.to_owned());
-    }
+    check_title(title)?;
     if !is_line(file_name, MAX_FILE_NAME_CHARS) || !is_pdf_name(file_name) {
         return Err(format!(
             "A file name has at most {MAX_FILE_NAME_CHARS} characters and ends in .pdf."
@@ -243,9 +239,14 @@ fn accept(announced: &CreateDocument, max_bytes: u64) -> Result<[u8; 32], String
     Ok(digest)
 }
 
-/// Whether this may be the title of a document.
-pub(crate) fn is_title(text: &str) -> bool {
-    is_line(text, MAX_TITLE_CHARS)
+/// Whether this may be the title of a document, or else what one is like.
+pub(crate) fn check_title(text: &str) -> Result<(), String> {
+    if is_line(text, MAX_TITLE_CHARS) {
+        return Ok(());
+    }
+    Err(format!(
+        "A title has 1 to {MAX_TITLE_CHARS} characters on one line."
+    ))
 }
 
 fn is_line(text: &str, max_chars: usize) -> bool {

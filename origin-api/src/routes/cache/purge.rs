@@ -3,6 +3,7 @@
 use crate::{
     error::ApiError,
     extract::{claims::Caller, json::Json},
+    library::MAX_READERS,
     state::AppState,
     telemetry::RequestContext,
 };
@@ -12,9 +13,6 @@ use shared_types::{
     problem::ProblemKind,
     purge::{PurgeRecord, PurgeRequest, PurgeTarget},
 };
-
-/// People whose scopes the edge is told to forget: well within what Workers KV allows one invocation.
-const MAX_READERS: usize = 500;
 
 /// Puts the purge on record and in force, in one transaction, and answers with its number. Sent twice, it is
 /// two purges, of which the second finds nothing left to do. For admins.
