@@ -86,10 +86,8 @@ async fn changed_for_all<H: Host>(
     found: Route,
     changed: DocumentChanged,
 ) -> Reply {
-    let failures = scopes::forget(exchange, changed.readers).await;
-    if let Some(error) = failures.first() {
-        exchange.warn("scopes not forgotten, changed within the bound", error);
-    }
+    let otherwise = "scopes not forgotten, changed within the bound";
+    scopes::forget_if_possible(exchange, changed.readers, otherwise).await;
     if matches!(found, Route::DeleteDocument(_)) {
         empty(StatusCode::NO_CONTENT)
     } else {

@@ -167,21 +167,20 @@ impl<H: Host> Exchange<H> {
 
 /// Reads a body of at most `limit` bytes. One that comes in a single piece is not copied.
 pub async fn read_body(mut body: ByteStream, limit: usize) -> Result<Bytes, ReadError> {
-    let mut whole = Bytes::new();
+    let mut pieces = Vec::new();
+    let mut length = 0;
     while let Some(piece) = body.next().await {
         let piece = piece.map_err(ReadError::Broken)?;
-        if whole.len() + piece.len() > limit {
+        length += piece.len();
+        if length > limit {
             return Err(ReadError::TooLarge);
         }
-        whole = if whole.is_empty() {
-            piece
-        } else {
-            let mut bytes = Vec::from(whole);
-            bytes.extend_from_slice(&piece);
-            bytes.into()
-        };
+        pieces.push(piece);
     }
-    Ok(whole)
+    Ok(match &*pieces {
+        [whole] => whole.clone(),
+        pieces => pieces.concat().into(),
+    })
 }
 
 /// Why a body was not read to its end.

@@ -39,18 +39,15 @@ pub async fn purge<H: Host>(
         .await?;
     let record = record(exchange, authorization.as_deref(), &request).await?;
 
-    let people = record.readers.len();
-    let failures = scopes::forget(exchange, record.readers).await;
-    if let Some(error) = failures.first() {
-        exchange.warn("scopes not forgotten, purged within the bound", error);
-    }
+    let otherwise = "scopes not forgotten, purged within the bound";
+    let scopes_dropped = scopes::forget_if_possible(exchange, record.readers, otherwise).await;
     if let PurgeTarget::Answer(id) = &request.target {
         delete(exchange, id, record.earlier).await?;
     }
     let purged = Purged {
         purged: request.target,
         generation: record.generation,
-        scopes_dropped: people - failures.len(),
+        scopes_dropped,
         request_id: exchange.request_id,
     };
     let mut notes = exchange.notes.borrow_mut();

@@ -47,8 +47,23 @@ pub async fn invalidate<H: Host>(
     }
 }
 
+/// Forgets what people may read, and returns how many were forgotten. Where that fails the bound on staleness holds,
+/// and `otherwise` is logged.
+pub async fn forget_if_possible<H: Host>(
+    exchange: &Exchange<H>,
+    people: Vec<UserId>,
+    otherwise: &str,
+) -> usize {
+    let all = people.len();
+    let failures = forget(exchange, people).await;
+    if let Some(error) = failures.first() {
+        exchange.warn(otherwise, error);
+    }
+    all - failures.len()
+}
+
 /// Forgets what people may read; one error for each who was not forgotten.
-pub async fn forget<H: Host>(exchange: &Exchange<H>, people: Vec<UserId>) -> Vec<PortError> {
+async fn forget<H: Host>(exchange: &Exchange<H>, people: Vec<UserId>) -> Vec<PortError> {
     stream::iter(people)
         .map(|user_id| async move {
             let key = ScopeKey { user_id }.text();

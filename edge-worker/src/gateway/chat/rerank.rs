@@ -36,10 +36,16 @@ pub async fn best<H: Host>(
     let judged = exchange.stage("rerank", judging).await;
     let judged = judged.and_then(|scores| in_order(&scores, candidates.len()));
     let is_judged = judged.is_ok();
-    let order = judged.unwrap_or_else(|error| {
-        exchange.warn("reranker failed, order of fusion stays", &error);
-        (0..ANSWER_PASSAGES).map(|index| (index, None)).collect()
-    });
+    let order: Vec<(usize, Option<f64>)> = match judged {
+        Ok(order) => order
+            .into_iter()
+            .map(|(index, score)| (index, Some(score)))
+            .collect(),
+        Err(error) => {
+            exchange.warn("reranker failed, order of fusion stays", &error);
+            (0..ANSWER_PASSAGES).map(|index| (index, None)).collect()
+        }
+    };
     let mut candidates: Vec<_> = candidates.into_iter().map(Some).collect();
     let mut take = |(index, score): (usize, Option<f64>)| {
         let candidate = candidates.get_mut(index)?.take()?;
@@ -53,10 +59,7 @@ pub async fn best<H: Host>(
 
 /// Indices of the best candidates with their relevance from 0 to 1. Equal scores keep the order of
 /// fusion, so that the same candidates always make the same answer key.
-fn in_order(
-    scores: &[RerankScore],
-    candidates: usize,
-) -> Result<Vec<(usize, Option<f64>)>, PortError> {
+fn in_order(scores: &[RerankScore], candidates: usize) -> Result<Vec<(usize, f64)>, PortError> {
     let mut order: Vec<(usize, f64)> = Vec::new();
     for judged in scores {
         let is_new = order.iter().all(|(index, _)| *index != judged.id);
@@ -76,10 +79,7 @@ fn in_order(
             order.len()
         )));
     }
-    Ok(order
-        .into_iter()
-        .map(|(index, score)| (index, Some(score)))
-        .collect())
+    Ok(order)
 }
 
 /// The model's raw score as relevance from 0 to 1.
@@ -98,9 +98,9 @@ mod tests {
     #[test]
     fn raw_scores_become_relevance_and_ties_keep_the_order_of_fusion() {
         let order = in_order(&[score(2, 0.0), score(0, -4.0), score(1, 0.0)], 3).unwrap();
-        assert_eq!(order[0], (1, Some(0.5)));
-        assert_eq!(order[1], (2, Some(0.5)));
-        assert!((order[2].1.unwrap() - 0.018).abs() < 0.001);
+        assert_eq!(order[0], (1, 0.5));
+        assert_eq!(order[1], (2, 0.5));
+        assert!((order[2].1 - 0.018).abs() < 0.001);
     }
 
     #[test]
