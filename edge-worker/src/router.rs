@@ -66,7 +66,7 @@ impl Route {
         }
     }
 
-    /// Whether every passage of a document is touched: to publish ten thousand takes half a minute.
+    /// Whether every passage of a document is touched: to publish eight thousand takes half a minute.
     #[must_use]
     pub fn takes_a_whole_document(self) -> bool {
         matches!(self, Self::ChangeDocument(_) | Self::DeleteDocument(_))
