@@ -119,6 +119,22 @@ pub trait Origin {
     /// Calls it with the edge's own token; resolves when the head of the reply is there.
     /// Dropping the future or the body ends the connection.
     async fn call(&self, call: OriginCall<'_>) -> Result<Upstream, PortError>;
+
+    /// The same, for a reply that goes on to the caller as it comes.
+    async fn pass(&self, call: OriginCall<'_>) -> Result<Passing, PortError>;
+}
+
+/// A reply that was to be passed on.
+pub enum Passing {
+    /// It is.
+    On {
+        /// `Content-Type`.
+        content_type: Option<String>,
+        /// The body.
+        body: FileBody,
+    },
+    /// It is not of status 200, so it is read.
+    Instead(Upstream),
 }
 
 /// A part of a file: never empty, and never beyond its end.
@@ -130,11 +146,11 @@ pub struct Part {
     pub length: u64,
 }
 
-/// Bytes of a file on their way from the store to the reader. They never come into our memory: in
-/// production this is the store's own stream.
+/// Bytes on their way from the store, or the origin, to the reader. They never come into our memory: in
+/// production this is the runtime's own stream.
 #[cfg(target_arch = "wasm32")]
 pub type FileBody = web_sys::ReadableStream;
-/// Bytes of a file on their way from the store to the reader.
+/// Bytes on their way from the store, or the origin, to the reader.
 #[cfg(not(target_arch = "wasm32"))]
 pub type FileBody = LocalBoxStream<'static, Bytes>;
 

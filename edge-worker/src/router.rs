@@ -1,75 +1,150 @@
 //! Which endpoint a request is for.
 
 use http::Method;
-use shared_types::ids::DocumentId;
+use uuid::Uuid;
 
 /// An endpoint of the edge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Route {
-    /// `POST /api/chat/query`
-    ChatQuery,
-    /// `GET /api/health`
-    Health,
-    /// `POST /api/auth/register`
-    Register,
-    /// `POST /api/auth/login`
-    Login,
-    /// `POST /api/auth/refresh`
-    Refresh,
-    /// `POST /api/auth/logout`
-    Logout,
-    /// `GET /api/auth/me`
-    Me,
-    /// `POST /api/documents`
-    CreateDocument,
-    /// `GET /api/documents`
-    ListDocuments,
-    /// `GET /api/documents/{id}`
-    GetDocument(DocumentId),
-    /// `PATCH /api/documents/{id}`
-    ChangeDocument(DocumentId),
-    /// `DELETE /api/documents/{id}`
-    DeleteDocument(DocumentId),
-    /// `POST /api/documents/{id}/confirm`
-    ConfirmDocument(DocumentId),
-    /// `POST /api/documents/{id}/reprocess`
-    ReprocessDocument(DocumentId),
-    /// `GET` and `HEAD /api/documents/{id}/pdf`
-    DocumentFile(DocumentId),
-    /// `POST /api/admin/cache/purge`
-    PurgeCache,
-    /// `POST /internal/scope/invalidate`
-    InvalidateScopes,
+#[derive(Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Its method.
+    pub method: Method,
+    /// Its path, in which `{id}` stands for any UUID. For logs, too: no ids in it.
+    pub template: &'static str,
+    /// What is done there.
+    pub route: Route,
 }
 
-impl Route {
-    /// The route's template, for logs: no ids in it.
-    #[must_use]
-    pub fn template(self) -> &'static str {
-        match self {
-            Self::ChatQuery => "/api/chat/query",
-            Self::Health => "/api/health",
-            Self::Register => "/api/auth/register",
-            Self::Login => "/api/auth/login",
-            Self::Refresh => "/api/auth/refresh",
-            Self::Logout => "/api/auth/logout",
-            Self::Me => "/api/auth/me",
-            Self::CreateDocument | Self::ListDocuments => "/api/documents",
-            Self::GetDocument(_) | Self::ChangeDocument(_) | Self::DeleteDocument(_) => {
-                "/api/documents/{id}"
-            }
-            Self::ConfirmDocument(_) => "/api/documents/{id}/confirm",
-            Self::ReprocessDocument(_) => "/api/documents/{id}/reprocess",
-            Self::DocumentFile(_) => "/api/documents/{id}/pdf",
-            Self::PurgeCache => "/api/admin/cache/purge",
-            Self::InvalidateScopes => "/internal/scope/invalidate",
-        }
-    }
+/// What is done at an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// A question is answered.
+    ChatQuery,
+    /// The edge says how it is.
+    Health,
+    /// An account is made.
+    Register,
+    /// A session begins.
+    Login,
+    /// A session goes on.
+    Refresh,
+    /// A session ends.
+    Logout,
+    /// The caller's account is shown.
+    Me,
+    /// A document's file is sent.
+    DocumentFile,
+    /// Something is never again served from a cache.
+    PurgeCache,
+    /// What people may read is forgotten.
+    InvalidateScopes,
+    /// The origin does it, at `/v1/…` in place of `/api/…`.
+    Forwarded(Forward),
+}
 
-    /// Whether every passage of a document is touched: to publish eight thousand takes half a minute.
+/// How a call is passed on to the origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forward {
+    /// Whether the caller's body goes with it.
+    pub has_body: bool,
+    /// What becomes of the reply.
+    pub reply: Relaying,
+}
+
+/// What becomes of the origin's reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relaying {
+    /// It is the caller's.
+    Whole,
+    /// The same, as it comes: it is long, or lasts.
+    AsItComes,
+    /// It names people whose scopes are forgotten, beside what is the caller's.
+    Change,
+    /// The same, and every passage of a document is touched: to publish eight thousand takes half a minute.
+    LongChange,
+    /// The same, and the caller has no account any more.
+    Farewell,
+}
+
+const READ: Route = forwarded(false, Relaying::Whole);
+const SENT: Route = forwarded(true, Relaying::Whole);
+const LIVE: Route = forwarded(false, Relaying::AsItComes);
+const CHANGE: Route = forwarded(false, Relaying::Change);
+
+const fn forwarded(has_body: bool, reply: Relaying) -> Route {
+    Route::Forwarded(Forward { has_body, reply })
+}
+
+const fn at(method: Method, template: &'static str, route: Route) -> Endpoint {
+    Endpoint {
+        method,
+        template,
+        route,
+    }
+}
+
+/// Every endpoint; the methods of a path stand side by side.
+pub static ENDPOINTS: [Endpoint; 30] = [
+    at(Method::POST, "/api/chat/query", Route::ChatQuery),
+    at(Method::GET, "/api/health", Route::Health),
+    at(Method::POST, "/api/auth/register", Route::Register),
+    at(Method::POST, "/api/auth/login", Route::Login),
+    at(Method::POST, "/api/auth/refresh", Route::Refresh),
+    at(Method::POST, "/api/auth/logout", Route::Logout),
+    at(Method::GET, "/api/auth/me", Route::Me),
+    at(Method::GET, "/api/documents", READ),
+    at(Method::POST, "/api/documents", SENT),
+    at(Method::GET, "/api/documents/{id}", READ),
+    at(
+        Method::PATCH,
+        "/api/documents/{id}",
+        forwarded(true, Relaying::LongChange),
+    ),
+    at(
+        Method::DELETE,
+        "/api/documents/{id}",
+        forwarded(false, Relaying::LongChange),
+    ),
+    at(Method::POST, "/api/documents/{id}/confirm", READ),
+    at(Method::POST, "/api/documents/{id}/reprocess", READ),
+    at(Method::GET, "/api/documents/{id}/events", LIVE),
+    at(Method::GET, "/api/documents/{id}/pdf", Route::DocumentFile),
+    at(Method::HEAD, "/api/documents/{id}/pdf", Route::DocumentFile),
+    at(Method::GET, "/api/invitations", READ),
+    at(Method::POST, "/api/invitations", SENT),
+    at(
+        Method::POST,
+        "/api/invitations/accept",
+        forwarded(true, Relaying::Change),
+    ),
+    at(Method::DELETE, "/api/invitations/{id}", READ),
+    at(Method::POST, "/api/invitations/{id}/accept", CHANGE),
+    at(Method::GET, "/api/students", READ),
+    at(Method::DELETE, "/api/students/{id}", CHANGE),
+    at(Method::GET, "/api/teachers", READ),
+    at(Method::DELETE, "/api/teachers/{id}", CHANGE),
+    at(
+        Method::DELETE,
+        "/api/account",
+        forwarded(true, Relaying::Farewell),
+    ),
+    at(Method::GET, "/api/account/export", LIVE),
+    at(Method::POST, "/api/admin/cache/purge", Route::PurgeCache),
+    at(
+        Method::POST,
+        "/internal/scope/invalidate",
+        Route::InvalidateScopes,
+    ),
+];
+
+impl Route {
+    /// Whether the caller waits as long as for an answer.
     #[must_use]
-    pub fn takes_a_whole_document(self) -> bool {
-        matches!(self, Self::ChangeDocument(_) | Self::DeleteDocument(_))
+    pub fn is_slow(self) -> bool {
+        match self {
+            Self::ChatQuery => true,
+            Self::Forwarded(forward) => forward.is_slow(),
+            _ => false,
+        }
     }
 
     /// The largest request body in bytes.
@@ -82,13 +157,21 @@ impl Route {
     }
 }
 
+impl Forward {
+    /// Whether the origin may take as long as for an answer.
+    #[must_use]
+    pub fn is_slow(self) -> bool {
+        matches!(self.reply, Relaying::LongChange | Relaying::Farewell)
+    }
+}
+
 /// What a method and path lead to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Match {
     /// An endpoint.
-    Found(Route),
-    /// The path exists under other methods: these.
-    WrongMethod(&'static str),
+    Found(&'static Endpoint),
+    /// The path exists under other methods.
+    WrongMethod,
     /// No such path.
     NotFound,
 }
@@ -96,167 +179,74 @@ pub enum Match {
 /// Finds the endpoint. `path` has no query.
 #[must_use]
 pub fn route(method: &Method, path: &str) -> Match {
-    let mut parts = path.strip_prefix('/').unwrap_or(path).split('/');
-    let parts = [
-        parts.next(),
-        parts.next(),
-        parts.next(),
-        parts.next(),
-        parts.next(),
-    ];
-    let get = |route| pick(method, Some(route), None);
-    let post = |route| pick(method, None, Some(route));
-    match parts {
-        [Some("api"), Some("chat"), Some("query"), None, _] => post(Route::ChatQuery),
-        [Some("api"), Some("health"), None, ..] => get(Route::Health),
-        [Some("api"), Some("auth"), Some(action), None, _] => match action {
-            "register" => post(Route::Register),
-            "login" => post(Route::Login),
-            "refresh" => post(Route::Refresh),
-            "logout" => post(Route::Logout),
-            "me" => get(Route::Me),
-            _ => Match::NotFound,
-        },
-        [Some("api"), Some("documents"), None, ..] => pick(
-            method,
-            Some(Route::ListDocuments),
-            Some(Route::CreateDocument),
-        ),
-        [Some("api"), Some("documents"), Some(id), None, _] => id
-            .parse()
-            .map_or(Match::NotFound, |id| document(method, id)),
-        [Some("api"), Some("documents"), Some(id), Some(part), None] => {
-            id.parse().map_or(Match::NotFound, |id| match part {
-                "confirm" => post(Route::ConfirmDocument(id)),
-                "reprocess" => post(Route::ReprocessDocument(id)),
-                "pdf" => file(method, Route::DocumentFile(id)),
-                _ => Match::NotFound,
-            })
+    let mut found = Match::NotFound;
+    for endpoint in endpoints_at(path) {
+        if endpoint.method == *method {
+            return Match::Found(endpoint);
         }
-        [
-            Some("api"),
-            Some("admin"),
-            Some("cache"),
-            Some("purge"),
-            None,
-        ] => post(Route::PurgeCache),
-        [Some("internal"), Some("scope"), Some("invalidate"), None, _] => {
-            post(Route::InvalidateScopes)
-        }
-        _ => Match::NotFound,
+        found = Match::WrongMethod;
     }
+    found
 }
 
-fn document(method: &Method, id: DocumentId) -> Match {
-    match *method {
-        Method::GET => Match::Found(Route::GetDocument(id)),
-        Method::PATCH => Match::Found(Route::ChangeDocument(id)),
-        Method::DELETE => Match::Found(Route::DeleteDocument(id)),
-        _ => Match::WrongMethod("GET, PATCH, DELETE"),
-    }
+/// The methods of a path, as the header `Allow` lists them.
+#[must_use]
+pub fn allowed(path: &str) -> String {
+    let methods: Vec<_> = endpoints_at(path)
+        .map(|endpoint| endpoint.method.as_str())
+        .collect();
+    methods.join(", ")
 }
 
-fn file(method: &Method, route: Route) -> Match {
-    match *method {
-        Method::GET | Method::HEAD => Match::Found(route),
-        _ => Match::WrongMethod("GET, HEAD"),
-    }
+fn endpoints_at(path: &str) -> impl Iterator<Item = &'static Endpoint> {
+    ENDPOINTS
+        .iter()
+        .filter(move |endpoint| fits(endpoint.template, path))
 }
 
-fn pick(method: &Method, get: Option<Route>, post: Option<Route>) -> Match {
-    let chosen = match *method {
-        Method::GET => get,
-        Method::POST => post,
-        _ => None,
+fn fits(template: &str, path: &str) -> bool {
+    let mut parts = path.split('/');
+    let is_part = |expected: &str| {
+        parts.next().is_some_and(|part| match expected {
+            "{id}" => part.parse::<Uuid>().is_ok(),
+            word => part == word,
+        })
     };
-    match (chosen, get, post) {
-        (Some(route), ..) => Match::Found(route),
-        (None, Some(_), Some(_)) => Match::WrongMethod("GET, POST"),
-        (None, Some(_), None) => Match::WrongMethod("GET"),
-        (None, ..) => Match::WrongMethod("POST"),
-    }
+    template.split('/').all(is_part) && parts.next().is_none()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use uuid::Uuid;
+    use std::collections::BTreeMap;
+
+    const ID: &str = "00000000-0000-0000-0000-000000000007";
 
     #[test]
-    fn every_endpoint_is_found_under_its_own_method_only() {
-        let id = DocumentId(Uuid::from_u128(7));
-        let table = [
-            (Method::POST, "/api/chat/query".to_owned(), Route::ChatQuery),
-            (Method::GET, "/api/health".to_owned(), Route::Health),
-            (
-                Method::POST,
-                "/api/auth/register".to_owned(),
-                Route::Register,
-            ),
-            (Method::POST, "/api/auth/login".to_owned(), Route::Login),
-            (Method::POST, "/api/auth/refresh".to_owned(), Route::Refresh),
-            (Method::POST, "/api/auth/logout".to_owned(), Route::Logout),
-            (Method::GET, "/api/auth/me".to_owned(), Route::Me),
-            (
-                Method::POST,
-                "/api/documents".to_owned(),
-                Route::CreateDocument,
-            ),
-            (
-                Method::GET,
-                "/api/documents".to_owned(),
-                Route::ListDocuments,
-            ),
-            (
-                Method::GET,
-                format!("/api/documents/{id}"),
-                Route::GetDocument(id),
-            ),
-            (
-                Method::PATCH,
-                format!("/api/documents/{id}"),
-                Route::ChangeDocument(id),
-            ),
-            (
-                Method::DELETE,
-                format!("/api/documents/{id}"),
-                Route::DeleteDocument(id),
-            ),
-            (
-                Method::POST,
-                format!("/api/documents/{id}/confirm"),
-                Route::ConfirmDocument(id),
-            ),
-            (
-                Method::POST,
-                format!("/api/documents/{id}/reprocess"),
-                Route::ReprocessDocument(id),
-            ),
-            (
-                Method::GET,
-                format!("/api/documents/{id}/pdf"),
-                Route::DocumentFile(id),
-            ),
-            (
-                Method::HEAD,
-                format!("/api/documents/{id}/pdf"),
-                Route::DocumentFile(id),
-            ),
-            (
-                Method::POST,
-                "/api/admin/cache/purge".to_owned(),
-                Route::PurgeCache,
-            ),
-            (
-                Method::POST,
-                "/internal/scope/invalidate".to_owned(),
-                Route::InvalidateScopes,
-            ),
-        ];
-        for (method, path, expected) in table {
-            assert_eq!(route(&method, &path), Match::Found(expected));
-            assert!(matches!(route(&Method::PUT, &path), Match::WrongMethod(_)));
+    fn every_endpoint_is_found_under_its_own_methods_only() {
+        let mut methods = BTreeMap::<&str, Vec<&str>>::new();
+        for endpoint in &ENDPOINTS {
+            let path = endpoint.template.replace("{id}", ID);
+            assert_eq!(route(&endpoint.method, &path), Match::Found(endpoint));
+            assert_eq!(route(&Method::PUT, &path), Match::WrongMethod);
+            let methods = methods.entry(endpoint.template).or_default();
+            methods.push(endpoint.method.as_str());
         }
+        for (template, methods) in methods {
+            let path = template.replace("{id}", ID);
+            assert_eq!(allowed(&path), methods.join(", "), "{template}");
+        }
+    }
+
+    #[test]
+    fn a_word_is_no_id_and_an_id_no_word() {
+        let accepted = route(&Method::POST, "/api/invitations/accept");
+        let Match::Found(endpoint) = accepted else {
+            panic!("{accepted:?}");
+        };
+        assert_eq!(endpoint.template, "/api/invitations/accept");
+        let one = format!("/api/invitations/{ID}");
+        assert_eq!(route(&Method::POST, &one), Match::WrongMethod);
     }
 
     #[test]
@@ -269,10 +259,13 @@ mod tests {
             "/api/chat/query/",
             "/api/chat/query/more",
             "/api//health",
+            "api/health",
             "/api/auth/admin",
             "/api/admin/cache",
             "/api/admin/cache/purge/more",
+            "/api/documents/{id}",
             "/api/documents/not-an-id",
+            "/api/documents/../account",
             "/api/documents/00000000-0000-0000-0000-000000000007/delete",
             "/api/documents/00000000-0000-0000-0000-000000000007/pdf/1",
             "/api/documents/not-an-id/pdf",

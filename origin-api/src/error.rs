@@ -16,7 +16,8 @@ const MAX_RETRY_AFTER: Duration = Duration::from_mins(1);
 /// The cause stays inside: it reaches the log through [`Failure`], never the body.
 #[derive(Debug)]
 pub struct ApiError {
-    problem: Problem,
+    /// Boxed, so that a result is not the size of its error.
+    problem: Box<Problem>,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -34,7 +35,7 @@ impl ApiError {
     #[must_use]
     pub fn new(kind: ProblemKind) -> Self {
         Self {
-            problem: Problem::new(kind),
+            problem: Problem::new(kind).into(),
             source: None,
         }
     }
@@ -43,7 +44,7 @@ impl ApiError {
     #[must_use]
     pub fn refused(kind: ProblemKind, detail: impl Into<String>) -> Self {
         Self {
-            problem: Problem::new(kind).with_detail(detail),
+            problem: Problem::new(kind).with_detail(detail).into(),
             source: None,
         }
     }
@@ -52,7 +53,7 @@ impl ApiError {
     #[must_use]
     pub fn caused(kind: ProblemKind, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
-            problem: Problem::new(kind),
+            problem: Problem::new(kind).into(),
             source: Some(source.into()),
         }
     }
@@ -85,7 +86,7 @@ impl IntoResponse for ApiError {
         let mut response = problem_response(&self.problem);
         let cause = self.cause();
         response.extensions_mut().insert(Failure {
-            problem: self.problem,
+            problem: *self.problem,
             cause,
         });
         response
@@ -123,7 +124,7 @@ impl From<Problem> for ApiError {
     /// A refusal that is worded already.
     fn from(problem: Problem) -> Self {
         Self {
-            problem,
+            problem: problem.into(),
             source: None,
         }
     }

@@ -4,6 +4,7 @@
 //! with [`tokio::time::Instant`], which tests can pause.
 
 use chrono::{DateTime, Utc};
+use ring::rand::SecureRandom as _;
 use uuid::Uuid;
 
 /// The time of day.
@@ -24,4 +25,18 @@ pub fn now() -> DateTime<Utc> {
 )]
 pub fn new_id() -> Uuid {
     Uuid::new_v4()
+}
+
+/// Bytes that nobody can guess.
+///
+/// # Panics
+///
+/// Where the operating system has no randomness: there is nothing safe to go on with.
+#[must_use]
+pub fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    ring::rand::SystemRandom::new()
+        .fill(&mut bytes)
+        .expect("the operating system has no randomness");
+    bytes
 }

@@ -6,13 +6,17 @@ mod admission;
 mod answering;
 pub mod config;
 pub mod error;
+mod export;
 pub mod extract;
 mod flight;
 pub mod host;
+mod leaving;
 mod library;
 pub mod llm;
 pub mod objects;
 mod outbound;
+mod people;
+mod progress;
 mod retrieval;
 pub mod routes;
 pub mod signing_keys;
@@ -25,11 +29,13 @@ use axum::{
     extract::DefaultBodyLimit,
     middleware::{from_extractor_with_state, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use error::ApiError;
 use extract::{edge_caller::EdgeCaller, json::MAX_BODY_BYTES};
-use routes::{answer, cache, documents, health, retrieve, scope};
+use routes::{
+    account, answer, cache, documents, health, invitations, retrieve, scope, students, teachers,
+};
 use shared_types::problem::ProblemKind;
 use state::AppState;
 use std::any::Any;
@@ -57,6 +63,10 @@ pub fn app(state: AppState) -> Router {
             post(documents::reprocess::handler),
         )
         .route(
+            "/documents/{document_id}/events",
+            get(documents::events::handler),
+        )
+        .route(
             "/documents/{document_id}/file",
             get(documents::file::handler),
         )
@@ -64,6 +74,28 @@ pub fn app(state: AppState) -> Router {
             "/documents/{document_id}/confirm",
             post(documents::confirm::handler),
         )
+        .route(
+            "/invitations",
+            get(invitations::list::handler).post(invitations::create::handler),
+        )
+        .route(
+            "/invitations/accept",
+            post(invitations::accept_code::handler),
+        )
+        .route(
+            "/invitations/{invitation_id}",
+            delete(invitations::withdraw::handler),
+        )
+        .route(
+            "/invitations/{invitation_id}/accept",
+            post(invitations::accept::handler),
+        )
+        .route("/students", get(students::list::handler))
+        .route("/students/{student_id}", delete(students::part::handler))
+        .route("/teachers", get(teachers::list::handler))
+        .route("/teachers/{teacher_id}", delete(teachers::part::handler))
+        .route("/account", delete(account::delete::handler))
+        .route("/account/export", get(account::export::handler))
         .route("/admin/cache/purge", post(cache::purge::handler))
         .route_layer(from_fn_with_state(state.clone(), admission::admit))
         .route_layer(from_extractor_with_state::<EdgeCaller, _>(state.clone()));

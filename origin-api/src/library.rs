@@ -1,11 +1,12 @@
 //! Documents after their upload: changed, deleted, read once more.
 
 use crate::{error::ApiError, uploads::check_title};
+use serde::Serialize;
 use shared_types::{
     claims::AccessClaims,
     documents::{ChangeDocument, Document},
-    ids::DocumentId,
-    origin::DocumentChanged,
+    ids::{DocumentId, UserId},
+    origin::Changed,
     problem::ProblemKind,
 };
 use storage::{PgPool, ReaderTx, documents, people, reader};
@@ -21,7 +22,7 @@ pub async fn change(
     claims: &AccessClaims,
     id: DocumentId,
     mut change: ChangeDocument,
-) -> Result<DocumentChanged, ApiError> {
+) -> Result<Changed, ApiError> {
     if change == ChangeDocument::default() {
         return Err(ApiError::refused(
             ProblemKind::BodyInvalid,
@@ -34,7 +35,8 @@ pub async fn change(
     }
     let mut reader = reader::begin(pool, claims).await?;
     let document = documents::change(&mut reader, id, &change).await?;
-    conclude(reader, document).await
+    let readers = commit(reader, document.owner_id).await?;
+    Ok(changed(as_json(&document), readers))
 }
 
 /// Deletes a document of the caller, or for an admin anybody's. Its file is removed by a worker.
@@ -42,10 +44,11 @@ pub async fn delete(
     pool: &PgPool,
     claims: &AccessClaims,
     id: DocumentId,
-) -> Result<DocumentChanged, ApiError> {
+) -> Result<Changed, ApiError> {
     let mut reader = reader::begin(pool, claims).await?;
     let document = documents::delete(&mut reader, id).await?;
-    conclude(reader, document).await
+    let readers = commit(reader, document.owner_id).await?;
+    Ok(changed(String::new(), readers))
 }
 
 /// Has the file of the caller's failed document read once more.
@@ -68,13 +71,20 @@ pub async fn retry(
     }
 }
 
-async fn conclude(mut reader: ReaderTx, document: Document) -> Result<DocumentChanged, ApiError> {
-    let mut readers = people::readers_of(reader.connection(), document.owner_id).await?;
-    reader.commit().await?;
+/// What the edge is told of a change that concerns `readers`.
+pub(crate) fn changed(reply: String, mut readers: Vec<UserId>) -> Changed {
     readers.truncate(MAX_READERS);
-    Ok(DocumentChanged {
-        // Strings, numbers and dates always serialise.
-        document: serde_json::to_string(&document).unwrap_or_default(),
-        readers,
-    })
+    Changed { reply, readers }
+}
+
+/// Strings, numbers and dates always serialise.
+pub(crate) fn as_json(reply: &impl Serialize) -> String {
+    serde_json::to_string(reply).unwrap_or_default()
+}
+
+/// Makes a change of this owner's documents permanent; whom it concerns.
+async fn commit(mut reader: ReaderTx, owner: UserId) -> Result<Vec<UserId>, ApiError> {
+    let readers = people::readers_of(reader.connection(), owner).await?;
+    reader.commit().await?;
+    Ok(readers)
 }

@@ -3,6 +3,7 @@
 use crate::config::ObjectsConfig;
 use backon::{ExponentialBuilder, Retryable};
 use base64ct::{Base64, Encoding};
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use reqwest::{Method, Response};
 use rusty_s3::{Bucket, BucketError, Credentials, S3Action, UrlStyle};
@@ -13,14 +14,17 @@ use shared_types::{
 };
 use std::{collections::BTreeMap, time::Duration};
 use thiserror::Error;
+use tokio::time::timeout;
 use url::Url;
 
 /// How long a browser may begin its upload.
 const UPLOAD_EXPIRY: Duration = Duration::from_mins(10);
 /// How long a URL of our own calls is good.
 const CALL_EXPIRY: Duration = Duration::from_mins(1);
-/// For one try: a copy moves up to 50 MiB inside the store before it answers.
+/// For the head of a reply, at one try: a copy moves up to 50 MiB inside the store before it answers.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest wait for the next bytes of a body.
+const SILENCE: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const RETRIES: usize = 2;
 const MAX_REPLY_BYTES: usize = 64 * 1024;
@@ -50,6 +54,12 @@ pub enum ObjectsError {
         /// The HTTP status.
         status: u16,
     },
+    /// Object storage said nothing for too long.
+    #[error("object storage went silent ({call})")]
+    Silent {
+        /// What was asked.
+        call: &'static str,
+    },
     /// The reply to a copy names an error, although its status does not.
     #[error("object storage gave up a copy")]
     CopyFailed,
@@ -63,6 +73,21 @@ pub struct Uploaded {
     /// Its SHA-256 in hex, where the store kept the checksum.
     pub sha256: Option<String>,
     pub(crate) etag: Option<String>,
+}
+
+/// A file on its way.
+#[derive(Debug)]
+pub struct File(Response);
+
+impl File {
+    /// The next bytes; `None` behind the last.
+    pub async fn piece(&mut self) -> Result<Option<Bytes>, ObjectsError> {
+        let call = "read";
+        match timeout(SILENCE, self.0.chunk()).await {
+            Ok(piece) => connected(call, piece),
+            Err(_) => Err(ObjectsError::Silent { call }),
+        }
+    }
 }
 
 /// The upload bucket and the library bucket.
@@ -159,10 +184,10 @@ impl Objects {
             copy.headers_mut().insert(*name, value.clone());
         }
         let url = || copy.sign(CALL_EXPIRY);
-        let mut response = self.call("copy", Method::PUT, url, &headers).await?;
+        let mut reply = File(self.call("copy", Method::PUT, url, &headers).await?);
         // A copy that fails on the way is told in the body of a 200.
         let mut body = Vec::new();
-        while let Some(piece) = connected("copy", response.chunk().await)? {
+        while let Some(piece) = reply.piece().await? {
             body.extend_from_slice(&piece);
             if body.len() > MAX_REPLY_BYTES {
                 break;
@@ -172,6 +197,22 @@ impl Objects {
             return Err(ObjectsError::CopyFailed);
         }
         Ok(())
+    }
+
+    /// Opens the file of a document in the library; `None` where there is none.
+    pub async fn read(
+        &self,
+        owner_id: UserId,
+        document_id: DocumentId,
+    ) -> Result<Option<File>, ObjectsError> {
+        let key = library_key(owner_id, document_id);
+        let get = self.library.get_object(Some(&self.credentials), &key);
+        let url = || get.sign(CALL_EXPIRY);
+        match self.call("read", Method::GET, url, &[]).await {
+            Ok(response) => Ok(Some(File(response))),
+            Err(ObjectsError::Status { status: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Removes the uploaded file of a document, if it is there.
@@ -194,14 +235,13 @@ impl Objects {
         headers: &[(&'static str, String)],
     ) -> Result<Response, ObjectsError> {
         let attempt = || async {
-            let mut request = self
-                .http
-                .request(method.clone(), url())
-                .timeout(CALL_TIMEOUT);
+            let mut request = self.http.request(method.clone(), url());
             for (name, value) in headers {
                 request = request.header(*name, value);
             }
-            let response = connected(call, request.send().await)?;
+            let sent = timeout(CALL_TIMEOUT, request.send()).await;
+            let sent = sent.map_err(|_| ObjectsError::Silent { call })?;
+            let response = connected(call, sent)?;
             if response.status().is_success() {
                 Ok(response)
             } else {
@@ -220,7 +260,7 @@ impl Objects {
 impl ObjectsError {
     fn may_pass(&self) -> bool {
         match self {
-            Self::Connection { .. } => true,
+            Self::Connection { .. } | Self::Silent { .. } => true,
             Self::Status { status, .. } => matches!(status, 408 | 429 | 500..),
             Self::CopyFailed => false,
         }

@@ -4,6 +4,7 @@ use crate::{
     answering::Answers,
     config::Config,
     extract::edge_caller::EdgeSecret,
+    leaving::MAX_EXPORTS,
     llm::Claude,
     objects::Objects,
     outbound,
@@ -39,6 +40,8 @@ pub struct AppState {
     pub(crate) answers: Arc<Answers>,
     /// Object storage.
     pub objects: Arc<Objects>,
+    /// One permit for each archive that is being made.
+    pub exports: Arc<Semaphore>,
     /// The largest accepted file.
     pub max_upload_bytes: u64,
 }
@@ -80,6 +83,7 @@ impl AppState {
                 Objects::new(outbound::client(&config.objects.endpoint)?, &config.objects)
                     .context("reading the bucket settings")?,
             ),
+            exports: Arc::new(Semaphore::new(MAX_EXPORTS)),
             max_upload_bytes: config.max_upload_bytes,
         })
     }

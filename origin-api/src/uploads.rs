@@ -17,8 +17,8 @@ use shared_types::{
 };
 use std::time::Duration;
 use storage::{
-    PgPool,
-    documents::{self, Cursor, Listed, StoredDocument},
+    Cursor, Listed, PgPool,
+    documents::{self, StoredDocument},
     reader,
 };
 
@@ -123,7 +123,7 @@ pub async fn own_documents(
     claims: &AccessClaims,
     behind: Option<Cursor>,
     limit: u32,
-) -> Result<Listed, ApiError> {
+) -> Result<Listed<Document>, ApiError> {
     let mut reader = reader::begin(pool, claims).await?;
     let listed = documents::list(&mut reader, behind, limit).await?;
     reader.commit().await?;

@@ -10,6 +10,7 @@ pub mod confidence;
 pub mod distinct;
 pub mod excerpt;
 pub mod fusion;
+pub mod invitation;
 pub mod jwks;
 pub mod prompt;
 pub mod query;

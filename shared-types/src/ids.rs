@@ -39,6 +39,10 @@ id! {
     ChunkId
 }
 id! {
+    /// An invitation to become a teacher's student: `invitations.id`.
+    InvitationId
+}
+id! {
     /// One request through the edge; travels as `x-request-id`.
     RequestId
 }

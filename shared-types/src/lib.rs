@@ -11,6 +11,7 @@ pub mod event;
 pub mod headers;
 pub mod ids;
 pub mod origin;
+pub mod people;
 pub mod problem;
 pub mod purge;
 pub mod session;

@@ -212,12 +212,12 @@ pub struct DocumentFile {
     pub announced_at_s: i64,
 }
 
-/// The reply of `PATCH` and `DELETE /v1/documents/{id}`. For the edge, which passes on `document` (of the former) and
-/// drops the scopes of `readers`.
+/// The reply to whatever changes who may read what: a document is changed or deleted, a relationship begins or ends, an
+/// account goes. For the edge, which drops the scopes of `readers` and passes on `reply`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DocumentChanged {
-    /// As it is now, or was: the text of a [`crate::documents::Document`] in JSON. The edge has no use for what it says.
-    pub document: String,
+pub struct Changed {
+    /// What the caller is told: JSON, which the edge has no use for; empty for nothing (204).
+    pub reply: String,
     /// Those whose scope has changed and who can be named: everybody whom a private document concerned or concerns.
     pub readers: Vec<UserId>,
 }

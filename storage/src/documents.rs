@@ -2,9 +2,10 @@
 
 use crate::{
     Error, ReaderTx,
+    cursor::{Cursor, Listed, Parameters, Part},
     rows::{signed, unsigned},
 };
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Utc};
 use shared_types::{
     documents::{
         ChangeDocument, CreateDocument, Document, DocumentStatus, IngestStage, Visibility,
@@ -12,55 +13,10 @@ use shared_types::{
     ids::{DocumentId, UserId},
 };
 use sqlx::FromRow;
-use std::{fmt, ops::Range, str::FromStr};
 use uuid::Uuid;
 
 /// Documents in one part of a list at most.
 pub const LIST_LIMIT: u32 = 200;
-
-/// A part of a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
-    /// The documents, newest first.
-    pub documents: Vec<Document>,
-    /// Where the next part begins, where there is one.
-    pub next: Option<Cursor>,
-}
-
-/// A place in a list: behind a document. It stays where it is when documents come and go, that one included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor {
-    created_at: DateTime<Utc>,
-    id: DocumentId,
-}
-
-impl fmt::Display for Cursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.created_at.timestamp_micros(), self.id)
-    }
-}
-
-/// A text that is no [`Cursor`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a cursor of a list of documents")]
-pub struct CursorError;
-
-impl FromStr for Cursor {
-    type Err = CursorError;
-    fn from_str(text: &str) -> Result<Self, CursorError> {
-        let (micros, id) = text.split_once('.').ok_or(CursorError)?;
-        let micros = micros.parse().map_err(|_| CursorError)?;
-        Ok(Self {
-            created_at: DateTime::from_timestamp_micros(micros)
-                .filter(|time| POSTGRES_YEARS.contains(&time.year()))
-                .ok_or(CursorError)?,
-            id: id.parse().map_err(|_| CursorError)?,
-        })
-    }
-}
-
-/// The years that PostgreSQL can be asked about, and more than any document is from.
-const POSTGRES_YEARS: Range<i32> = 1970..10_000;
 
 /// A document with what the file announced must be checked against.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,7 +96,8 @@ pub async fn create(
     .bind(&announced.sha256)
     .bind(announced.visibility == Visibility::Public)
     .fetch_one(reader.connection())
-    .await?;
+    .await
+    .map_err(Error::of_person)?;
     Ok(StoredDocument::try_from(row)?.document)
 }
 
@@ -191,35 +148,29 @@ pub async fn list(
     reader: &mut ReaderTx,
     behind: Option<Cursor>,
     limit: u32,
-) -> Result<Listed, Error> {
+) -> Result<Listed<Document>, Error> {
     let owner = reader.user_id();
-    let limit = limit.min(LIST_LIMIT) as usize;
-    // One more, to know whether there is a next part. Nothing lies behind the end of time.
+    let part = Part::new(behind, limit.min(LIST_LIMIT));
+    let Parameters { time, id, rows } = part.parameters()?;
+    // Nothing lies behind the end of time.
     let rows: Vec<Row> = sqlx::query_as(
         "select * from knowledge_base_docs \
          where owner_id = $1 \
            and (created_at, id) < \
-               (coalesce($3, 'infinity'), coalesce($4, 'ffffffff-ffff-ffff-ffff-ffffffffffff')) \
-         order by created_at desc, id desc limit $2",
+               (coalesce($2, 'infinity'), coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff')) \
+         order by created_at desc, id desc limit $4",
     )
     .bind(owner.0)
-    .bind(signed::<usize, i64>(limit + 1, "limit")?)
-    .bind(behind.map(|cursor| cursor.created_at))
-    .bind(behind.map(|cursor| cursor.id.0))
+    .bind(time)
+    .bind(id)
+    .bind(rows)
     .fetch_all(reader.connection())
     .await?;
-    let has_more = rows.len() > limit;
     let documents = rows
         .into_iter()
-        .take(limit)
         .map(|row| Ok(StoredDocument::try_from(row)?.document))
         .collect::<Result<Vec<_>, Error>>()?;
-    let last = documents.last().filter(|_| has_more);
-    let next = last.map(|document| Cursor {
-        created_at: document.created_at,
-        id: document.id,
-    });
-    Ok(Listed { documents, next })
+    Ok(part.of(documents, |document| (document.created_at, document.id.0)))
 }
 
 /// Takes the reader's own document from `uploading` to `queued` and queues its job, in the

@@ -10,6 +10,9 @@ pub enum Error {
     /// The thing is not in the state that the call needs, or exists already.
     #[error("not possible in this state")]
     Conflict,
+    /// The claims are of somebody who has no account (any more).
+    #[error("no such person")]
+    UnknownPerson,
     /// Row-level security or a missing grant refused the call.
     #[error("refused by row-level security")]
     Forbidden,
@@ -40,9 +43,18 @@ impl Error {
         match self {
             Self::NotFound => ProblemKind::NotFound,
             Self::Conflict | Self::LeaseLost | Self::ModelChanged => ProblemKind::Conflict,
+            Self::UnknownPerson => ProblemKind::TokenSessionEnded,
             Self::Forbidden => ProblemKind::Forbidden,
             Self::Unavailable(_) => ProblemKind::OriginUnavailable,
             Self::Corrupt(_) | Self::Database(_) | Self::Migration(_) => ProblemKind::Internal,
+        }
+    }
+
+    /// The error of an insertion by the reader whose only foreign key is the reader's own account.
+    pub(crate) fn of_person(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(cause) if cause.is_foreign_key_violation() => Self::UnknownPerson,
+            _ => error.into(),
         }
     }
 }

@@ -6,9 +6,11 @@
 //!
 //! A query has a span of its own, named `sql.<module>.<function>`.
 
+pub mod cursor;
 pub mod documents;
 mod error;
 pub mod files;
+pub mod invitations;
 pub mod jobs;
 pub mod passages;
 pub mod people;
@@ -20,6 +22,7 @@ mod rows;
 pub mod scope;
 pub mod search;
 
+pub use cursor::{Cursor, Listed};
 pub use error::Error;
 pub use pool::{MIGRATOR, PoolSettings, connect, migrate};
 pub use reader::ReaderTx;

@@ -26,12 +26,14 @@ struct Row {
     corpora_purged: i64,
     answer_ids: Vec<String>,
     answer_numbers: Vec<i64>,
+    is_known: bool,
 }
 
 /// The facts behind the person's scope version: every owner whose private documents the person may
 /// read and who has or had any (the person, too; all such owners for an admin), with the version of
 /// that corpus, and the version of the public corpus. A version grows in the transaction that changes its corpus.
-/// Beside them stand the purges that concern the person.
+/// Beside them stand the purges that concern the person. [`Error::UnknownPerson`]: the account is gone, and the token
+/// has outlived it.
 pub async fn facts(reader: &mut ReaderTx) -> Result<ScopeFacts, Error> {
     survey(reader).await.map(|(facts, _)| facts)
 }
@@ -46,6 +48,9 @@ pub async fn survey(reader: &mut ReaderTx) -> Result<(ScopeFacts, Readable), Err
         .bind(f64::from(ANSWER_PURGE_LIFE_S))
         .fetch_one(reader.connection())
         .await?;
+    if !row.is_known {
+        return Err(Error::UnknownPerson);
+    }
     let readable = row.readable()?;
     let number = |number| unsigned(number, "purge number");
     let answers = row.answer_ids.into_iter().zip(row.answer_numbers);

@@ -290,13 +290,20 @@ async fn an_owner_alone_publishes_a_document_and_its_passages_follow() {
 }
 
 #[tokio::test]
-async fn a_teacher_adds_students_for_nobody_but_herself() {
+async fn nobody_makes_somebody_a_student_without_an_invitation_that_was_accepted() {
     let world = World::new().await;
     let (first, second) = (&world.people[5].0, &world.people[6].0);
     let (student, stranger) = (&world.people[0].0, &world.people[3].0);
-    for person in [second, student, stranger] {
+    for person in [first, second, student, stranger] {
         let mut tx = world.db.reader(person).await;
-        let forged = storage::people::link_student(tx.connection(), first.sub, stranger.sub).await;
+        let forged = sqlx::query(
+            "insert into teacher_student_relationships (teacher_id, student_id) values ($1, $2)",
+        )
+        .bind(first.sub.0)
+        .bind(stranger.sub.0)
+        .execute(tx.connection())
+        .await
+        .map_err(Error::from);
         assert!(matches!(forged, Err(Error::Forbidden)), "{forged:?}");
     }
 }

@@ -186,11 +186,7 @@ async fn an_upload_that_nobody_confirmed_is_forgotten_after_a_day() {
     assert_eq!(files::expire_uploads(&db.ingest).await.unwrap(), 1);
     let mut tx = db.reader(&teacher).await;
     let left = documents::list(&mut tx, None, 9).await.unwrap();
-    let left: Vec<DocumentId> = left
-        .documents
-        .into_iter()
-        .map(|document| document.id)
-        .collect();
+    let left: Vec<DocumentId> = left.items.iter().map(|document| document.id).collect();
     assert_eq!(left, [fresh, confirmed]);
     let due = files::due(&db.ingest).await.unwrap();
     assert_eq!(due.len(), 1);

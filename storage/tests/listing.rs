@@ -2,16 +2,16 @@
 
 mod support;
 
-use shared_types::{claims::Role, documents::Visibility, ids::DocumentId};
-use storage::documents::{self, Cursor, CursorError, Listed};
+use shared_types::{
+    claims::Role,
+    documents::{Document, Visibility},
+    ids::DocumentId,
+};
+use storage::{Cursor, Listed, cursor::CursorError, documents};
 use support::Database;
 
-fn ids(listed: &Listed) -> Vec<DocumentId> {
-    listed
-        .documents
-        .iter()
-        .map(|document| document.id)
-        .collect()
+fn ids(listed: &Listed<Document>) -> Vec<DocumentId> {
+    listed.items.iter().map(|document| document.id).collect()
 }
 
 #[tokio::test]
@@ -64,9 +64,9 @@ async fn a_list_is_the_readers_own_behind_any_cursor() {
     let theirs = documents::list(&mut tx, None, 1).await.unwrap();
     let mut tx = db.reader(&colleague).await;
     let own = documents::list(&mut tx, theirs.next, 9).await.unwrap();
-    assert!(!own.documents.is_empty());
+    assert!(!own.items.is_empty());
     assert!(
-        own.documents
+        own.items
             .iter()
             .all(|document| document.owner_id == colleague.sub)
     );

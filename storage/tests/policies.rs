@@ -10,11 +10,12 @@ use support::Database;
 /// The roles that requests come in, and the ones that connect.
 const SERVING: &str = "'anon', 'authenticated', 'etude_origin', 'etude_ingest'";
 
-/// The only two ways to ask who the caller is, as PostgreSQL prints them: sub-selects, so that each
+/// The only three ways to ask who the caller is, as PostgreSQL prints them: sub-selects, so that each
 /// is asked once a statement and not once a row.
-const ONCE_A_STATEMENT: [&str; 2] = [
+const ONCE_A_STATEMENT: [&str; 3] = [
     "( SELECT auth.uid() AS uid)",
     "( SELECT ((auth.jwt() -> 'app_metadata'::text) ->> 'role'::text))",
+    "( SELECT lower((auth.jwt() ->> 'email'::text)) AS lower)",
 ];
 
 /// Columns of policies that no index leads with, and why.
@@ -168,8 +169,10 @@ async fn no_role_that_serves_has_a_right_that_no_policy_covers() {
     assert_eq!(
         callable,
         [
+            "accept_invitation(uuid,text) by authenticated",
             "clear_standby_embeddings() by etude_ingest",
             "confirm_upload(uuid) by authenticated",
+            "delete_account() by authenticated",
             "expire_uploads(interval) by etude_ingest",
             "nearest_public(extensions.halfvec,text) by authenticated",
             "passage_words(text) by authenticated",

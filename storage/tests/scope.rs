@@ -143,7 +143,9 @@ async fn a_student_gains_and_loses_a_teachers_corpus_with_the_relationship() {
     assert_eq!(linked.owners.len(), alone.owners.len() + 1);
 
     let mut tx = db.reader(&teacher).await;
-    assert!(people::unlink_student(&mut tx, student.sub).await.unwrap());
+    people::end_relationship(&mut tx, student.sub)
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     assert_eq!(facts(&db, &student).await, alone);
 }

@@ -175,5 +175,7 @@ async fn an_owner_who_leaves_takes_the_counts_along() {
         .execute(&school.db.owner)
         .await
         .unwrap();
+    let left = school.everybody.remove(0);
+    assert_eq!(left, school.teachers[0], "and asks nothing any more");
     school.assert_counted().await;
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 /// The password of everybody in a journey.
-const PASSWORD: &str = "correct-horse-battery";
+pub const PASSWORD: &str = "correct-horse-battery";
 
 /// A booklet on pedalling, and a question that its page 5 answers.
 pub const PEDALLING: &str = "04-pedalling.pdf";

@@ -236,6 +236,17 @@ pub async fn sign_up<'a>(
     Ok(())
 }
 
+async fn link(owner: &mut PgConnection, teacher: UserId, student: UserId) -> anyhow::Result<()> {
+    sqlx::query(
+        "insert into teacher_student_relationships (teacher_id, student_id) values ($1, $2)",
+    )
+    .bind(teacher.0)
+    .bind(student.0)
+    .execute(owner)
+    .await?;
+    Ok(())
+}
+
 async fn run(connection: &mut PgConnection, statement: String) -> anyhow::Result<()> {
     connection.execute(AssertSqlSafe(statement)).await?;
     Ok(())
@@ -301,7 +312,7 @@ impl Shelf {
             sign_up(&mut *owner, id, role).await?;
         }
         for (teacher, student) in school::relationships() {
-            storage::people::link_student(owner, teacher, student).await?;
+            link(&mut *owner, teacher, student).await?;
         }
         let documents = school::documents(passages);
         let bar = bar(&format!("ingest {passages} passages"), passages)?;

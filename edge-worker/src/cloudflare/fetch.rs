@@ -6,7 +6,7 @@ use super::{
     lines::{self, names, next_header},
     tasks::settled,
 };
-use crate::ports::{ByteStream, PortError, Upstream};
+use crate::ports::{ByteStream, Passing, PortError, Upstream};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use js_sys::{Array, Promise, Uint8Array};
@@ -94,7 +94,7 @@ thread_local! {
 }
 
 /// Calls, and resolves when the head of the reply is there.
-pub async fn send(target: &Target, outgoing: Outgoing<'_>) -> Result<Upstream, PortError> {
+pub async fn send(target: &Target, outgoing: Outgoing<'_>) -> Result<Reply, PortError> {
     let connection = Connection::open().map_err(failed)?;
     let mut head = [outgoing.method, "\n", &target.base, outgoing.path, "\n"].concat();
     lines::push(
@@ -115,16 +115,54 @@ pub async fn send(target: &Target, outgoing: Outgoing<'_>) -> Result<Upstream, P
     let length = header().and_then(|length| length.parse().ok());
     let content_type = header();
     let (server_timing, location, retry_after) = (header(), header(), header());
-    let is_stream = content_type.as_deref() == Some(EVENT_STREAM);
-    Ok(Upstream {
-        // Every response has one.
-        status: status.unwrap_or_default(),
-        location,
-        retry_after,
-        server_timing,
-        body: body(response, length, is_stream, connection)?,
-        content_type,
+    Ok(Reply {
+        head: Upstream {
+            // Every response has one.
+            status: status.unwrap_or_default(),
+            location,
+            retry_after,
+            server_timing,
+            body: stream::empty().boxed_local(),
+            content_type,
+        },
+        length,
+        response,
+        connection,
     })
+}
+
+/// A reply whose head is there.
+pub struct Reply {
+    /// Without its body.
+    head: Upstream,
+    length: Option<usize>,
+    response: Response,
+    connection: Connection,
+}
+
+impl Reply {
+    /// To be read.
+    pub fn read(self) -> Result<Upstream, PortError> {
+        let is_stream = self.head.content_type.as_deref() == Some(EVENT_STREAM);
+        Ok(Upstream {
+            body: body(self.response, self.length, is_stream, self.connection)?,
+            ..self.head
+        })
+    }
+
+    /// To be passed on, where it is what was asked for: then it is the runtime's to end it when its reader leaves.
+    pub fn pass(self) -> Result<Passing, PortError> {
+        match self.response.body() {
+            Some(body) if self.head.status == 200 => {
+                self.connection.close();
+                Ok(Passing::On {
+                    content_type: self.head.content_type,
+                    body,
+                })
+            }
+            _ => self.read().map(Passing::Instead),
+        }
+    }
 }
 
 /// The body as it comes, or in one piece where it is short. Events are wanted as they come.

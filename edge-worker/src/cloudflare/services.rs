@@ -2,12 +2,12 @@
 
 use super::{
     Workerd,
-    fetch::{Outgoing, Target, send},
+    fetch::{Outgoing, Reply, Target, send},
 };
 use crate::{
     config::EdgeConfig,
     gateway::exchange::JSON,
-    ports::{AuthCall, AuthProvider, Origin, OriginCall, PortError, Upstream},
+    ports::{AuthCall, AuthProvider, Origin, OriginCall, Passing, PortError, Upstream},
 };
 use shared_types::headers::{EDGE_TOKEN, REQUEST_ID, TRACEPARENT};
 
@@ -31,6 +31,16 @@ pub fn auth(config: &EdgeConfig) -> Target {
 
 impl Origin for Workerd {
     async fn call(&self, call: OriginCall<'_>) -> Result<Upstream, PortError> {
+        self.ask(call).await?.read()
+    }
+
+    async fn pass(&self, call: OriginCall<'_>) -> Result<Passing, PortError> {
+        self.ask(call).await?.pass()
+    }
+}
+
+impl Workerd {
+    async fn ask(&self, call: OriginCall<'_>) -> Result<Reply, PortError> {
         let request_id = call.request_id.to_string();
         let trace = call.trace.to_string();
         let mut headers = vec![
@@ -61,6 +71,6 @@ impl AuthProvider for Workerd {
             headers: &headers,
             body: call.body.as_deref(),
         };
-        send(&self.isolate.auth, outgoing).await
+        send(&self.isolate.auth, outgoing).await?.read()
     }
 }

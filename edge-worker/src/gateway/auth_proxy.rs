@@ -14,6 +14,7 @@ use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use shared_types::{
     headers::CSRF_TOKEN,
+    people::ChosenRole,
     problem::{Problem, ProblemKind},
     session::SessionForm,
 };
@@ -26,6 +27,12 @@ struct SignIn {
     password: String,
     #[serde(default)]
     session: SessionForm,
+    /// Who registers chooses; a student, where nothing is said.
+    #[serde(default)]
+    role: Option<ChosenRole>,
+    /// Who registers gives a name.
+    #[serde(default)]
+    full_name: Option<String>,
 }
 
 /// What Supabase is told of it: nothing else that a caller sends.
@@ -33,6 +40,17 @@ struct SignIn {
 struct Credentials<'a> {
     email: &'a str,
     password: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<About<'a>>,
+}
+
+/// What somebody says of herself. The database makes a role of it, once.
+#[derive(Serialize)]
+struct About<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<ChosenRole>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    full_name: Option<&'a str>,
 }
 
 /// Body of refresh; empty where the token is a cookie. No `Debug`: it holds a token.
@@ -79,13 +97,23 @@ pub async fn sign_in<H: Host>(
     if wanted.session == SessionForm::Cookie {
         may_keep_cookies?;
     }
+    let about = About {
+        role: wanted.role,
+        full_name: wanted.full_name.as_deref(),
+    };
+    let says_something = about.role.is_some() || about.full_name.is_some();
     let path = match found {
         Route::Register => "/signup",
+        _ if says_something => {
+            let detail = "Role and name are given once, at registration.";
+            return Err(Problem::new(ProblemKind::BodyInvalid).with_detail(detail));
+        }
         _ => "/token?grant_type=password",
     };
     let credentials = Credentials {
         email: &wanted.email,
         password: &wanted.password,
+        data: says_something.then_some(about),
     };
     let answered = ask(exchange, found, post(path, &credentials)).await?;
     match wanted.session {

@@ -8,9 +8,9 @@ pub mod chat;
 mod cookie_session;
 pub mod cookies;
 pub mod csrf;
-mod documents;
 pub mod exchange;
 pub mod files;
+mod forwarding;
 pub mod headers;
 mod health;
 pub mod keys;
@@ -24,7 +24,7 @@ mod upstream;
 use crate::{
     config::EdgeConfig,
     ports::{Host, Severity},
-    router::{Match, Route, route},
+    router::{Endpoint, Match, Route, allowed, route},
 };
 use admission::{Admission, Admissions};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -135,8 +135,7 @@ impl Gateway {
     fn patience(&self, found: Match) -> TimeDelta {
         let timeouts = &self.config.timeouts;
         let whole_ms = match found {
-            Match::Found(Route::ChatQuery) => timeouts.answer_ms,
-            Match::Found(route) if route.takes_a_whole_document() => timeouts.answer_ms,
+            Match::Found(found) if found.route.is_slow() => timeouts.answer_ms,
             _ => timeouts.ordinary_ms,
         };
         TimeDelta::milliseconds(whole_ms.into())
@@ -151,7 +150,11 @@ impl Gateway {
         incoming: Incoming,
     ) -> (&'static str, Reply) {
         // However much there is to do, health is told, and rights that have changed are forgotten.
-        if let Match::Found(Route::Health | Route::InvalidateScopes) = found {
+        if let Match::Found(Endpoint {
+            route: Route::Health | Route::InvalidateScopes,
+            ..
+        }) = found
+        {
             return self.dispatch(exchange, found, incoming).await;
         }
         let silence = TimeDelta::milliseconds(self.config.timeouts.answer_silence_ms.into());
@@ -181,9 +184,9 @@ impl Gateway {
         }
         let found = match found {
             Match::Found(found) => found,
-            Match::WrongMethod(allow) => {
+            Match::WrongMethod => {
                 let mut reply = problem(exchange, Problem::new(ProblemKind::MethodNotAllowed));
-                reply.headers.set("allow", allow);
+                reply.headers.set("allow", allowed(&incoming.path));
                 return ("none", reply);
             }
             Match::NotFound => {
@@ -193,9 +196,9 @@ impl Gateway {
                 );
             }
         };
-        let reply = self.answer(exchange, found, incoming).await;
+        let reply = self.answer(exchange, found.route, incoming).await;
         (
-            found.template(),
+            found.template,
             reply.unwrap_or_else(|refused| problem(exchange, refused)),
         )
     }
@@ -213,16 +216,10 @@ impl Gateway {
             Route::Refresh => auth_proxy::refresh(exchange, incoming).await,
             Route::Logout => auth_proxy::log_out(self, exchange, incoming).await,
             Route::Me => auth_proxy::me(self, exchange, incoming).await,
-            Route::CreateDocument
-            | Route::ListDocuments
-            | Route::GetDocument(_)
-            | Route::ChangeDocument(_)
-            | Route::DeleteDocument(_)
-            | Route::ConfirmDocument(_)
-            | Route::ReprocessDocument(_) => {
-                documents::forward(self, exchange, found, incoming).await
+            Route::Forwarded(forward) => {
+                forwarding::forward(self, exchange, forward, incoming).await
             }
-            Route::DocumentFile(id) => files::send(self, exchange, id, incoming).await,
+            Route::DocumentFile => files::send(self, exchange, incoming).await,
             Route::PurgeCache => purge::purge(self, exchange, incoming).await,
             Route::InvalidateScopes => scopes::invalidate(exchange, incoming).await,
         }

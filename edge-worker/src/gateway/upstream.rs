@@ -2,7 +2,7 @@
 
 use crate::{
     gateway::exchange::{Exchange, read_body},
-    ports::{Host, OriginCall, PortError, Upstream},
+    ports::{FileBody, Host, OriginCall, Passing, PortError, Upstream},
 };
 use bytes::Bytes;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -27,6 +27,20 @@ pub async fn call_origin<H: Host>(
         Ok(reply)
     } else {
         Err(problem_of(exchange, limit_ms, &path, reply).await)
+    }
+}
+
+/// Calls the origin and has its reply passed on: its media type and its body. A refusal comes back as its problem.
+pub async fn pass_from_origin<H: Host>(
+    exchange: &Exchange<H>,
+    limit_ms: u32,
+    call: OriginCall<'_>,
+) -> Result<(Option<String>, FileBody), Problem> {
+    let path = call.path.to_owned();
+    let passing = exchange.within(limit_ms, exchange.host.pass(call)).await;
+    match passing.map_err(|error| unavailable(exchange, &path, &error))? {
+        Passing::On { content_type, body } => Ok((content_type, body)),
+        Passing::Instead(reply) => Err(problem_of(exchange, limit_ms, &path, reply).await),
     }
 }
 

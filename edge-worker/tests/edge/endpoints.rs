@@ -2,13 +2,14 @@
 
 use crate::support::{
     Edge, Failure,
+    browser::Browser,
     library::{CLASSMATE, FIRST_STUDENT, Library},
     request,
 };
 use edge_worker::ports::{Allowance, Layer};
 use http::Method;
 use serde_json::json;
-use shared_types::problem::ProblemKind;
+use shared_types::problem::{Problem, ProblemKind};
 use uuid::Uuid;
 
 const QUESTION: &str = "How fast should I practise scales?";
@@ -121,9 +122,34 @@ async fn refusals_of_the_sign_in_service_become_problems_of_ours() {
 }
 
 #[tokio::test]
-async fn who_registers_says_nothing_of_a_role() {
+async fn who_registers_chooses_to_teach_or_to_learn_and_gives_a_name() {
+    for (said, told) in [
+        (r#""role":"teacher""#, json!({ "role": "teacher" })),
+        (
+            r#""role":"student","full_name":"A. Pupil""#,
+            json!({ "role": "student", "full_name": "A. Pupil" }),
+        ),
+    ] {
+        let edge = edge();
+        let body = format!("{},{said}}}", CREDENTIALS.trim_end_matches('}'));
+        let register = request(Method::POST, "/api/auth/register", &body);
+        assert_eq!(edge.send(register).await.status, 200);
+        let calls = edge.world.auth_calls.take();
+        let sent: serde_json::Value = serde_json::from_str(&calls[0].1).unwrap();
+        assert_eq!(sent["data"], told);
+        // Once and for all.
+        let login = request(Method::POST, "/api/auth/login", &body);
+        let refused = edge.send(login).await.problem();
+        assert!(refused.is(ProblemKind::BodyInvalid));
+        assert!(edge.world.auth_calls.borrow().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn who_registers_gives_herself_no_other_rights() {
     for claim in [
         r#""role":"admin""#,
+        r#""role":"authenticated""#,
         r#""app_metadata":{"role":"admin"}"#,
         r#""data":{"role":"teacher"}"#,
         r#""user_metadata":{}"#,
@@ -277,6 +303,92 @@ async fn a_changed_document_is_told_and_its_readers_find_it_changed_at_once() {
         assert_eq!(edge.calls(), [format!("/v1/documents/{id}")]);
         assert_eq!(edge.kept(Layer::Scope), 1, "the first student's is dropped");
     }
+}
+
+#[tokio::test]
+async fn what_is_said_of_people_is_the_origins_matter() {
+    let id = Uuid::from_u128(7);
+    for path in [
+        "/api/invitations".to_owned(),
+        "/api/students".to_owned(),
+        "/api/teachers".to_owned(),
+    ] {
+        let edge = edge();
+        let mut list = edge.signed_in(FIRST_STUDENT, Method::GET, &path, "");
+        list.query = "limit=2".to_owned();
+        let there = path.replace("/api/", "/v1/");
+        let told = format!(r#"{{"path":"{there}?limit=2"}}"#);
+        assert_eq!(edge.send(list).await.body, told);
+    }
+    let edge = edge();
+    let path = format!("/api/invitations/{id}");
+    let withdraw = edge.signed_in(FIRST_STUDENT, Method::DELETE, &path, "");
+    let reply = edge.send(withdraw).await;
+    assert_eq!((reply.status, &*reply.body), (204, ""));
+}
+
+#[tokio::test]
+async fn whoever_gains_or_loses_a_teacher_finds_it_so_at_once() {
+    let id = Uuid::from_u128(7);
+    for (method, path, status) in [
+        (Method::POST, "/api/invitations/accept".to_owned(), 200),
+        (Method::POST, format!("/api/invitations/{id}/accept"), 200),
+        (Method::DELETE, format!("/api/students/{id}"), 204),
+        (Method::DELETE, format!("/api/teachers/{id}"), 204),
+        (Method::DELETE, "/api/account".to_owned(), 204),
+    ] {
+        let edge = edge();
+        for reader in [FIRST_STUDENT, CLASSMATE] {
+            edge.ask(reader, QUESTION).await;
+        }
+        edge.calls();
+        let reply = edge
+            .send(edge.signed_in(CLASSMATE, method, &path, ""))
+            .await;
+        assert_eq!(reply.status, status, "{path}: {}", reply.body);
+        assert_eq!(edge.calls(), [path.replace("/api/", "/v1/")]);
+        assert_eq!(edge.kept(Layer::Scope), 1, "the first student's is dropped");
+    }
+}
+
+#[tokio::test]
+async fn a_browser_whose_account_is_gone_forgets_its_session() {
+    let edge = edge();
+    let browser = Browser::of(&edge, FIRST_STUDENT).await;
+    assert!(!browser.is_empty());
+    let reply = browser
+        .does(&edge, Method::DELETE, "/api/account", "")
+        .await;
+    assert_eq!(reply.status, 204, "{}", reply.body);
+    assert!(browser.is_empty());
+}
+
+#[tokio::test]
+async fn an_archive_and_live_progress_go_on_to_the_caller_as_they_come() {
+    let edge = edge();
+    let export = edge.signed_in(FIRST_STUDENT, Method::GET, "/api/account/export", "");
+    let reply = edge.send(export).await;
+    assert_eq!(&*reply.body, "PK…");
+    assert_eq!(reply.headers["content-type"], "application/zip");
+    assert_eq!(
+        reply.headers["content-disposition"],
+        "attachment; filename=\"etude.zip\""
+    );
+    assert_eq!(reply.headers["cache-control"], "no-store");
+
+    let path = format!("/api/documents/{}/events", Uuid::from_u128(7));
+    let watch = || edge.signed_in(FIRST_STUDENT, Method::GET, &path, "");
+    let reply = edge.send(watch()).await;
+    assert_eq!(reply.headers["content-type"], "text/event-stream");
+    assert_eq!(&*reply.body, "event: document\n\n");
+
+    let gone = Problem::new(ProblemKind::NotFound);
+    let there = "/v1/documents/00000000-0000-0000-0000-000000000007/events";
+    edge.break_(|faults| faults.refusal(there, gone));
+    let refused = edge.send(watch()).await.problem();
+    assert!(refused.is(ProblemKind::NotFound));
+    let nobody = edge.send(request(Method::GET, &path, "")).await.problem();
+    assert!(nobody.is(ProblemKind::TokenMissing));
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
     reason = "tests may, and the lint does not know helpers of integration tests as tests"
 )]
 
+mod access;
 mod browser;
 mod chat;
 mod degradation;

@@ -8,7 +8,6 @@ use crate::host;
 use axum::{Json, body::Bytes, extract::State, http::HeaderMap};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use shared_types::claims::Role;
 use std::sync::Arc;
 
 #[derive(Deserialize)]
@@ -22,7 +21,7 @@ struct SignUp {
     data: Option<Value>,
 }
 
-/// Makes a student's account and begins a session. No other role can be had this way.
+/// Makes an account and begins a session. A role can't be had this way: it is for a trigger of the project's to give.
 pub(super) async fn sign_up(
     State(service): State<Arc<SupabaseAuth>>,
     body: Bytes,
@@ -37,7 +36,7 @@ pub(super) async fn sign_up(
             id: host::new_id(),
             email: &email,
             encrypted_password: Some(&hash),
-            role: Role::Student,
+            role: None,
             user_metadata: &request.data.unwrap_or_else(|| json!({})),
             now: host::now(),
         },

@@ -50,7 +50,7 @@ pub(super) struct Page {
     per_page: Option<i64>,
 }
 
-/// Makes an account with the role in `app_metadata`, a student's where it names none.
+/// Makes an account with the role in `app_metadata`, if it names one.
 pub(super) async fn create_user(
     State(service): State<Arc<SupabaseAuth>>,
     headers: HeaderMap,
@@ -60,8 +60,8 @@ pub(super) async fn create_user(
     let request: CreateUser = parse(&body)?;
     let email = normalised_email(&request.email).ok_or(AuthError::BAD_EMAIL)?;
     let role = match request.app_metadata.role {
-        None => Role::Student,
-        Some(role) => serde_json::from_value(role).map_err(|_| AuthError::BAD_ROLE)?,
+        None => None,
+        Some(role) => Some(serde_json::from_value::<Role>(role).map_err(|_| AuthError::BAD_ROLE)?),
     };
     let hash = match request.password {
         None => None,

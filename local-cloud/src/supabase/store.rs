@@ -25,7 +25,7 @@ pub(super) struct NewUser<'a> {
     pub(super) id: Uuid,
     pub(super) email: &'a str,
     pub(super) encrypted_password: Option<&'a str>,
-    pub(super) role: Role,
+    pub(super) role: Option<Role>,
     pub(super) user_metadata: &'a Value,
     pub(super) now: DateTime<Utc>,
 }
@@ -82,9 +82,10 @@ pub(super) async fn create_user(
     pool: &PgPool,
     user: &NewUser<'_>,
 ) -> Result<Option<User>, sqlx::Error> {
-    let app_metadata = json!({
-        "provider": "email", "providers": ["email"], "role": user.role.as_str(),
-    });
+    let mut app_metadata = json!({ "provider": "email", "providers": ["email"] });
+    if let Some(role) = user.role {
+        app_metadata["role"] = role.as_str().into();
+    }
     let made = sqlx::query_as(sqlx::AssertSqlSafe(format!(
         "insert into auth.users (id, aud, role, email, encrypted_password, raw_app_meta_data, \
              raw_user_meta_data, email_confirmed_at, created_at, updated_at) \

@@ -3,5 +3,6 @@
 pub mod claims;
 pub mod edge_caller;
 pub mod json;
+pub mod part;
 pub mod path;
 pub mod query;

@@ -1,8 +1,12 @@
 //! One file per endpoint. A handler extracts, authorises, makes one domain call and maps the outcome.
 
+pub mod account;
 pub mod answer;
 pub mod cache;
 pub mod documents;
 pub mod health;
+pub mod invitations;
 pub mod retrieve;
 pub mod scope;
+pub mod students;
+pub mod teachers;

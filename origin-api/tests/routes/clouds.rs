@@ -196,7 +196,7 @@ fn event_stream(pieces: impl Stream<Item = io::Result<String>> + Send + 'static)
     ([("content-type", "text/event-stream")], body).into_response()
 }
 
-/// Enough of S3: PUT, copying PUT, HEAD, DELETE, each presigned.
+/// Enough of S3: GET, PUT, copying PUT, HEAD, DELETE, each presigned.
 async fn store(
     State(clouds): State<Clouds>,
     method: Method,
@@ -236,6 +236,10 @@ async fn store(
                 let headers = [("content-length", length), ("etag", "\"1\"".to_owned())];
                 (headers, Body::empty()).into_response()
             }
+            None => StatusCode::NOT_FOUND.into_response(),
+        },
+        Method::GET => match inside.files.get(&path) {
+            Some(file) => file.clone().into_response(),
             None => StatusCode::NOT_FOUND.into_response(),
         },
         Method::DELETE => {

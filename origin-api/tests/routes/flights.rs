@@ -91,7 +91,7 @@ async fn who_may_not_read_a_passage_hears_nothing_of_the_answer_that_others_are_
 
     // Nor does who might a moment ago, and asks once more.
     let mut tx = origin.database.reader(&teacher).await;
-    storage::people::unlink_student(&mut tx, student.sub)
+    storage::people::end_relationship(&mut tx, student.sub)
         .await
         .unwrap();
     tx.commit().await.unwrap();
@@ -195,7 +195,7 @@ async fn nobody_joins_a_search_of_another_scope_than_their_own_at_that_moment() 
     let dismissed = async {
         after(3).await;
         let mut tx = origin.database.reader(&teacher).await;
-        storage::people::unlink_student(&mut tx, student.sub)
+        storage::people::end_relationship(&mut tx, student.sub)
             .await
             .unwrap();
         tx.commit().await.unwrap();

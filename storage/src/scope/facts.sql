@@ -35,4 +35,5 @@ with corpora as (
     from purge_generations
     where target <> 'answer' or purged_at > now() - make_interval(secs => $3)
 )
-select * from corpora cross join purges
+select *, exists (select from users where id = $1) as is_known
+from corpora cross join purges

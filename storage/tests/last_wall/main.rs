@@ -181,13 +181,20 @@ async fn nobody_inserts_in_the_name_of_another() {
                 "insert into teacher_student_relationships (teacher_id, student_id) \
                  values ('{other}', '{pupil}')"
             );
+            let invitation = format!(
+                "insert into invitations (id, teacher_id, email) \
+                 values ('{}', '{other}', 'somebody@example.com')",
+                fresh_id()
+            );
             let purge = format!(
                 "insert into cache_purges (target, person_id, reason, request_id) \
                  values ('user', '{other}', 'r', '{pupil}')"
             );
             for (statement, is_allowed) in [
                 (document, has(&["teacher", "admin"]) && is(other)),
-                (link, has(&["teacher"]) && is(other)),
+                // Only an invitation that was accepted makes one.
+                (link, false),
+                (invitation, has(&["teacher"]) && is(other)),
                 (purge, has(&["admin"])),
             ] {
                 let mut tx = school.acting_as(caller).await;

@@ -8,13 +8,14 @@ use serde_json::json;
 use shared_types::{
     claims::{AccessClaims, Role},
     documents::Visibility,
-    ids::RequestId,
+    ids::{InvitationId, RequestId},
     purge::{PurgeRequest, PurgeTarget},
 };
 use sqlx::{AssertSqlSafe, Postgres, Transaction};
 use std::collections::{BTreeMap, BTreeSet};
 use storage::{
     Error, documents,
+    invitations::{self, Way},
     jobs::{self, Failure},
     purges,
     reembedding::{self, Place},
@@ -98,6 +99,7 @@ impl School {
                 "sub": person.id,
                 "role": "authenticated",
                 "app_metadata": { "role": person.role },
+                "email": person.email,
                 // What a person may write about himself gives no rights.
                 "user_metadata": { "role": "admin" },
             })
@@ -201,6 +203,12 @@ async fn populate(db: &Database) -> Vec<Caller> {
     }
     write(db, [&first, &demoted], [&second, &admin]).await;
     discard(db, [&first, &admin]).await;
+    let invited = [(&second, &alone), (&demoted, &own), (&first, &graduate)];
+    for (teacher, student) in invited {
+        invite(db, teacher, Way::Address(student.email.as_deref().unwrap())).await;
+    }
+    let digest = &"5e".repeat(32);
+    invite(db, &first, Way::Code { digest, places: 30 }).await;
     purge(
         db,
         &admin,
@@ -224,6 +232,12 @@ async fn populate(db: &Database) -> Vec<Caller> {
         Person {
             id: claims.sub.0,
             role,
+            email: claims.email.clone().unwrap(),
+            invited_by: invited
+                .iter()
+                .filter(|(_, student)| student.sub == claims.sub)
+                .map(|(teacher, _)| teacher.sub.0)
+                .collect(),
             teachers: teachers.map(|(teacher, _)| teacher.sub.0).collect(),
             students: students.map(|(_, student)| student.sub.0).collect(),
         }
@@ -265,6 +279,14 @@ async fn populate(db: &Database) -> Vec<Caller> {
         ));
     }
     callers
+}
+
+async fn invite(db: &Database, teacher: &AccessClaims, way: Way<'_>) {
+    let mut tx = db.reader(teacher).await;
+    invitations::create(&mut tx, InvitationId(fresh_id()), way)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
 }
 
 /// Documents in every state, and the vectors of another model beside some of them.

@@ -43,8 +43,12 @@ pub enum Verb {
 pub struct Person {
     pub id: Uuid,
     pub role: &'static str,
+    /// The address that the person signed in with.
+    pub email: String,
     pub teachers: BTreeSet<Uuid>,
     pub students: BTreeSet<Uuid>,
+    /// Who has sent an invitation to this address.
+    pub invited_by: BTreeSet<Uuid>,
 }
 
 impl Person {
@@ -53,8 +57,10 @@ impl Person {
         Self {
             id: fresh_id(),
             role,
+            email: "nobody@example.com".into(),
             teachers: BTreeSet::new(),
             students: BTreeSet::new(),
+            invited_by: BTreeSet::new(),
         }
     }
 
@@ -71,6 +77,11 @@ impl Person {
         self.id == owner
             || self.role == "admin"
             || self.role == "student" && self.teachers.contains(&owner)
+    }
+
+    /// Sent by the person, or to the person as a student.
+    fn has_invitation(&self, row: &Row) -> bool {
+        self.is(row, "teacher_id") || self.role == "student" && row["email"] == json!(self.email)
     }
 
     fn reads_corpus(&self, row: &Row) -> bool {
@@ -203,6 +214,41 @@ pub const TABLES: &[Table] = &[
         }],
     },
     Table {
+        name: "invitations",
+        key: "id::text",
+        people: Some(|person, row| person.role == "admin" || person.has_invitation(row)),
+        ingest: false,
+        columns: Some((
+            &[
+                "id",
+                "teacher_id",
+                "email",
+                "places",
+                "created_at",
+                "expires_at",
+            ],
+            &[],
+        )),
+        writes: &[
+            Write {
+                role: "authenticated",
+                verb: Verb::Delete,
+                rows: Person::has_invitation,
+            },
+            Write {
+                role: "authenticated",
+                verb: Verb::Insert(Some(&[
+                    "id",
+                    "teacher_id",
+                    "email",
+                    "code_sha256",
+                    "places",
+                ])),
+                rows: ALL,
+            },
+        ],
+    },
+    Table {
         name: "knowledge_base_docs",
         key: "id::text",
         people: Some(|person, row| {
@@ -277,18 +323,14 @@ pub const TABLES: &[Table] = &[
         }),
         ingest: true,
         columns: None,
-        writes: &[
-            Write {
-                role: "authenticated",
-                verb: Verb::Delete,
-                rows: |person, row| person.role == "teacher" && person.is(row, "teacher_id"),
+        writes: &[Write {
+            role: "authenticated",
+            verb: Verb::Delete,
+            rows: |person, row| {
+                person.role == "teacher" && person.is(row, "teacher_id")
+                    || person.role == "student" && person.is(row, "student_id")
             },
-            Write {
-                role: "authenticated",
-                verb: Verb::Insert(Some(&["teacher_id", "student_id"])),
-                rows: ALL,
-            },
-        ],
+        }],
     },
     Table {
         name: "users",
@@ -298,7 +340,8 @@ pub const TABLES: &[Table] = &[
             person.id == other
                 || person.role == "admin"
                 || person.role == "teacher" && person.students.contains(&other)
-                || person.role == "student" && person.teachers.contains(&other)
+                || person.role == "student"
+                    && (person.teachers.contains(&other) || person.invited_by.contains(&other))
         }),
         ingest: true,
         columns: Some((&["id", "role", "full_name", "created_at"], &["id", "role"])),

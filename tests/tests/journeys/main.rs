@@ -5,6 +5,7 @@
     reason = "a step that can not be taken fails the journey"
 )]
 
+mod access;
 mod asking;
 mod changing;
 mod crowding;
@@ -13,6 +14,7 @@ mod finding;
 mod freshness;
 mod leaving;
 mod opening;
+mod people;
 mod privacy;
 mod purged;
 mod signing_in;

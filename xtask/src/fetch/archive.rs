@@ -18,7 +18,10 @@ pub fn extract_folders(archive: &Path, folders: &[&str], into: &Path) -> Result<
         let mut member = zip
             .by_index(index)
             .with_context(|| archive.display().to_string())?;
-        let name = member.name().to_owned();
+        let name = member
+            .name()
+            .with_context(|| archive.display().to_string())?;
+        let name = name.into_owned();
         if member.is_dir() || !folders.iter().any(|folder| name.starts_with(folder)) {
             continue;
         }

@@ -16,7 +16,6 @@ use disposition::disposition;
 use http::{Method, StatusCode};
 use selection::{Extent, Verdict, Version};
 use shared_types::{
-    ids::DocumentId,
     origin::DocumentFile,
     problem::{Problem, ProblemKind},
 };
@@ -37,10 +36,11 @@ const FILE_POLICY: &str = "default-src 'none'; object-src 'self'; style-src 'uns
 pub async fn send<H: Host>(
     gateway: &Gateway,
     exchange: &Exchange<H>,
-    id: DocumentId,
     incoming: Incoming,
 ) -> Result<Reply, Problem> {
     authentication::signed_in(gateway, exchange, &incoming.headers).await?;
+    // `/api/documents/{id}/pdf`, as the router has made sure.
+    let id = incoming.path.split('/').nth(3).unwrap_or_default();
     let path = format!("/v1/documents/{id}/file");
     let call = OriginCall {
         method: Method::GET,

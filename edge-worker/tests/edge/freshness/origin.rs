@@ -11,7 +11,7 @@ use crate::support::{
     ports::{bearer, upstream},
     simulation::turn,
 };
-use edge_worker::ports::{ByteStream, Origin, OriginCall, PortError, Upstream};
+use edge_worker::ports::{ByteStream, Origin, OriginCall, Passing, PortError, Upstream};
 use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use shared_types::{
@@ -74,6 +74,10 @@ impl Origin for School {
         };
         turn().await;
         Ok(reply)
+    }
+
+    async fn pass(&self, call: OriginCall<'_>) -> Result<Passing, PortError> {
+        panic!("nobody asks for {} here", call.path);
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     state::AppState,
 };
 use axum::extract::State;
-use shared_types::{documents::ChangeDocument, ids::DocumentId, origin::DocumentChanged};
+use shared_types::{documents::ChangeDocument, ids::DocumentId, origin::Changed};
 
 /// Answers with the document as it is now, and with those whose scope has changed. For its owner.
 pub async fn handler(
@@ -15,7 +15,7 @@ pub async fn handler(
     caller: Caller,
     Path(document_id): Path<DocumentId>,
     Json(change): Json<ChangeDocument>,
-) -> Result<Json<DocumentChanged>, ApiError> {
+) -> Result<Json<Changed>, ApiError> {
     let changed = library::change(&state.pool, &caller.0, document_id, change).await?;
     Ok(Json(changed))
 }

@@ -7,14 +7,14 @@ use crate::{
     state::AppState,
 };
 use axum::extract::State;
-use shared_types::{ids::DocumentId, origin::DocumentChanged};
+use shared_types::{ids::DocumentId, origin::Changed};
 
 /// Answers with the document as it was, and with those whose scope has changed. For its owner and for admins.
 pub async fn handler(
     State(state): State<AppState>,
     caller: Caller,
     Path(document_id): Path<DocumentId>,
-) -> Result<Json<DocumentChanged>, ApiError> {
+) -> Result<Json<Changed>, ApiError> {
     let deleted = library::delete(&state.pool, &caller.0, document_id).await?;
     Ok(Json(deleted))
 }

@@ -2,42 +2,22 @@
 
 use crate::{
     error::ApiError,
-    extract::{claims::Caller, json::Json, query::Query},
+    extract::{claims::Caller, json::Json, part::Part},
     state::AppState,
     uploads,
 };
 use axum::extract::State;
-use serde::Deserialize;
-use shared_types::{documents::DocumentList, problem::ProblemKind};
-use storage::documents::LIST_LIMIT;
-
-/// Which part of the list.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Part {
-    /// From 1 to [`LIST_LIMIT`].
-    limit: Option<u32>,
-    /// [`DocumentList::next_cursor`] of the part before.
-    cursor: Option<String>,
-}
+use shared_types::documents::DocumentList;
 
 /// Answers with the caller's own documents, newest first.
 pub async fn handler(
     State(state): State<AppState>,
     caller: Caller,
-    Query(part): Query<Part>,
+    part: Part,
 ) -> Result<Json<DocumentList>, ApiError> {
-    let refused = |detail: String| ApiError::refused(ProblemKind::ParametersInvalid, detail);
-    let limit = part.limit.unwrap_or(LIST_LIMIT);
-    if !(1..=LIST_LIMIT).contains(&limit) {
-        return Err(refused(format!("A limit is from 1 to {LIST_LIMIT}.")));
-    }
-    let behind = part.cursor.map(|text| text.parse()).transpose();
-    let behind = behind
-        .map_err(|_| refused("A cursor is what `next_cursor` said, unchanged.".to_owned()))?;
-    let listed = uploads::own_documents(&state.pool, &caller.0, behind, limit).await?;
+    let listed = uploads::own_documents(&state.pool, &caller.0, part.behind, part.limit).await?;
     Ok(Json(DocumentList {
-        documents: listed.documents,
+        documents: listed.items,
         next_cursor: listed.next.map(|cursor| cursor.to_string()),
     }))
 }

@@ -4,6 +4,7 @@ pub mod change;
 pub mod confirm;
 pub mod create;
 pub mod delete;
+pub mod events;
 pub mod file;
 pub mod get;
 pub mod list;

@@ -1,0 +1,76 @@
+//! An archive of all that is somebody's.
+
+use crate::objects::{Objects, ObjectsError};
+use serde::Serialize;
+use shared_types::{
+    documents::{Document, DocumentStatus},
+    ids::DocumentId,
+    people::{Account, Invitation, LinkedPerson},
+};
+use std::io::{self, Write};
+use thiserror::Error;
+use tokio::runtime::Handle;
+use zip::{CompressionMethod, ZipWriter, result::ZipError, write::SimpleFileOptions};
+
+/// What `account.json` says.
+#[derive(Debug, Serialize)]
+pub struct Contents {
+    /// Who it is.
+    pub account: Account,
+    /// A teacher's students.
+    pub students: Vec<LinkedPerson>,
+    /// A student's teachers.
+    pub teachers: Vec<LinkedPerson>,
+    /// Invitations that are open.
+    pub invitations: Vec<Invitation>,
+    /// All documents; the file of each is `documents/{id}.pdf`.
+    pub documents: Vec<Document>,
+    /// Documents whose file is not in the store.
+    pub files_missing: Vec<DocumentId>,
+}
+
+/// Why an archive was not finished.
+#[derive(Debug, Error)]
+pub enum ExportError {
+    /// A file could not be read.
+    #[error("a file could not be read")]
+    Objects(#[from] ObjectsError),
+    /// Most often: whoever asked for it has left.
+    #[error("the archive could not be written")]
+    Archive(#[from] ZipError),
+    /// The same, in the middle of a file.
+    #[error("the archive could not be written")]
+    Write(#[from] io::Error),
+    /// `account.json` could not be put as JSON.
+    #[error("the account could not be put as JSON")]
+    Json(#[from] serde_json::Error),
+}
+
+/// Writes the archive, reading one file after the other through `runtime`. Blocks; `out` may make it wait.
+pub fn write(
+    out: impl Write,
+    mut contents: Contents,
+    objects: &Objects,
+    runtime: &Handle,
+) -> Result<(), ExportError> {
+    let mut archive = ZipWriter::new_stream(out);
+    // What a PDF holds is compressed already.
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    for document in &contents.documents {
+        if document.status == DocumentStatus::Uploading {
+            continue;
+        }
+        let Some(mut file) = runtime.block_on(objects.read(document.owner_id, document.id))? else {
+            contents.files_missing.push(document.id);
+            continue;
+        };
+        archive.start_file(format!("documents/{}.pdf", document.id), options)?;
+        while let Some(piece) = runtime.block_on(file.piece())? {
+            archive.write_all(&piece)?;
+        }
+    }
+    archive.start_file("account.json", options)?;
+    serde_json::to_writer_pretty(&mut archive, &contents)?;
+    archive.finish()?;
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! A document on its way, told live.
+
+use crate::{error::chain, state::AppState, uploads};
+use axum::response::sse::Event;
+use futures_util::{Stream, stream};
+use shared_types::{
+    claims::AccessClaims,
+    documents::Document,
+    ids::{DocumentId, RequestId},
+    problem::{Problem, ProblemKind},
+};
+use std::{convert::Infallible, time::Duration};
+use tokio::time::{Instant, sleep};
+
+/// Between two looks. One is a row by its key.
+const PAUSE: Duration = Duration::from_millis(500);
+/// The longest that a stream goes on: longer than a job may take, and shorter than a token lives. A browser that still
+/// waits comes again by itself.
+const LIFE: Duration = Duration::from_mins(15);
+/// Looks in a row that may fail.
+const FAILURES: u32 = 6;
+
+/// The events of a document of the caller: `document` as it stands, and again whenever that has changed, until it is
+/// searchable or has failed. What goes wrong comes as `error`, and is the last.
+pub fn of(
+    state: AppState,
+    claims: AccessClaims,
+    request_id: RequestId,
+    document: Document,
+) -> impl Stream<Item = Result<Event, Infallible>> {
+    let watch = Watch {
+        state,
+        claims,
+        request_id,
+        id: document.id,
+        since: Instant::now(),
+        next: Some(Told::Document(Box::new(document))),
+        last: None,
+    };
+    stream::unfold(watch, |mut watch| async {
+        let told = watch.next().await?;
+        Some((Ok(told.event()), watch))
+    })
+}
+
+struct Watch {
+    state: AppState,
+    claims: AccessClaims,
+    request_id: RequestId,
+    id: DocumentId,
+    since: Instant,
+    next: Option<Told>,
+    last: Option<Box<Document>>,
+}
+
+enum Told {
+    Document(Box<Document>),
+    Error(Problem),
+}
+
+impl Watch {
+    async fn next(&mut self) -> Option<Told> {
+        if let Some(told) = self.next.take() {
+            if let Told::Document(document) = &told {
+                self.last = Some(document.clone());
+            }
+            return Some(told);
+        }
+        // Behind an error, or the end of the document's way, there is nothing.
+        let last = self
+            .last
+            .as_deref()
+            .filter(|last| !last.status.is_final())?
+            .clone();
+        let mut failures = 0;
+        while self.since.elapsed() < LIFE {
+            sleep(PAUSE).await;
+            match uploads::own_document(&self.state.pool, &self.claims, self.id).await {
+                Ok(document) if document == last => failures = 0,
+                Ok(document) => {
+                    self.last = Some(Box::new(document.clone()));
+                    return Some(Told::Document(Box::new(document)));
+                }
+                Err(error) => {
+                    failures += 1;
+                    let is_gone = error.problem().is(ProblemKind::NotFound);
+                    if is_gone || failures == FAILURES {
+                        tracing::warn!(cause = error.cause(), "a document is not watched further");
+                        self.last = None;
+                        let problem = error.problem().clone();
+                        return Some(Told::Error(problem.with_instance(self.request_id)));
+                    }
+                }
+            }
+        }
+        None
+    }
+}
+
+impl Told {
+    fn event(&self) -> Event {
+        let told = match self {
+            Self::Document(document) => Event::default().event("document").json_data(document),
+            Self::Error(problem) => Event::default().event("error").json_data(problem),
+        };
+        // Strings, numbers and dates always serialise.
+        told.unwrap_or_else(|error| {
+            tracing::error!(cause = chain(&error), "an event could not be written");
+            Event::default().comment("an event could not be written")
+        })
+    }
+}

@@ -1,0 +1,4 @@
+//! `/v1/account…`
+
+pub mod delete;
+pub mod export;

@@ -1,0 +1,4 @@
+//! `/v1/students…`
+
+pub mod list;
+pub mod part;

@@ -1,0 +1,4 @@
+//! `/v1/teachers…`
+
+pub mod list;
+pub mod part;
