@@ -104,7 +104,7 @@ pub static ENDPOINTS: [Endpoint; 30] = [
         "/api/documents/{id}",
         forwarded(false, Relaying::LongChange),
     ),
-    at(Method::POST, "/api/documents/{id}/confirm", READ),
+    at(Method::POST, "/api/documents/{id}/confirm", SENT),
     at(Method::POST, "/api/documents/{id}/reprocess", READ),
     at(Method::GET, "/api/documents/{id}/events", LIVE),
     at(Method::GET, "/api/documents/{id}/pdf", Route::DocumentFile),

@@ -5,7 +5,8 @@ use rag_core::{
     fusion::{Feedback, Fusion, RRF_K, Weights},
 };
 use secrecy::{ExposeSecret, SecretString};
-use shared_types::documents::MAX_UPLOAD_BYTES;
+use crate::uploads::MIN_PART_BYTES;
+use shared_types::documents::{MAX_UPLOAD_BYTES, MAX_WHOLE_BYTES};
 use std::{net::IpAddr, str::FromStr, time::Duration};
 use thiserror::Error;
 use url::Url;
@@ -146,6 +147,8 @@ pub struct Config {
     pub objects: ObjectsConfig,
     /// `MAX_UPLOAD_BYTES`, default 50 MiB.
     pub max_upload_bytes: u64,
+    /// `MAX_WHOLE_BYTES`, default 100 MiB: larger files come in parts. At least 5 MiB, the least part of S3.
+    pub max_whole_bytes: u64,
     /// `REFUSAL_THRESHOLD`, 0 to 1: the rerank score below which the library does not cover a question.
     /// It belongs to the reranker in use; without it, `rag_core`'s default stands.
     pub refusal_threshold: Option<f64>,
@@ -187,6 +190,7 @@ impl Config {
             model: model(&vars)?,
             objects: objects(&vars)?,
             max_upload_bytes: vars.parsed("MAX_UPLOAD_BYTES", MAX_UPLOAD_BYTES)?,
+            max_whole_bytes: vars.parsed("MAX_WHOLE_BYTES", MAX_WHOLE_BYTES)?.max(MIN_PART_BYTES),
             refusal_threshold: refusal_threshold(&vars)?,
             bm25: bm25(&vars)?,
             fusion: fusion(&vars)?,

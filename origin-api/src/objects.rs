@@ -6,10 +6,12 @@ use base64ct::{Base64, Encoding};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use reqwest::{Method, Response};
-use rusty_s3::{Bucket, BucketError, Credentials, S3Action, UrlStyle};
+use rusty_s3::{
+    Bucket, BucketError, Credentials, S3Action, UrlStyle, actions::CreateMultipartUpload,
+};
 use secrecy::ExposeSecret;
 use shared_types::{
-    documents::{PresignedUpload, library_key},
+    documents::{PresignedPart, PresignedParts, PresignedUpload, library_key},
     ids::{DocumentId, UserId},
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -60,9 +62,12 @@ pub enum ObjectsError {
         /// What was asked.
         call: &'static str,
     },
-    /// The reply to a copy names an error, although its status does not.
-    #[error("object storage gave up a copy")]
-    CopyFailed,
+    /// The reply names an error, although its status does not.
+    #[error("object storage gave up ({call})")]
+    GaveUp {
+        /// What was asked.
+        call: &'static str,
+    },
 }
 
 /// What the store says of an uploaded file.
@@ -149,6 +154,88 @@ impl Objects {
         }
     }
 
+    /// Begins an upload in parts; its id.
+    pub async fn begin_parts(&self, document_id: DocumentId) -> Result<String, ObjectsError> {
+        let key = upload_key(document_id);
+        let mut create = self
+            .uploads
+            .create_multipart_upload(Some(&self.credentials), &key);
+        create.headers_mut().insert("content-type", PDF);
+        let headers = [("content-type", PDF.to_owned())];
+        let url = || create.sign(CALL_EXPIRY);
+        let reply = self.call("begin", Method::POST, url, &headers).await?;
+        let reply = text(File(reply)).await?;
+        CreateMultipartUpload::parse_response(&reply)
+            .map(|begun| begun.upload_id().to_owned())
+            .map_err(|_| ObjectsError::GaveUp { call: "begin" })
+    }
+
+    /// Where a browser puts the parts of a document's file.
+    #[must_use]
+    pub fn presign_parts(
+        &self,
+        document_id: DocumentId,
+        upload_id: &str,
+        sizes_bytes: &[u64],
+        now: DateTime<Utc>,
+    ) -> PresignedParts {
+        let key = upload_key(document_id);
+        let presigned = (1..).zip(sizes_bytes).map(|(number, &size_bytes)| {
+            let mut put =
+                self.uploads
+                    .upload_part(Some(&self.credentials), &key, number, upload_id);
+            put.headers_mut()
+                .insert("content-length", size_bytes.to_string());
+            PresignedPart {
+                url: put.sign(UPLOAD_EXPIRY).into(),
+                size_bytes,
+            }
+        });
+        PresignedParts {
+            method: "PUT".to_owned(),
+            parts: presigned.collect(),
+            expires_at: now + UPLOAD_EXPIRY,
+        }
+    }
+
+    /// Makes one file of the parts, in this order. `false`: there is no such upload, or not any more, or a part is not
+    /// the one that was sent.
+    pub async fn join_parts(
+        &self,
+        document_id: DocumentId,
+        upload_id: &str,
+        etags: &[String],
+    ) -> Result<bool, ObjectsError> {
+        let key = upload_key(document_id);
+        let etags = || etags.iter().map(String::as_str);
+        let join = || {
+            let credentials = Some(&self.credentials);
+            self.uploads
+                .complete_multipart_upload(credentials, &key, upload_id, etags())
+        };
+        let url = || join().sign(CALL_EXPIRY);
+        let attempt = || async {
+            let request = self.http.post(url()).body(join().body());
+            let sent = timeout(CALL_TIMEOUT, request.send()).await;
+            let sent = sent.map_err(|_| ObjectsError::Silent { call: "join" })?;
+            succeeded("join", connected("join", sent)?)
+        };
+        let reply = attempt.retry(backoff()).when(ObjectsError::may_pass).await;
+        match reply {
+            // A join that fails on the way is told in the body of a 200.
+            Ok(reply) => match text(File(reply)).await? {
+                reply if reply.contains("<Error") => {
+                    Err(ObjectsError::GaveUp { call: "join" })
+                }
+                _ => Ok(true),
+            },
+            Err(ObjectsError::Status {
+                status: 400 | 404, ..
+            }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The uploaded file of a document; `None` where there is none.
     pub async fn uploaded(
         &self,
@@ -184,17 +271,10 @@ impl Objects {
             copy.headers_mut().insert(*name, value.clone());
         }
         let url = || copy.sign(CALL_EXPIRY);
-        let mut reply = File(self.call("copy", Method::PUT, url, &headers).await?);
+        let reply = File(self.call("copy", Method::PUT, url, &headers).await?);
         // A copy that fails on the way is told in the body of a 200.
-        let mut body = Vec::new();
-        while let Some(piece) = reply.piece().await? {
-            body.extend_from_slice(&piece);
-            if body.len() > MAX_REPLY_BYTES {
-                break;
-            }
-        }
-        if String::from_utf8_lossy(&body).contains("<Error") {
-            return Err(ObjectsError::CopyFailed);
+        if text(reply).await?.contains("<Error") {
+            return Err(ObjectsError::GaveUp { call: "copy" });
         }
         Ok(())
     }
@@ -241,19 +321,9 @@ impl Objects {
             }
             let sent = timeout(CALL_TIMEOUT, request.send()).await;
             let sent = sent.map_err(|_| ObjectsError::Silent { call })?;
-            let response = connected(call, sent)?;
-            if response.status().is_success() {
-                Ok(response)
-            } else {
-                let status = response.status().as_u16();
-                Err(ObjectsError::Status { call, status })
-            }
+            succeeded(call, connected(call, sent)?)
         };
-        let backoff = ExponentialBuilder::default()
-            .with_min_delay(FIRST_PAUSE)
-            .with_max_times(RETRIES)
-            .with_jitter();
-        attempt.retry(backoff).when(ObjectsError::may_pass).await
+        attempt.retry(backoff()).when(ObjectsError::may_pass).await
     }
 }
 
@@ -262,7 +332,7 @@ impl ObjectsError {
         match self {
             Self::Connection { .. } | Self::Silent { .. } => true,
             Self::Status { status, .. } => matches!(status, 408 | 429 | 500..),
-            Self::CopyFailed => false,
+            Self::GaveUp { .. } => false,
         }
     }
 }
@@ -287,6 +357,34 @@ fn connected<T>(call: &'static str, result: Result<T, reqwest::Error>) -> Result
         call,
         source: error.without_url(),
     })
+}
+
+fn succeeded(call: &'static str, response: Response) -> Result<Response, ObjectsError> {
+    if response.status().is_success() {
+        Ok(response)
+    } else {
+        let status = response.status().as_u16();
+        Err(ObjectsError::Status { call, status })
+    }
+}
+
+fn backoff() -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_min_delay(FIRST_PAUSE)
+        .with_max_times(RETRIES)
+        .with_jitter()
+}
+
+/// What a reply says, as far as anything of ours goes.
+async fn text(mut reply: File) -> Result<String, ObjectsError> {
+    let mut body = Vec::new();
+    while let Some(piece) = reply.piece().await? {
+        body.extend_from_slice(&piece);
+        if body.len() > MAX_REPLY_BYTES {
+            break;
+        }
+    }
+    Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
 /// `temp-uploads/{document}/original.pdf` in the upload bucket.

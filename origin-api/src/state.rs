@@ -44,6 +44,8 @@ pub struct AppState {
     pub exports: Arc<Semaphore>,
     /// The largest accepted file.
     pub max_upload_bytes: u64,
+    /// The largest that comes in one piece.
+    pub max_whole_bytes: u64,
 }
 
 impl AppState {
@@ -85,6 +87,7 @@ impl AppState {
             ),
             exports: Arc::new(Semaphore::new(MAX_EXPORTS)),
             max_upload_bytes: config.max_upload_bytes,
+            max_whole_bytes: config.max_whole_bytes,
         })
     }
 }

@@ -9,7 +9,8 @@ use crate::{
 use shared_types::{
     claims::AccessClaims,
     documents::{
-        ChangeDocument, CreateDocument, CreatedDocument, Document, DocumentStatus, library_key,
+        ChangeDocument, ConfirmDocument, CreateDocument, CreatedDocument, Document,
+        DocumentStatus, PresignedParts, Upload, library_key,
     },
     ids::DocumentId,
     origin::DocumentFile,
@@ -22,6 +23,10 @@ use storage::{
     reader,
 };
 
+/// The least that a part has, but for the last one: S3's own rule.
+pub const MIN_PART_BYTES: u64 = 5 * 1024 * 1024;
+const MAX_PART_BYTES: u64 = 32 * 1024 * 1024;
+const MAX_ETAG_CHARS: usize = 200;
 const MAX_TITLE_CHARS: usize = 300;
 const MAX_FILE_NAME_CHARS: usize = 255;
 /// How long a caller is asked to wait where object storage fails.
@@ -62,11 +67,54 @@ pub async fn announce(
         }
     };
     reader.commit().await?;
-    let upload =
-        state
-            .objects
-            .presign_upload(document.id, document.size_bytes, &sha256, host::now());
+    let upload = if document.size_bytes > state.max_whole_bytes {
+        Upload::Parts(in_parts(state, claims, &document).await?)
+    } else {
+        let (id, size_bytes) = (document.id, document.size_bytes);
+        let objects = &state.objects;
+        Upload::Whole(objects.presign_upload(id, size_bytes, &sha256, host::now()))
+    };
     Ok(CreatedDocument { document, upload })
+}
+
+/// Where the parts of a large file go: those of an upload that was begun, or of a new one.
+async fn in_parts(
+    state: &AppState,
+    claims: &AccessClaims,
+    document: &Document,
+) -> Result<PresignedParts, ApiError> {
+    let id = document.id;
+    let begun = own(&state.pool, claims, id).await?.upload_id;
+    let upload_id = if let Some(upload_id) = begun {
+        upload_id
+    } else {
+        let upload_id = state.objects.begin_parts(id).await?;
+        note_parts(&state.pool, claims, id, Some(&upload_id)).await?;
+        upload_id
+    };
+    let sizes = part_sizes(document.size_bytes, state.max_whole_bytes);
+    let objects = &state.objects;
+    Ok(objects.presign_parts(id, &upload_id, &sizes, host::now()))
+}
+
+async fn note_parts(
+    pool: &PgPool,
+    claims: &AccessClaims,
+    id: DocumentId,
+    upload_id: Option<&str>,
+) -> Result<(), ApiError> {
+    let mut reader = reader::begin(pool, claims).await?;
+    documents::note_upload(&mut reader, id, upload_id).await?;
+    Ok(reader.commit().await?)
+}
+
+/// The lengths of a file's parts: all but the last are alike, as large as what goes in one piece, 32 MiB at most.
+fn part_sizes(size_bytes: u64, max_whole_bytes: u64) -> Vec<u64> {
+    let part_bytes = max_whole_bytes.clamp(MIN_PART_BYTES, MAX_PART_BYTES);
+    let starts = (0..size_bytes).step_by(part_bytes as usize);
+    starts
+        .map(|start| part_bytes.min(size_bytes - start))
+        .collect()
 }
 
 /// Takes the uploaded file of the caller's document into the library and queues it for the workers.
@@ -77,10 +125,14 @@ pub async fn confirm(
     state: &AppState,
     claims: &AccessClaims,
     id: DocumentId,
+    confirmed: &ConfirmDocument,
 ) -> Result<Document, ApiError> {
     let stored = own(&state.pool, claims, id).await?;
     if stored.document.status != DocumentStatus::Uploading {
         return Ok(stored.document);
+    }
+    if let Some(upload_id) = &stored.upload_id {
+        join(state, claims, &stored.document, upload_id, confirmed).await?;
     }
     // No connection to the database is held while object storage works.
     let taken = take_into_library(state, &stored).await;
@@ -137,7 +189,9 @@ pub async fn file(
     id: DocumentId,
 ) -> Result<DocumentFile, ApiError> {
     let mut reader = reader::begin(pool, claims).await?;
-    let StoredDocument { document, sha256 } = documents::open(&mut reader, id).await?;
+    let StoredDocument {
+        document, sha256, ..
+    } = documents::open(&mut reader, id).await?;
     reader.commit().await?;
     Ok(DocumentFile {
         key: library_key(document.owner_id, id),
@@ -180,13 +234,42 @@ async fn queue(pool: &PgPool, claims: &AccessClaims, id: DocumentId) -> Result<D
     }
 }
 
+/// Makes one file of the parts. Where they are gone, they may have been joined by a confirmation that broke off: then the
+/// file is there, and otherwise the upload begins anew.
+async fn join(
+    state: &AppState,
+    claims: &AccessClaims,
+    document: &Document,
+    upload_id: &str,
+    confirmed: &ConfirmDocument,
+) -> Result<(), ApiError> {
+    let parts = part_sizes(document.size_bytes, state.max_whole_bytes).len();
+    let etags = &confirmed.etags;
+    let are_etags = etags.iter().all(|etag| is_line(etag, MAX_ETAG_CHARS));
+    if etags.len() != parts || !are_etags {
+        let detail = format!("Say the ETag of each of the {parts} parts, in their order.");
+        return Err(ApiError::refused(ProblemKind::UploadMismatch, detail));
+    }
+    let id = document.id;
+    if state.objects.join_parts(id, upload_id, etags).await?
+        || state.objects.uploaded(id).await?.is_some()
+    {
+        return Ok(());
+    }
+    note_parts(&state.pool, claims, id, None).await?;
+    let detail = "A part is missing, or is not the one that was sent. Announce the file again.";
+    Err(ApiError::refused(ProblemKind::UploadMismatch, detail))
+}
+
 enum NotTaken {
     Mismatch(&'static str),
     Failed(ObjectsError),
 }
 
 async fn take_into_library(state: &AppState, stored: &StoredDocument) -> Result<(), NotTaken> {
-    let StoredDocument { document, sha256 } = stored;
+    let StoredDocument {
+        document, sha256, ..
+    } = stored;
     let uploaded = state.objects.uploaded(document.id).await;
     let uploaded = uploaded.map_err(NotTaken::Failed)?;
     let uploaded = uploaded.ok_or(NotTaken::Mismatch("The file has not been uploaded yet."))?;
@@ -304,6 +387,18 @@ mod tests {
             spoil(&mut announced);
             let reason = accept(&announced, 1_000).unwrap_err();
             assert!(reason.contains(word), "{reason}");
+        }
+    }
+
+    #[test]
+    fn the_parts_of_a_file_are_the_file() {
+        const MIB: u64 = 1024 * 1024;
+        for (size, whole, parts) in [
+            (101 * MIB, 100 * MIB, vec![32 * MIB, 32 * MIB, 32 * MIB, 5 * MIB]),
+            (10 * MIB, 5 * MIB, vec![5 * MIB, 5 * MIB]),
+            (10 * MIB + 1, 5 * MIB, vec![5 * MIB, 5 * MIB, 1]),
+        ] {
+            assert_eq!(part_sizes(size, whole), parts);
         }
     }
 

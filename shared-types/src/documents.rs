@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 /// The largest accepted file in bytes, unless configured otherwise.
 pub const MAX_UPLOAD_BYTES: u64 = 50 * 1024 * 1024;
 
+/// The largest file that goes in one piece, unless configured otherwise.
+pub const MAX_WHOLE_BYTES: u64 = 100 * 1024 * 1024;
+
 /// Where the file of a confirmed document lies in the library bucket: `teachers/{owner}/{document}/original.pdf`.
 #[must_use]
 pub fn library_key(owner_id: UserId, document_id: DocumentId) -> String {
@@ -52,7 +55,47 @@ pub struct ChangeDocument {
     pub visibility: Option<Visibility>,
 }
 
-/// Where and how to send the file itself. The URL is valid for ten minutes.
+/// Where and how to send the file itself: whole, or in parts where it is large.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Upload {
+    /// In one piece.
+    Whole(PresignedUpload),
+    /// In parts.
+    Parts(PresignedParts),
+}
+
+/// Where the parts of a file go, in any order. The replies' `ETag`s are wanted at its confirmation, in the order of the
+/// parts. Announcing the file again gives fresh URLs to the same parts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PresignedParts {
+    /// Always `PUT`.
+    pub method: String,
+    /// The parts, in the order in which they make the file.
+    pub parts: Vec<PresignedPart>,
+    /// When the URLs end.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// Where a part goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PresignedPart {
+    /// The presigned URL.
+    pub url: String,
+    /// Length of the part.
+    pub size_bytes: u64,
+}
+
+/// `POST /api/documents/{id}/confirm`; no body stands for no parts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmDocument {
+    /// The `ETag` of each part, in the order of the parts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub etags: Vec<String>,
+}
+
+/// Where and how to send the file in one piece. The URL is valid for ten minutes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PresignedUpload {
     /// Always `PUT`.
@@ -71,7 +114,7 @@ pub struct CreatedDocument {
     /// The document, not yet confirmed.
     pub document: Document,
     /// Where the file goes.
-    pub upload: PresignedUpload,
+    pub upload: Upload,
 }
 
 /// Where a document stands.

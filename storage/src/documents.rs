@@ -25,6 +25,8 @@ pub struct StoredDocument {
     pub document: Document,
     /// SHA-256 of the file as announced, lower-case hex.
     pub sha256: String,
+    /// What object storage calls its upload, where that comes in parts.
+    pub upload_id: Option<String>,
 }
 
 #[derive(FromRow)]
@@ -43,6 +45,7 @@ struct Row {
     page_count: Option<i32>,
     failure: Option<String>,
     created_at: DateTime<Utc>,
+    upload_id: Option<String>,
 }
 
 impl TryFrom<Row> for StoredDocument {
@@ -69,6 +72,7 @@ impl TryFrom<Row> for StoredDocument {
         Ok(Self {
             document,
             sha256: row.sha256,
+            upload_id: row.upload_id,
         })
     }
 }
@@ -207,6 +211,23 @@ pub async fn change(
     .fetch_one(reader.connection())
     .await?;
     Ok(StoredDocument::try_from(row)?.document)
+}
+
+/// Notes what object storage calls the upload of the reader's own document, or that there is none any more.
+#[tracing::instrument(name = "sql.documents.note_upload", skip_all)]
+pub async fn note_upload(
+    reader: &mut ReaderTx,
+    id: DocumentId,
+    upload_id: Option<&str>,
+) -> Result<(), Error> {
+    let owner = reader.user_id();
+    sqlx::query("update knowledge_base_docs set upload_id = $3 where id = $1 and owner_id = $2")
+        .bind(id.0)
+        .bind(owner.0)
+        .bind(upload_id)
+        .execute(reader.connection())
+        .await?;
+    Ok(())
 }
 
 /// Deletes the reader's own document, or for an admin anybody's, with its passages and its job, and notes its

@@ -4,7 +4,7 @@ mod asking;
 mod uploading;
 
 pub use asking::{Answer, Answering, Moment};
-pub use uploading::{NewDocument, Upload};
+pub use uploading::NewDocument;
 
 use crate::StackError;
 use serde::{Deserialize, de::DeserializeOwned};

@@ -2,14 +2,17 @@
 
 use super::{Client, answer};
 use crate::StackError;
-use reqwest::Method;
+use reqwest::{Method, header::ETAG};
 use sha2::{Digest, Sha256};
 use shared_types::{
-    documents::{CreateDocument, CreatedDocument, Document, DocumentList, Visibility},
+    documents::{
+        ConfirmDocument, CreateDocument, CreatedDocument, Document, DocumentList, Upload,
+        Visibility,
+    },
     ids::DocumentId,
     problem::ProblemKind,
 };
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 use tokio::time::sleep;
 
 /// A document in the making is looked at this soon, and then less and less often: the edge lets a person
@@ -30,20 +33,17 @@ pub struct NewDocument {
     pub visibility: Visibility,
 }
 
-/// An upload that was announced.
-pub type Upload = CreatedDocument;
-
 impl Client {
     /// Announces a file, sends it to the presigned URL and confirms it. It is searchable later:
     /// [`Client::wait_for`].
     pub async fn upload(&self, file: NewDocument) -> Result<Document, StackError> {
         let announced = self.announce(&file).await?;
-        self.send_file(&announced, file.bytes).await?;
-        self.confirm(announced.document.id).await
+        let etags = self.send_file(&announced, file.bytes).await?;
+        self.confirm(announced.document.id, etags).await
     }
 
     /// Announces a file.
-    pub async fn announce(&self, file: &NewDocument) -> Result<Upload, StackError> {
+    pub async fn announce(&self, file: &NewDocument) -> Result<CreatedDocument, StackError> {
         let body = CreateDocument {
             title: file.title.clone(),
             file_name: file.file_name.clone(),
@@ -60,29 +60,71 @@ impl Client {
         .await
     }
 
-    /// Sends the file of an announced upload to its presigned URL.
-    pub async fn send_file(&self, announced: &Upload, bytes: Vec<u8>) -> Result<(), StackError> {
-        let upload = &announced.upload;
+    /// Sends the file of an announced upload to its presigned URL, or its parts to theirs; the parts' `ETag`s.
+    pub async fn send_file(
+        &self,
+        announced: &CreatedDocument,
+        bytes: Vec<u8>,
+    ) -> Result<Vec<String>, StackError> {
         let what = format!("sending {}", announced.document.file_name);
-        let method = upload.method.parse().unwrap_or(Method::PUT);
-        // The URL carries its own signature; a bearer token beside it would be one credential too many.
-        let mut request = self.http.request(method, &upload.url).body(bytes);
-        for (name, value) in &upload.headers {
-            request = request.header(name, value);
+        match &announced.upload {
+            Upload::Whole(upload) => {
+                self.put(&what, &upload.url, &upload.headers, bytes).await?;
+                Ok(Vec::new())
+            }
+            Upload::Parts(upload) => {
+                let (mut etags, mut rest) = (Vec::new(), bytes.as_slice());
+                for part in &upload.parts {
+                    let (bytes, after) = rest.split_at(rest.len().min(part.size_bytes as usize));
+                    let none = BTreeMap::new();
+                    let sending = self.put(&what, &part.url, &none, bytes.to_vec());
+                    etags.push(sending.await?);
+                    rest = after;
+                }
+                Ok(etags)
+            }
         }
-        let response = request.send().await.map_err(StackError::http(&what))?;
-        if response.status().is_success() {
-            return Ok(());
-        }
-        let status = response.status().as_u16();
-        let body = response.text().await.unwrap_or_default();
-        Err(StackError::Unexpected { what, status, body })
     }
 
-    /// Confirms that the file was sent.
-    pub async fn confirm(&self, id: DocumentId) -> Result<Document, StackError> {
+    /// Puts bytes to a presigned URL; the `ETag` of what is there now. The URL carries its own signature: a bearer token
+    /// beside it would be one credential too many.
+    async fn put(
+        &self,
+        what: &str,
+        url: &str,
+        headers: &BTreeMap<String, String>,
+        bytes: Vec<u8>,
+    ) -> Result<String, StackError> {
+        let mut request = self.http.put(url).body(bytes);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let response = request.send().await.map_err(StackError::http(what))?;
+        let status = response.status();
+        if status.is_success() {
+            let etag = response.headers().get(ETAG);
+            let etag = etag.and_then(|etag| etag.to_str().ok());
+            return Ok(etag.unwrap_or_default().to_owned());
+        }
+        let body = response.text().await.unwrap_or_default();
+        Err(StackError::Unexpected {
+            what: what.to_owned(),
+            status: status.as_u16(),
+            body,
+        })
+    }
+
+    /// Confirms that the file was sent, or its parts, by their `ETag`s.
+    pub async fn confirm(
+        &self,
+        id: DocumentId,
+        etags: Vec<String>,
+    ) -> Result<Document, StackError> {
         let what = "confirming the upload";
-        let request = self.request(Method::POST, &format!("/api/documents/{id}/confirm"));
+        let confirmed = ConfirmDocument { etags };
+        let request = self
+            .request(Method::POST, &format!("/api/documents/{id}/confirm"))
+            .json(&confirmed);
         answer(what, request.send().await.map_err(StackError::http(what))?).await
     }
 

@@ -3,7 +3,7 @@
 use axum::{
     Json, Router,
     body::{Body, Bytes},
-    extract::State,
+    extract::{DefaultBodyLimit, State},
     http::{HeaderMap, Method, StatusCode, Uri},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -45,6 +45,8 @@ pub struct Inside {
     pub token_fetches: u32,
     /// Files by `bucket/key`.
     pub files: BTreeMap<String, Bytes>,
+    /// By id.
+    pub uploads: BTreeMap<String, Parts>,
     pub store_is_down: bool,
     pub store_calls: u32,
 }
@@ -76,6 +78,7 @@ impl Clouds {
                 post(stream_raw_predict),
             )
             .fallback(store)
+            .layer(DefaultBodyLimit::disable())
             .with_state(clouds.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
         clouds
@@ -196,7 +199,10 @@ fn event_stream(pieces: impl Stream<Item = io::Result<String>> + Send + 'static)
     ([("content-type", "text/event-stream")], body).into_response()
 }
 
-/// Enough of S3: GET, PUT, copying PUT, HEAD, DELETE, each presigned.
+/// Uploads in parts: the parts by number, while they are not joined.
+type Parts = BTreeMap<u16, Bytes>;
+
+/// Enough of S3: uploads in parts, GET, PUT, copying PUT, HEAD, DELETE, each presigned.
 async fn store(
     State(clouds): State<Clouds>,
     method: Method,
@@ -213,6 +219,13 @@ async fn store(
         return StatusCode::FORBIDDEN.into_response();
     }
     let path = uri.path().trim_start_matches('/').to_owned();
+    let query: BTreeMap<String, String> =
+        url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
+            .into_owned()
+            .collect();
+    if query.contains_key("uploads") || query.contains_key("uploadId") {
+        return parts(&mut inside, &method, &path, &query, &body);
+    }
     match method {
         Method::PUT => {
             let file = match headers.get("x-amz-copy-source") {
@@ -248,4 +261,47 @@ async fn store(
         }
         _ => StatusCode::NOT_FOUND.into_response(),
     }
+}
+
+fn parts(
+    inside: &mut Inside,
+    method: &Method,
+    path: &str,
+    query: &BTreeMap<String, String>,
+    body: &Bytes,
+) -> Response {
+    const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
+    let Some(id) = query.get("uploadId") else {
+        let id = format!("upload-{}", inside.uploads.len() + 1);
+        inside.uploads.insert(id.clone(), Parts::new());
+        return format!(
+            "<InitiateMultipartUploadResult xmlns=\"{NAMESPACE}\"><Bucket>b</Bucket><Key>{path}</Key>\
+             <UploadId>{id}</UploadId></InitiateMultipartUploadResult>"
+        )
+        .into_response();
+    };
+    let Some(parts) = inside.uploads.get_mut(id) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    if *method == Method::PUT {
+        let number: u16 = query["partNumber"].parse().unwrap();
+        parts.insert(number, body.clone());
+        let etag = format!("\"{number}-{}\"", body.len());
+        return ([("etag", etag)], Body::empty()).into_response();
+    }
+    let named = String::from_utf8_lossy(body).into_owned();
+    let are_named = parts.iter().all(|(number, bytes)| {
+        let is = |quote: &str| named.contains(&format!("{quote}{number}-{}{quote}", bytes.len()));
+        is("&quot;") || is("\"")
+    });
+    if !are_named || named.matches("<Part>").count() != parts.len() {
+        return StatusCode::BAD_REQUEST.into_response();
+    }
+    let whole: Vec<u8> = parts.values().flatten().copied().collect();
+    inside.files.insert(path.to_owned(), whole.into());
+    inside.uploads.remove(id);
+    format!(
+        "<CompleteMultipartUploadResult xmlns=\"{NAMESPACE}\"><ETag>e</ETag></CompleteMultipartUploadResult>"
+    )
+    .into_response()
 }

@@ -8,7 +8,7 @@ use reqwest::Response;
 use serde_json::{Value, json};
 use shared_types::{
     claims::{AccessClaims, Role},
-    documents::{CreatedDocument, Document, DocumentList, DocumentStatus},
+    documents::{CreatedDocument, Document, DocumentList, DocumentStatus, Upload},
     ids::DocumentId,
     origin::DocumentFile,
     problem::ProblemKind,
@@ -35,8 +35,11 @@ async fn announce(origin: &Origin, teacher: &AccessClaims) -> CreatedDocument {
 
 async fn put(created: &CreatedDocument, file: &'static [u8]) {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let mut request = http.put(&created.upload.url).body(file);
-    for (name, value) in &created.upload.headers {
+    let Upload::Whole(upload) = &created.upload else {
+        panic!("{created:?}");
+    };
+    let mut request = http.put(&upload.url).body(file);
+    for (name, value) in &upload.headers {
         request = request.header(name, value);
     }
     assert_eq!(request.send().await.unwrap().status(), 200);
@@ -264,4 +267,119 @@ async fn a_list_comes_in_parts() {
         let refused = origin.get(&teacher, &path).await;
         problem(refused, ProblemKind::ParametersInvalid).await;
     }
+}
+
+const MIB: usize = 1024 * 1024;
+
+/// A file of 11 MiB where 5 go in one piece.
+async fn announce_large(origin: &Origin, teacher: &AccessClaims) -> CreatedDocument {
+    let mut announcement = announcement();
+    announcement["size_bytes"] = json!(11 * MIB);
+    let response = origin.post(teacher, "/v1/documents", &announcement).await;
+    assert_eq!(response.status(), 201);
+    response.json().await.unwrap()
+}
+
+/// Sends the parts of an upload; what the store calls each.
+async fn put_parts(created: &CreatedDocument) -> Vec<String> {
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let Upload::Parts(upload) = &created.upload else {
+        panic!("{created:?}");
+    };
+    let mut etags = Vec::new();
+    for part in &upload.parts {
+        let bytes = vec![7; usize::try_from(part.size_bytes).unwrap()];
+        let sent = http.put(&part.url).body(bytes).send().await.unwrap();
+        assert_eq!(sent.status(), 200);
+        etags.push(sent.headers()["etag"].to_str().unwrap().to_owned());
+    }
+    etags
+}
+
+async fn confirm_parts(
+    origin: &Origin,
+    teacher: &AccessClaims,
+    id: DocumentId,
+    etags: &[String],
+) -> Response {
+    let path = format!("/v1/documents/{id}/confirm");
+    origin.post(teacher, &path, &json!({ "etags": etags })).await
+}
+
+async fn with_large_files() -> Origin {
+    let five = (5 * MIB).to_string();
+    Origin::start_with(&[("MAX_WHOLE_BYTES", &five)]).await
+}
+
+#[tokio::test]
+async fn a_large_file_comes_in_parts_and_is_one_file_in_the_library() {
+    let origin = with_large_files().await;
+    let teacher = origin.database.person(Role::Teacher).await;
+    let created = announce_large(&origin, &teacher).await;
+    let etags = put_parts(&created).await;
+    assert_eq!(etags.len(), 3);
+    let response = confirm_parts(&origin, &teacher, created.document.id, &etags).await;
+    assert_eq!(response.status(), 202);
+    let document: Document = response.json().await.unwrap();
+    assert_eq!(document.status, DocumentStatus::Queued);
+    let inside = origin.clouds.inside();
+    let sizes: Vec<usize> = inside.files.values().map(bytes::Bytes::len).collect();
+    assert_eq!((sizes, inside.uploads.len()), (vec![11 * MIB], 0));
+}
+
+#[tokio::test]
+async fn parts_that_were_sent_stay_when_the_rest_is_announced_again() {
+    let origin = with_large_files().await;
+    let teacher = origin.database.person(Role::Teacher).await;
+    let first = announce_large(&origin, &teacher).await;
+    let again = announce_large(&origin, &teacher).await;
+    assert_eq!(again.document.id, first.document.id);
+    assert_eq!(origin.clouds.inside().uploads.len(), 1);
+    let etags = put_parts(&again).await;
+    let confirmed = confirm_parts(&origin, &teacher, first.document.id, &etags).await;
+    assert_eq!(confirmed.status(), 202);
+}
+
+#[tokio::test]
+async fn parts_that_are_not_said_or_not_there_are_asked_for_and_nothing_is_lost() {
+    let origin = with_large_files().await;
+    let teacher = origin.database.person(Role::Teacher).await;
+    let created = announce_large(&origin, &teacher).await;
+    let id = created.document.id;
+    let etags = put_parts(&created).await;
+    for wrong in [&etags[..0], &etags[..2]] {
+        let refused = confirm_parts(&origin, &teacher, id, wrong).await;
+        let refused = problem(refused, ProblemKind::UploadMismatch).await;
+        assert!(refused.detail.unwrap().contains("each of the 3 parts"));
+    }
+    let mut strange = etags.clone();
+    strange[1] = "\"another\"".to_owned();
+    let refused = confirm_parts(&origin, &teacher, id, &strange).await;
+    let refused = problem(refused, ProblemKind::UploadMismatch).await;
+    assert!(refused.detail.unwrap().contains("Announce the file again"));
+    // A new upload of the same document.
+    let again = announce_large(&origin, &teacher).await;
+    assert_eq!(again.document.id, id);
+    let etags = put_parts(&again).await;
+    let confirmed = confirm_parts(&origin, &teacher, id, &etags).await;
+    assert_eq!(confirmed.status(), 202);
+}
+
+#[tokio::test]
+async fn a_confirmation_that_broke_off_behind_the_join_is_made_good_by_the_next() {
+    let origin = with_large_files().await;
+    let teacher = origin.database.person(Role::Teacher).await;
+    let created = announce_large(&origin, &teacher).await;
+    let id = created.document.id;
+    let etags = put_parts(&created).await;
+    {
+        // As the store is after a join that nobody heard the end of.
+        let mut inside = origin.clouds.inside();
+        let parts = inside.uploads.pop_first().unwrap().1;
+        let whole: Vec<u8> = parts.values().flatten().copied().collect();
+        let key = format!("piano-pdfs/temp-uploads/{id}/original.pdf");
+        inside.files.insert(key, whole.into());
+    }
+    let confirmed = confirm_parts(&origin, &teacher, id, &etags).await;
+    assert_eq!(confirmed.status(), 202);
 }

@@ -261,7 +261,7 @@ pub const TABLES: &[Table] = &[
         writes: &[
             Write {
                 role: "authenticated",
-                verb: Verb::Update(&["title", "is_public"]),
+                verb: Verb::Update(&["title", "is_public", "upload_id"]),
                 rows: |person, row| person.uploads() && person.is(row, "owner_id"),
             },
             Write {

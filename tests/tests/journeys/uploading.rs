@@ -65,14 +65,14 @@ fn a_file_that_was_announced_and_not_sent_is_not_confirmed() {
         let file = booklet("04-pedalling.pdf", Visibility::Private);
         let announced = browser.announce(&file).await.unwrap();
 
-        let refusal = browser.confirm(announced.document.id).await.unwrap_err();
+        let refusal = browser.confirm(announced.document.id, vec![]).await.unwrap_err();
         assert!(
             refusal.to_string().contains("not what was announced"),
             "{refusal}"
         );
 
         browser.send_file(&announced, file.bytes).await.unwrap();
-        browser.confirm(announced.document.id).await.unwrap();
+        browser.confirm(announced.document.id, vec![]).await.unwrap();
         let document = browser
             .wait_for(announced.document.id, |_| ())
             .await
@@ -143,5 +143,24 @@ fn killing_the_worker_in_the_middle_loses_nothing_and_duplicates_nothing() {
         let gaps = "select count(*) from (select doc_id from document_chunks \
             group by 1 having max(chunk_index) + 1 <> count(*)) gaps";
         assert_eq!(school.database().run(gaps).await.unwrap().trim(), "0");
+    });
+}
+
+#[test]
+fn a_large_file_comes_in_parts_and_is_read_as_any_other() {
+    let in_parts = |config: local_stack::StackConfig| {
+        config.with_variable("origin-api", "MAX_WHOLE_BYTES", "5242880")
+    };
+    journey_with(in_parts, async |school| {
+        // A comment, where a book has its pictures.
+        let mut bytes = fs::read(booklet_path("04-pedalling.pdf")).unwrap();
+        let mark = b"startxref";
+        let end = bytes.windows(mark.len()).rposition(|at| at == mark).unwrap();
+        bytes.splice(end..end, [b"%", &vec![b'x'; 12_000_000][..], b"\n"].concat());
+        let document = school
+            .teacher
+            .adds(pdf("large.pdf", bytes, Visibility::Private))
+            .await;
+        assert_eq!(document.status, DocumentStatus::Ready, "{:?}", document.failure);
     });
 }

@@ -6,8 +6,11 @@ use crate::{
     state::AppState,
     uploads,
 };
-use axum::{extract::State, http::StatusCode};
-use shared_types::{documents::Document, ids::DocumentId};
+use axum::{body::Bytes, extract::State, http::StatusCode};
+use shared_types::{
+    documents::{ConfirmDocument, Document},
+    ids::DocumentId,
+};
 
 /// Answers with the document, from now on in the hands of the workers. Confirming again changes nothing
 /// and answers with where the document stands. For its owner.
@@ -15,7 +18,13 @@ pub async fn handler(
     State(state): State<AppState>,
     caller: Caller,
     Path(document_id): Path<DocumentId>,
+    body: Bytes,
 ) -> Result<(StatusCode, Json<Document>), ApiError> {
-    let document = uploads::confirm(&state, &caller.0, document_id).await?;
+    let confirmed = if body.is_empty() {
+        ConfirmDocument::default()
+    } else {
+        Json::from_bytes(&body)?.0
+    };
+    let document = uploads::confirm(&state, &caller.0, document_id, &confirmed).await?;
     Ok((StatusCode::ACCEPTED, Json(document)))
 }
