@@ -2,6 +2,10 @@
 
 use ingest_worker::{extract::protocol::Reader, layout};
 use libfuzzer_sys::fuzz_target;
+use rag_core::{
+    chunking::{ChunkConfig, chunk},
+    lines::Line,
+};
 
 fuzz_target!(|bytes: &[u8]| {
     let mut reader = Reader::default();
@@ -13,10 +17,24 @@ fuzz_target!(|bytes: &[u8]| {
     if let Some(Ok(pages)) = reader.finish() {
         let numbers: Vec<u32> = pages.iter().map(|page| page.page).collect();
         assert!(numbers.iter().copied().eq(1..=numbers.len() as u32));
-        assert!(
-            layout::read(pages)
-                .iter()
-                .all(|page| !page.text.contains('\0'))
-        );
+        for page in layout::read(pages) {
+            assert!(!page.text.contains('\0'));
+            let chars = page.text.chars().count() as u32;
+            let mut end = 0;
+            for line in &page.lines {
+                assert!(end <= line.start_char && line.start_char < line.end_char);
+                end = line.end_char;
+                // What is stored can be read again.
+                assert_eq!(Line::try_from(Vec::from(line.clone())).as_ref(), Ok(line));
+            }
+            assert!(end <= chars);
+            let passages = chunk(&[page], &ChunkConfig::default(), &|text| {
+                text.split_whitespace().count()
+            });
+            for passage in passages {
+                let chars = passage.content.chars().count() as u32;
+                assert!(passage.lines.iter().all(|line| line.end_char <= chars));
+            }
+        }
     }
 });

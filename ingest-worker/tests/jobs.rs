@@ -16,12 +16,14 @@ use ingest_worker::{
     extract::{Extractor, Limits},
     worker::{Until, Worker},
 };
+use rag_core::lines::{Line, highlight};
 use sha2::{Digest, Sha256};
 use shared_types::{
     claims::{AccessClaims, Role},
     documents::{CreateDocument, Document, DocumentStatus, IngestStage, Visibility},
     ids::DocumentId,
 };
+use sqlx::types::Json;
 use std::{future::pending, path::Path, process::Stdio, time::Duration};
 use storage::{
     documents, jobs,
@@ -243,6 +245,31 @@ async fn an_upload_becomes_searchable_and_its_readers_learn_of_it() {
     let mut readers = vec![studio.teacher.sub, student.sub];
     readers.sort_unstable();
     assert_eq!(studio.world.invalidated(), readers);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_word_of_a_stored_passage_can_be_marked_on_its_page() {
+    let studio = Studio::new().await;
+    let id = studio.upload(BOOKLET).await;
+    studio.drain().await;
+    let stored: Vec<(String, i32, i32, Json<Vec<Line>>)> = sqlx::query_as(
+        "select content, page_start, page_end, metadata -> 'lines' from document_chunks where doc_id = $1",
+    )
+    .bind(id.0)
+    .fetch_all(&studio.db.owner)
+    .await
+    .unwrap();
+    assert!(!stored.is_empty());
+    for (content, first, last, Json(lines)) in stored {
+        let mut start = 0;
+        for word in content.split([' ', '\n']) {
+            let end = start + u32::try_from(word.chars().count()).unwrap();
+            let marked = highlight(&content, &lines, &(start..end));
+            let page = i32::try_from(marked[0].page).unwrap();
+            assert!((first..=last).contains(&page), "{word}");
+            start = end + 1;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

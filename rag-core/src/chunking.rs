@@ -4,6 +4,7 @@
 //! of one or a sentence is longer than a whole passage. Every unit stands wholly on one page, so
 //! whoever cites units cites pages. All offsets count Unicode scalar values.
 
+use crate::lines::{CharOffsets, Line};
 use serde::{Deserialize, Serialize};
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -20,6 +21,8 @@ pub struct PageText {
     pub page: u32,
     /// The text.
     pub text: String,
+    /// Where it stands, in the order of the text; empty where nobody knows.
+    pub lines: Vec<Line>,
 }
 
 /// A sentence, or part of one, that stands wholly on one page. Stored as an array of five numbers.
@@ -79,6 +82,8 @@ pub struct Chunk {
     pub content: String,
     /// Its units, in order, without gaps but for the joints.
     pub units: Vec<Unit>,
+    /// Where it stands on its pages, counted in characters of the passage. A line that holds parts of two units is two.
+    pub lines: Vec<Line>,
     /// Page of the first unit.
     pub page_start: u32,
     /// Page of the last unit.
@@ -127,6 +132,8 @@ struct Piece<'a> {
     tokens: usize,
     starts_line: bool,
     heading: bool,
+    /// Counted in characters of the page.
+    lines: Vec<Line>,
 }
 
 /// Cuts a document into passages of at most `config.max_tokens`, at the ends of sentences, each
@@ -220,6 +227,7 @@ fn assemble(
     let mut content = String::new();
     let mut chars = 0;
     let mut units = Vec::with_capacity(pieces.len());
+    let mut lines = Vec::new();
     for piece in pieces {
         if !content.is_empty() {
             content.push(if piece.starts_line { '\n' } else { ' ' });
@@ -233,6 +241,11 @@ fn assemble(
             chunk_start_char: chars,
             chunk_end_char: chars + length,
         });
+        lines.extend(piece.lines.iter().map(|line| Line {
+            start_char: line.start_char - piece.page_start_char + chars,
+            end_char: line.end_char - piece.page_start_char + chars,
+            ..line.clone()
+        }));
         content.push_str(piece.text);
         chars += length;
     }
@@ -240,6 +253,7 @@ fn assemble(
         index,
         content,
         units,
+        lines,
         page_start: first.page,
         page_end: last.page,
         section: section.map(str::to_owned),
@@ -254,6 +268,7 @@ fn pieces<'a>(
     count_tokens: &dyn Fn(&str) -> usize,
 ) -> Vec<Piece<'a>> {
     let mut pieces = Vec::new();
+    let mut lines = LinesOf::new(page);
     let mut offset = 0;
     for line in page.text.split('\n') {
         let heading = is_heading(line.trim());
@@ -261,10 +276,12 @@ fn pieces<'a>(
         let mut sentence_offset = offset;
         for sentence in line.split_sentence_bounds() {
             for (skipped, text, tokens) in cut(sentence, limit, count_tokens) {
+                let page_start_char = sentence_offset + skipped;
                 pieces.push(Piece {
                     text,
                     page: page.page,
-                    page_start_char: sentence_offset + skipped,
+                    page_start_char,
+                    lines: lines.part(page_start_char, text),
                     tokens,
                     starts_line: std::mem::take(&mut starts_line),
                     heading,
@@ -275,6 +292,47 @@ fn pieces<'a>(
         offset = sentence_offset + 1;
     }
     pieces
+}
+
+/// A page's lines, taken from first to last.
+struct LinesOf<'a> {
+    page: &'a PageText,
+    offsets: CharOffsets,
+    /// Those before end before the next piece begins.
+    next: usize,
+}
+
+impl<'a> LinesOf<'a> {
+    fn new(page: &'a PageText) -> Self {
+        Self {
+            page,
+            offsets: CharOffsets::of(&page.text),
+            next: 0,
+        }
+    }
+
+    /// What stands where of `text`, which begins at the character `start` and not before the one asked for last.
+    fn part(&mut self, start: u32, text: &str) -> Vec<Line> {
+        if self.page.lines.is_empty() {
+            return Vec::new();
+        }
+        let chars = start..start + text.chars().count() as u32;
+        let from = &self.page.lines[self.next..];
+        self.next += from
+            .iter()
+            .take_while(|line| line.end_char <= start)
+            .count();
+        self.page.lines[self.next..]
+            .iter()
+            .take_while(|line| line.start_char < chars.end)
+            .filter_map(|line| {
+                let text = self
+                    .offsets
+                    .slice(&self.page.text, line.start_char..line.end_char);
+                line.part(text?, &chars)
+            })
+            .collect()
+    }
 }
 
 /// A sentence as parts of at most `limit` tokens: whole where it fits, else cut between words.

@@ -149,6 +149,7 @@ mod tests {
                     .map(|_| sentence())
                     .collect::<Vec<_>>()
                     .join(" "),
+                lines: Vec::new(),
             })
             .collect()
     }

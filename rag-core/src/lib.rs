@@ -12,6 +12,7 @@ pub mod excerpt;
 pub mod fusion;
 pub mod invitation;
 pub mod jwks;
+pub mod lines;
 pub mod prompt;
 pub mod query;
 pub mod scope;

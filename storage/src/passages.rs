@@ -1,7 +1,7 @@
 //! The text of passages.
 
 use crate::{Error, ReaderTx, rows::unsigned};
-use rag_core::{chunking::Unit, excerpt::CitablePassage};
+use rag_core::{chunking::Unit, excerpt::CitablePassage, lines::Line};
 use serde::{Deserialize, Serialize};
 use shared_types::{
     ids::{ChunkId, DocumentId},
@@ -24,6 +24,9 @@ const CITABLE: &str = concat!(
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Metadata {
     pub(crate) units: Vec<Unit>,
+    /// Missing where the document was read before lines were kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) lines: Vec<Line>,
 }
 
 #[derive(FromRow)]

@@ -457,6 +457,7 @@ pub fn passage(index: u32, text: String, embedding: Embedding) -> EmbeddedChunk 
             index,
             content: text,
             units: vec![unit],
+            lines: Vec::new(),
             page_start: index + 1,
             page_end: index + 1,
             section: None,

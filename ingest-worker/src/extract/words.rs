@@ -9,6 +9,9 @@ pub(super) struct Turn {
     quarters: u8,
     width: f32,
     height: f32,
+    /// The corner of what is shown of the page, in its own coordinates.
+    left: f32,
+    bottom: f32,
 }
 
 impl Turn {
@@ -19,15 +22,22 @@ impl Turn {
             Ok(PdfPageRenderRotation::Degrees270) => 3,
             Ok(PdfPageRenderRotation::None) | Err(_) => 0,
         };
+        let shown = page.boundaries().bounding().map(|shown| shown.bounds);
+        let (left, bottom) = shown.map_or((0.0, 0.0), |shown| {
+            (shown.left().value, shown.bottom().value)
+        });
         Self {
             quarters,
             width: page.width().value,
             height: page.height().value,
+            left,
+            bottom,
         }
     }
 
     /// Where a point of the unturned page stands on the page as shown. Quarters go clockwise.
     fn shown(self, x: f32, y: f32) -> (f32, f32) {
+        let (x, y) = (x - self.left, y - self.bottom);
         match self.quarters {
             1 => (y, self.height - x),
             2 => (self.width - x, self.height - y),
@@ -57,6 +67,11 @@ enum Kind {
     SoftHyphen,
     Nothing,
 }
+
+/// How far letters reach above and below the baseline, in font sizes. What fonts say of themselves is often wrong, and of
+/// lines that say different things a reader would see a ragged mark.
+const ASCENT: f32 = 0.9;
+const DESCENT: f32 = 0.25;
 
 /// The words of a page in the order of its content, those in fonts that draw music left out.
 pub(super) fn words(text: &PdfPageText<'_>, turn: Turn) -> Vec<Word> {
@@ -135,6 +150,7 @@ struct Open {
     word: Word,
     music: bool,
     soft: bool,
+    first: usize,
     last: usize,
 }
 
@@ -149,6 +165,9 @@ impl Open {
         let size = char.unscaled_font_size().value * across;
         let is_placed = place.is_ok() && [left, baseline, size].iter().all(|x| x.is_finite());
         let font = char.font_name();
+        let turned = !is_placed || !turn.is_upright(along.0, along.1);
+        // What is turned gets its box from that of its characters.
+        let reach = if turned { 0.0 } else { size };
         Self {
             word: Word {
                 text: String::new(),
@@ -156,12 +175,15 @@ impl Open {
                 right: hundredths(left),
                 baseline: hundredths(baseline),
                 size: hundredths(size),
+                top: hundredths(baseline + ASCENT * reach),
+                bottom: hundredths(baseline - DESCENT * reach),
                 bold: is_bold(&font),
-                turned: !is_placed || !turn.is_upright(along.0, along.1),
+                turned,
                 ending: Ending::Break,
             },
             music: is_music_font(&font),
             soft: false,
+            first: char.index(),
             last: char.index(),
         }
     }
@@ -171,10 +193,26 @@ impl Open {
             return None;
         }
         let mut word = self.word;
-        if let Ok(bounds) = chars.get(self.last).and_then(|char| char.loose_bounds()) {
-            let (one, _) = turn.shown(bounds.left().value, bounds.bottom().value);
-            let (other, _) = turn.shown(bounds.right().value, bounds.top().value);
-            word.right = hundredths(one.max(other));
+        let corners = |index| {
+            let bounds = chars.get(index).and_then(|char| char.loose_bounds()).ok()?;
+            let one = turn.shown(bounds.left().value, bounds.bottom().value);
+            Some([one, turn.shown(bounds.right().value, bounds.top().value)])
+        };
+        if let Some([one, other]) = corners(self.last) {
+            word.right = hundredths(one.0.max(other.0));
+        }
+        if word.turned {
+            let corners = [self.first, self.last]
+                .map(corners)
+                .into_iter()
+                .flatten()
+                .flatten();
+            for (x, y) in corners.map(|(x, y)| (hundredths(x), hundredths(y))) {
+                word.left = word.left.min(x);
+                word.right = word.right.max(x);
+                word.top = word.top.max(y);
+                word.bottom = word.bottom.min(y);
+            }
         }
         word.ending = if self.soft { Ending::Hyphen } else { ending };
         Some(word)
@@ -214,8 +252,10 @@ mod tests {
             quarters: 1,
             width: 800.0,
             height: 600.0,
+            left: 0.0,
+            bottom: 20.0,
         };
-        assert_eq!(turn.shown(0.0, 100.0), (100.0, 600.0));
+        assert_eq!(turn.shown(0.0, 120.0), (100.0, 600.0));
         assert!(turn.is_upright(0.0, 1.0) && !turn.is_upright(1.0, 0.0));
     }
 }

@@ -1,5 +1,6 @@
 //! Words broken at the end of a line.
 
+use super::traced::{NOWHERE, Traced};
 use std::collections::HashMap;
 
 /// Marks a hyphen at a line's end until the whole document is known. No character of any page: pdfium's
@@ -25,27 +26,29 @@ impl Vocabulary {
 
     /// Mends each word that was broken: "specif|ically" into "specifically", and "left|hand" into
     /// "left-hand" where the document writes it so elsewhere.
-    pub(super) fn mend(&self, text: &str) -> String {
-        if !text.contains(BROKEN) {
-            return text.to_owned();
+    pub(super) fn mend(&self, text: &Traced) -> Traced {
+        if !text.text().contains(BROKEN) {
+            return text.clone();
         }
-        let mut mended = String::with_capacity(text.len());
-        for piece in text.split_inclusive(char::is_whitespace) {
-            mended.push_str(&self.mend_word(piece));
+        let mut joints = text.text().split_whitespace().flat_map(|word| {
+            let joint = self.joint(word);
+            word.chars().filter(|c| *c == BROKEN).map(move |_| joint)
+        });
+        let mut mended = Traced::default();
+        for (c, word) in text.chars() {
+            if c == BROKEN {
+                mended.extend(joints.next().flatten().map(|hyphen| (hyphen, NOWHERE)));
+            } else {
+                mended.push(c, word);
+            }
         }
         mended
     }
 
-    fn mend_word(&self, word: &str) -> String {
-        if !word.contains(BROKEN) {
-            return word.to_owned();
-        }
+    /// What stands where the word is broken.
+    fn joint(&self, word: &str) -> Option<char> {
         let (joined, hyphenated) = (word.replace(BROKEN, ""), word.replace(BROKEN, "-"));
-        if self.count(&hyphenated) > self.count(&joined) {
-            hyphenated
-        } else {
-            joined
-        }
+        (self.count(&hyphenated) > self.count(&joined)).then_some('-')
     }
 
     fn count(&self, word: &str) -> u32 {
@@ -62,12 +65,14 @@ mod tests {
     fn a_word_is_joined_unless_the_document_writes_it_with_a_hyphen() {
         let words = Vocabulary::of(["The left-hand part, played legato."].into_iter());
         let text = format!("the left{BROKEN}hand, le{BROKEN}gato.");
-        assert_eq!(words.mend(&text), "the left-hand, legato.");
+        let mended = words.mend(&text.as_str().into());
+        assert_eq!(mended.text(), "the left-hand, legato.");
     }
 
     #[test]
     fn an_unknown_word_is_joined() {
         let words = Vocabulary::default();
-        assert_eq!(words.mend(&format!("specif{BROKEN}ically")), "specifically");
+        let text = format!("specif{BROKEN}ically");
+        assert_eq!(words.mend(&text.as_str().into()).text(), "specifically");
     }
 }

@@ -7,13 +7,16 @@
 mod columns;
 mod hyphens;
 mod paragraphs;
+mod places;
 mod running;
 mod runs;
 mod text;
+mod traced;
 
 pub use runs::{Ending, Word, group};
 pub use text::is_music_font;
 
+use places::Places;
 use rag_core::chunking::PageText;
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +35,13 @@ pub struct Run {
     pub baseline: f32,
     /// Size of the font.
     pub size: f32,
+    /// Upper edge.
+    pub top: f32,
+    /// Lower edge.
+    pub bottom: f32,
+    /// Left edges of its words after the first; empty where it does not stand upright.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub word_lefts: Vec<f32>,
     /// All of it is in a bold face.
     #[serde(default, skip_serializing_if = "is_false")]
     pub bold: bool,
@@ -68,7 +78,7 @@ fn is_false(value: &bool) -> bool {
 /// The text of every page, one [`PageText`] each, empty pages included.
 ///
 /// Paragraphs, headings, list items and rows of tables stand on a line of their own. An empty line stands
-/// before and after headings and where the page leaves a gap.
+/// before and after headings and where the page leaves a gap. Every letter stands on one of the page's lines.
 #[must_use]
 pub fn read(mut pages: Vec<RawPage>) -> Vec<PageText> {
     for page in &mut pages {
@@ -79,21 +89,27 @@ pub fn read(mut pages: Vec<RawPage>) -> Vec<PageText> {
     let blocks: Vec<_> = pages
         .into_iter()
         .map(|page| {
-            let number = page.page;
-            (number, paragraphs::blocks(columns::order(page), body))
+            let (number, size) = (page.page, (page.width, page.height));
+            let runs = columns::order(page);
+            let places = Places::of(number, size, &runs);
+            (number, places, paragraphs::blocks(&runs, body))
         })
         .collect();
     let words = hyphens::Vocabulary::of(
         blocks
             .iter()
-            .flat_map(|(_, blocks)| blocks)
-            .map(|block| block.text.as_str()),
+            .flat_map(|(_, _, blocks)| blocks)
+            .map(|block| block.text.text()),
     );
     blocks
         .into_iter()
-        .map(|(page, blocks)| PageText {
-            page,
-            text: text::clean(&paragraphs::render(&blocks, &words)),
+        .map(|(page, places, blocks)| {
+            let text = text::clean(&paragraphs::render(&blocks, &words));
+            PageText {
+                page,
+                lines: places.lines(&text),
+                text: text.into_text(),
+            }
         })
         .collect()
 }
@@ -101,7 +117,14 @@ pub fn read(mut pages: Vec<RawPage>) -> Vec<PageText> {
 impl Run {
     /// Whether its geometry can be reckoned with.
     fn is_sound(&self) -> bool {
-        let lengths = [self.left, self.right, self.baseline, self.size];
+        let lengths = [
+            self.left,
+            self.right,
+            self.baseline,
+            self.size,
+            self.top,
+            self.bottom,
+        ];
         !self.text.trim().is_empty() && lengths.iter().all(|length| length.is_finite())
     }
 

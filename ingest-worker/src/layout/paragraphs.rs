@@ -6,6 +6,7 @@
 use super::{
     Run,
     hyphens::{BROKEN, Vocabulary},
+    traced::{NOWHERE, Traced},
 };
 
 /// Sizes of one paragraph differ at most by this share.
@@ -17,7 +18,7 @@ const SAME_LEADING: f32 = 1.2;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Block {
     /// Its text; words broken at a line's end hold [`BROKEN`].
-    pub(super) text: String,
+    pub(super) text: Traced,
     /// The page leaves a gap before it, or changes the size of the font.
     gap: bool,
 }
@@ -25,11 +26,13 @@ pub(super) struct Block {
 /// A line of text: runs that share a baseline.
 struct Line {
     run: Run,
+    /// The run's text.
+    text: Traced,
     first_word_width: f32,
 }
 
-/// The blocks of a page whose runs are in the order of reading.
-pub(super) fn blocks(runs: Vec<Run>, body: f32) -> Vec<Block> {
+/// The blocks of a page whose runs are in the order of reading. Words of the page are numbered in that order.
+pub(super) fn blocks(runs: &[Run], body: f32) -> Vec<Block> {
     let lines = lines(runs);
     let leading = leading(&lines, body);
     let mut blocks: Vec<Block> = Vec::new();
@@ -54,23 +57,23 @@ pub(super) fn blocks(runs: Vec<Run>, body: f32) -> Vec<Block> {
 }
 
 /// The blocks as text: one line each, an empty line at gaps, broken words mended.
-pub(super) fn render(blocks: &[Block], words: &Vocabulary) -> String {
-    let mut text = String::new();
+pub(super) fn render(blocks: &[Block], words: &Vocabulary) -> Traced {
+    let mut text = Traced::default();
     for block in blocks {
         // Ornaments and the remains of note heads.
-        if !block.text.chars().any(char::is_alphanumeric) {
+        if !block.text.text().chars().any(char::is_alphanumeric) {
             continue;
         }
         text.push_str(if block.gap { "\n\n" } else { "\n" });
-        text.push_str(&words.mend(&block.text));
+        text.append(&words.mend(&block.text));
     }
     text
 }
 
 fn push(blocks: &mut Vec<Block>, line: &Line, gap: bool) {
-    let mut text = line.run.text.clone();
+    let mut text = line.text.clone();
     if line.run.hyphen {
-        text.push(BROKEN);
+        text.push(BROKEN, NOWHERE);
     }
     blocks.push(Block { text, gap });
 }
@@ -79,33 +82,39 @@ fn join(blocks: &mut [Block], line: &Line) {
     let Some(block) = blocks.last_mut() else {
         return;
     };
-    if !block.text.ends_with(BROKEN) {
-        block.text.push(' ');
+    if !block.text.text().ends_with(BROKEN) {
+        block.text.push(' ', NOWHERE);
     }
-    block.text.push_str(&line.run.text);
+    block.text.append(&line.text);
     if line.run.hyphen {
-        block.text.push(BROKEN);
+        block.text.push(BROKEN, NOWHERE);
     }
 }
 
-fn lines(runs: Vec<Run>) -> Vec<Line> {
+fn lines(runs: &[Run]) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
+    let mut next_word = 0;
     for run in runs {
         match lines.last_mut() {
-            Some(line) if shares_baseline(&line.run, &run) => {
-                if line.run.hyphen {
-                    line.run.text.push('-');
-                }
-                line.run.text.push(' ');
+            Some(line) if shares_baseline(&line.run, run) => {
+                let joint = if line.run.hyphen { "- " } else { " " };
+                line.run.text.push_str(joint);
                 line.run.text.push_str(&run.text);
+                line.text.push_str(joint);
+                line.text.append_words(&run.text, &mut next_word);
                 line.run.right = run.right;
                 line.run.bold &= run.bold;
                 line.run.hyphen = run.hyphen;
             }
-            _ => lines.push(Line {
-                first_word_width: run.first_word_width(),
-                run,
-            }),
+            _ => {
+                let mut text = Traced::default();
+                text.append_words(&run.text, &mut next_word);
+                lines.push(Line {
+                    first_word_width: run.first_word_width(),
+                    run: run.clone(),
+                    text,
+                });
+            }
         }
     }
     lines

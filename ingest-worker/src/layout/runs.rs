@@ -26,6 +26,10 @@ pub struct Word {
     pub baseline: f32,
     /// Size of the font.
     pub size: f32,
+    /// Upper edge.
+    pub top: f32,
+    /// Lower edge.
+    pub bottom: f32,
     /// A bold face.
     pub bold: bool,
     /// Not upright.
@@ -54,6 +58,9 @@ pub fn group(words: impl IntoIterator<Item = Word>) -> Vec<Run> {
                 right: word.right,
                 baseline: word.baseline,
                 size: word.size,
+                top: word.top,
+                bottom: word.bottom,
+                word_lefts: Vec::new(),
                 bold: word.bold,
                 turned: word.turned,
                 hyphen: word.ending == Ending::Hyphen,
@@ -83,7 +90,15 @@ fn extend(run: &mut Run, word: &Word) {
     }
     run.text.push(' ');
     run.text.push_str(&word.text);
-    run.right = word.right;
+    if run.turned {
+        run.left = run.left.min(word.left);
+        run.right = run.right.max(word.right);
+    } else {
+        run.right = word.right;
+        run.word_lefts.push(word.left);
+    }
+    run.top = run.top.max(word.top);
+    run.bottom = run.bottom.min(word.bottom);
     run.bold &= word.bold;
     run.hyphen = word.ending == Ending::Hyphen;
 }
@@ -99,6 +114,8 @@ mod tests {
             right: left + text.len() as f32 * 5.0,
             baseline,
             size: 10.0,
+            top: baseline + 9.0,
+            bottom: baseline - 2.0,
             bold: false,
             turned: false,
             ending,
@@ -115,6 +132,7 @@ mod tests {
         let texts: Vec<_> = runs.iter().map(|run| run.text.as_str()).collect();
         assert_eq!(texts, ["Practise slow", "ly."]);
         assert!(runs[0].hyphen && !runs[1].hyphen);
+        assert_eq!(runs[0].word_lefts, [43.0]);
     }
 
     #[test]

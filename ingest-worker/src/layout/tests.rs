@@ -2,6 +2,10 @@
 
 use super::{RawPage, Run, read};
 use proptest::prelude::*;
+use rag_core::{
+    chunking::PageText,
+    lines::{Area, highlight},
+};
 
 /// A run of ten-point text, five points to a character.
 pub(super) fn run(text: &str, left: f32, baseline: f32) -> Run {
@@ -11,10 +15,24 @@ pub(super) fn run(text: &str, left: f32, baseline: f32) -> Run {
         right: left + text.chars().count() as f32 * 5.0,
         baseline,
         size: 10.0,
+        top: baseline + 9.0,
+        bottom: baseline - 2.0,
+        word_lefts: word_lefts(text, left),
         bold: false,
         turned: false,
         hyphen: false,
     }
+}
+
+/// Where words after the first begin.
+fn word_lefts(text: &str, left: f32) -> Vec<f32> {
+    let chars: Vec<char> = text.chars().collect();
+    let begins = |at: &usize| chars[at - 1].is_whitespace() && !chars[*at].is_whitespace();
+    let first = chars.iter().take_while(|c| c.is_whitespace()).count();
+    (first + 1..chars.len())
+        .filter(begins)
+        .map(|at| left + at as f32 * 5.0)
+        .collect()
 }
 
 fn page(runs: Vec<Run>) -> RawPage {
@@ -126,7 +144,144 @@ fn an_indented_line_opens_a_paragraph() {
     assert!(text_of(runs).contains("full.\nThe second"));
 }
 
+/// What is marked where these words of a page are cited.
+fn marked(page: &PageText, words: &str) -> Vec<Area> {
+    let (before, _) = page.text.split_once(words).unwrap();
+    let start = before.chars().count() as u32;
+    let chars = start..start + words.chars().count() as u32;
+    let pages = highlight(&page.text, &page.lines, &chars);
+    assert!(pages.iter().all(|marked| marked.page == page.page));
+    pages.into_iter().flat_map(|marked| marked.areas).collect()
+}
+
+/// The box of a ten-point line of these tests, in tenths of a point.
+fn line_at(left: u32, right: u32, baseline: u32) -> Area {
+    Area {
+        left: left * 10,
+        top: (600 - baseline - 9) * 10,
+        right: right * 10 + 1,
+        bottom: (600 - baseline + 2) * 10 + 1,
+    }
+}
+
+#[test]
+fn the_two_halves_of_a_broken_word_are_marked_where_they_stand() {
+    let mut runs = lines(&["It is tailored specif", "ically for you."]);
+    runs[0].hyphen = true;
+    let page = read(vec![page(runs)]).remove(0);
+    let areas = marked(&page, "specifically");
+    assert_eq!(areas[0], line_at(125, 155, 480));
+    assert_eq!((areas[1].left, areas[1].right), (500, 850));
+}
+
+#[test]
+fn a_ligature_an_accent_and_a_leader_do_not_shift_the_mark() {
+    let runs = lines(&["\u{fb01}ne arp`ege. . . . . . 14 bars"]);
+    let page = read(vec![page(runs)]).remove(0);
+    assert_eq!(page.text, "fine arpège 14 bars");
+    assert_eq!(marked(&page, "bars")[0], line_at(180, 200, 480));
+    assert_eq!(
+        (
+            marked(&page, "arpège")[0].left,
+            marked(&page, "fine")[0].left
+        ),
+        (700, 500)
+    );
+}
+
+#[test]
+fn a_running_head_leaves_no_line_behind() {
+    let pages = (1..=3)
+        .map(|number| RawPage {
+            page: number,
+            ..page(vec![
+                run("Practice", 50.0, 580.0),
+                run("Text.", 50.0, 300.0),
+            ])
+        })
+        .collect();
+    for page in read(pages) {
+        assert_eq!(page.lines.len(), 1);
+        assert_eq!(page.lines[0].area, line_at(50, 75, 300));
+    }
+}
+
+#[test]
+fn cells_of_a_row_are_marked_one_by_one() {
+    let page = read(vec![page(vec![
+        run("Monday", 50.0, 400.0),
+        run("20", 200.0, 400.0),
+    ])])
+    .remove(0);
+    let areas = marked(&page, "Monday 20");
+    assert_eq!(areas, [line_at(50, 80, 400), line_at(200, 210, 400)]);
+}
+
+/// Runs of words that no other word of the page resembles.
+fn any_runs() -> impl Strategy<Value = Vec<Run>> {
+    let line = (
+        prop::collection::vec("[a-zé\u{fb01}]{1,8}", 1..6),
+        -40f32..420.0,
+        -40f32..640.0,
+        any::<bool>(),
+    );
+    prop::collection::vec(line, 1..30).prop_map(|runs| {
+        let mut number = 0;
+        let mut numbered = |word: &String| {
+            number += 1;
+            format!("{word}{number}")
+        };
+        runs.into_iter()
+            .map(|(words, left, baseline, hyphen)| {
+                let words: Vec<String> = words.iter().map(&mut numbered).collect();
+                Run {
+                    hyphen,
+                    ..run(&words.join(" "), left, baseline)
+                }
+            })
+            .collect()
+    })
+}
+
 proptest! {
+    #[test]
+    fn every_letter_has_a_box_and_every_box_lies_on_its_page(runs in any_runs()) {
+        let page = read(vec![page(runs)]).remove(0);
+        let mut boxed = vec![false; page.text.chars().count()];
+        for line in &page.lines {
+            boxed[line.start_char as usize..line.end_char as usize].fill(true);
+            let Area { left, top, right, bottom } = line.area;
+            prop_assert!(left <= right && right <= 4_000 && top <= bottom && bottom <= 6_000);
+            let edges: Vec<u32> = [left].into_iter().chain(line.word_lefts.iter().copied()).chain([right]).collect();
+            prop_assert!(edges.is_sorted());
+        }
+        for (c, boxed) in page.text.chars().zip(boxed) {
+            prop_assert!(boxed || !c.is_alphanumeric());
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_cited_stands_inside_what_is_marked(runs in any_runs()) {
+        let page = read(vec![page(runs.clone())]).remove(0);
+        for run in &runs {
+            let lefts = [run.left].into_iter().chain(run.word_lefts.iter().copied());
+            for (word, left) in run.text.split(' ').zip(lefts) {
+                let right = left + word.chars().count() as f32 * 5.0;
+                let word = word.replace('\u{fb01}', "fi");
+                let start = page.text[..page.text.find(&word).unwrap()].chars().count() as u32;
+                let pages = highlight(&page.text, &page.lines, &(start..start + word.chars().count() as u32));
+                let tenths = |length: f32, most: u32| ((length * 10.0).max(0.0) as u32).min(most);
+                let is_inside = pages.iter().flat_map(|page| &page.areas).any(|area| {
+                    area.left <= tenths(left, 4_000)
+                        && tenths(right, 4_000) <= area.right
+                        && area.top <= tenths(600.0 - run.baseline, 6_000)
+                        && tenths(600.0 - run.baseline, 6_000) <= area.bottom
+                });
+                prop_assert!(is_inside, "{word} at {left}, {}: {pages:?}", run.baseline);
+            }
+        }
+    }
+
     #[test]
     fn no_word_is_lost_or_invented(words in prop::collection::vec("[a-z]{1,9}", 1..120), width in 3usize..12) {
         let rows: Vec<String> = words.chunks(width).map(|row| row.join(" ")).collect();

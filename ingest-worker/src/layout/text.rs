@@ -1,64 +1,88 @@
 //! Characters: what may stand in a page's text.
 
-use unicode_normalization::{UnicodeNormalization, char::compose};
+use super::traced::{NOWHERE, Traced};
+use unicode_normalization::char::compose;
 
 /// Normalises (NFKC: ligatures, wide forms, non-breaking spaces) and drops what is no text: control
 /// characters, glyphs without a meaning, invisible marks. Postgres refuses U+0000 outright.
 ///
 /// Dots that lead to a page number go: they are a drawing, and a hundred tokens to the encoder.
 /// Lines are trimmed, runs of spaces fold into one, runs of empty lines fold into one.
-#[must_use]
-pub fn clean(text: &str) -> String {
-    let mut cleaned = String::with_capacity(text.len());
+pub(super) fn clean(text: &Traced) -> Traced {
+    let mut cleaned = Traced::default();
     let mut gap = false;
-    for line in text.lines() {
-        let line: String = line.chars().filter(|c| is_text(*c)).collect();
-        let line: String = with_accents(&folded(&line)).nfkc().collect();
-        let line = without_leaders(&line);
-        let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
-        if line.is_empty() {
+    for line in text.split(|c| c == '\n') {
+        let line = clean_line(&line);
+        if line.text().is_empty() {
             gap = true;
             continue;
         }
-        if !cleaned.is_empty() {
+        if !cleaned.text().is_empty() {
             cleaned.push_str(if gap { "\n\n" } else { "\n" });
         }
-        cleaned.push_str(&line);
+        cleaned.append(&line);
         gap = false;
     }
     cleaned
 }
 
-/// NFKC of everything between spacing accents, which NFKC itself would tear from their letters.
-fn folded(line: &str) -> String {
-    let mut folded = String::with_capacity(line.len());
-    for piece in line.split_inclusive(|c| combining(c).is_some()) {
-        let accent = piece
-            .chars()
-            .next_back()
-            .filter(|c| combining(*c).is_some());
-        let rest = &piece[..piece.len() - accent.map_or(0, char::len_utf8)];
-        folded.extend(rest.nfkc());
-        folded.extend(accent);
+fn clean_line(line: &Traced) -> Traced {
+    let mut kept = Traced::default();
+    kept.extend(line.chars().filter(|(c, _)| is_text(*c)));
+    if !kept.text().is_ascii() || kept.text().contains('`') {
+        kept = with_accents(&folded(&kept)).nfkc();
     }
+    in_single_spaces(&without_leaders(kept))
+}
+
+fn in_single_spaces(line: &Traced) -> Traced {
+    let mut spaced = Traced::default();
+    let mut gap = false;
+    for (c, word) in line.chars() {
+        if c.is_whitespace() {
+            gap = true;
+            continue;
+        }
+        if gap && !spaced.text().is_empty() {
+            spaced.push(' ', NOWHERE);
+        }
+        gap = false;
+        spaced.push(c, word);
+    }
+    spaced
+}
+
+/// NFKC of everything between spacing accents, which NFKC itself would tear from their letters.
+fn folded(line: &Traced) -> Traced {
+    let mut folded = Traced::default();
+    let mut piece = Traced::default();
+    for (c, word) in line.chars() {
+        if combining(c).is_some() {
+            folded.append(&std::mem::take(&mut piece).nfkc());
+            folded.push(c, word);
+        } else {
+            piece.push(c, word);
+        }
+    }
+    folded.append(&piece.nfkc());
     folded
 }
 
 /// Puts accents on their letters: TeX's older fonts draw them as characters of their own, before the letter.
-fn with_accents(line: &str) -> String {
-    let mut accented = String::with_capacity(line.len());
+fn with_accents(line: &Traced) -> Traced {
+    let mut accented = Traced::default();
     let mut chars = line.chars().peekable();
-    while let Some(c) = chars.next() {
+    while let Some((c, word)) = chars.next() {
         let letter = combining(c)
-            .filter(|_| c != '`' || accented.ends_with(char::is_alphabetic))
+            .filter(|_| c != '`' || accented.text().ends_with(char::is_alphabetic))
             .zip(chars.peek().copied())
-            .and_then(|(mark, letter)| compose(letter, mark));
+            .and_then(|(mark, (letter, word))| Some((compose(letter, mark)?, word)));
         match letter {
-            Some(letter) => {
+            Some((letter, word)) => {
                 chars.next();
-                accented.push(letter);
+                accented.push(letter, word);
             }
-            None => accented.push(c),
+            None => accented.push(c, word),
         }
     }
     accented
@@ -78,25 +102,30 @@ fn combining(accent: char) -> Option<char> {
 }
 
 /// Puts a space for each run of more than three dots, spaced or not. An ellipsis has three.
-fn without_leaders(line: &str) -> String {
-    if !line.contains(". . . .") && !line.contains("....") {
-        return line.to_owned();
+fn without_leaders(line: Traced) -> Traced {
+    if !line.text().contains(". . . .") && !line.text().contains("....") {
+        return line;
     }
-    let mut kept = String::with_capacity(line.len());
-    let mut rest = line;
-    while let Some(dot) = rest.find('.') {
-        kept.push_str(&rest[..dot]);
-        let leader = &rest[dot..];
-        let end = leader
-            .find(|c: char| c != '.' && !c.is_whitespace())
-            .unwrap_or(leader.len());
-        let (dots, after) = leader.split_at(end);
-        let is_leader = dots.matches('.').count() > 3;
-        kept.push_str(if is_leader { " " } else { dots });
-        rest = after;
+    let mut kept = Traced::default();
+    let mut leader = Vec::new();
+    for (c, word) in line.chars() {
+        if c == '.' || (c.is_whitespace() && !leader.is_empty()) {
+            leader.push((c, word));
+            continue;
+        }
+        keep_unless_leader(&mut leader, &mut kept);
+        kept.push(c, word);
     }
-    kept.push_str(rest);
+    keep_unless_leader(&mut leader, &mut kept);
     kept
+}
+
+fn keep_unless_leader(leader: &mut Vec<(char, u32)>, kept: &mut Traced) {
+    if leader.iter().filter(|(c, _)| *c == '.').count() > 3 {
+        leader.clear();
+        kept.push(' ', NOWHERE);
+    }
+    kept.extend(leader.drain(..));
 }
 
 fn is_text(c: char) -> bool {
@@ -137,6 +166,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn clean(text: &str) -> String {
+        super::clean(&Traced::from(text)).text().to_owned()
+    }
+
     #[test]
     fn ligatures_are_letters_and_control_characters_are_nothing() {
         assert_eq!(
@@ -176,6 +209,12 @@ mod tests {
             let once = clean(&text);
             prop_assert!(!once.contains('\0'));
             prop_assert_eq!(clean(&once), once);
+        }
+
+        #[test]
+        fn every_letter_of_cleaned_text_stands_in_a_word(text in any::<String>()) {
+            let cleaned = super::clean(&Traced::from(text.as_str()));
+            prop_assert!(cleaned.chars().all(|(c, word)| c.is_whitespace() || word != NOWHERE));
         }
     }
 }

@@ -1,7 +1,10 @@
 //! A passage must be small enough, lose nothing, and know its pages to the character.
 
 use super::*;
-use crate::prompt::sentence_blocks;
+use crate::{
+    lines::{Area, Line, highlight},
+    prompt::sentence_blocks,
+};
 use proptest::prelude::*;
 
 fn words_as_tokens(text: &str) -> usize {
@@ -12,6 +15,7 @@ fn page(page: u32, text: &str) -> PageText {
     PageText {
         page,
         text: text.into(),
+        lines: Vec::new(),
     }
 }
 
@@ -106,6 +110,35 @@ fn any_page_text() -> impl Strategy<Value = String> {
     })
 }
 
+/// A page set in lines of so many words, whose characters stand ten to the right of each other.
+fn set(number: u32, text: &str, widths: &[usize]) -> PageText {
+    let at = |byte: usize| text[..byte].chars().count() as u32;
+    let mut words = words(text).into_iter().map(|(from, to)| (at(from), at(to)));
+    let mut lines = Vec::new();
+    for (row, width) in (1..).zip(widths.iter().cycle()) {
+        let words: Vec<(u32, u32)> = words.by_ref().take(*width).collect();
+        let (Some((start_char, _)), Some((_, end_char))) = (words.first(), words.last()) else {
+            break;
+        };
+        lines.push(Line {
+            page: number,
+            start_char: *start_char,
+            end_char: *end_char,
+            area: Area {
+                left: 10 * start_char,
+                top: 20 * row,
+                right: 10 * end_char,
+                bottom: 20 * row + 9,
+            },
+            word_lefts: words[1..].iter().map(|(from, _)| 10 * from).collect(),
+        });
+    }
+    PageText {
+        lines,
+        ..page(number, text)
+    }
+}
+
 proptest! {
     #[test]
     fn every_word_lands_in_a_small_enough_passage_at_its_true_place(
@@ -130,6 +163,29 @@ proptest! {
         for (text, covered) in texts.iter().zip(covered) {
             let lost = text.chars().zip(covered).any(|(c, covered)| !c.is_whitespace() && !covered);
             prop_assert!(!lost);
+        }
+    }
+
+    #[test]
+    fn every_word_of_a_passage_is_marked_where_it_stands(
+        texts in prop::collection::vec(any_page_text(), 1..4),
+        widths in prop::collection::vec(1usize..9, 1..9),
+        max_tokens in 1usize..40,
+        overlap in 0usize..20,
+    ) {
+        let pages: Vec<PageText> = texts.iter().zip(1..).map(|(text, n)| set(n, text, &widths)).collect();
+        for chunk in chunk(&pages, &config(max_tokens, overlap), &words_as_tokens) {
+            for (start, end) in words(&chunk.content) {
+                let at = |byte: usize| chunk.content[..byte].chars().count() as u32;
+                let marked = highlight(&chunk.content, &chunk.lines, &(at(start)..at(end)));
+                let unit = chunk.units.iter().find(|unit| unit.chunk_end_char > at(start)).unwrap();
+                let on_page = unit.page_start_char + at(start) - unit.chunk_start_char;
+                prop_assert_eq!(marked.len(), 1);
+                prop_assert_eq!(marked[0].page, unit.page);
+                prop_assert_eq!(marked[0].areas.len(), 1);
+                prop_assert_eq!(marked[0].areas[0].left, 10 * on_page);
+                prop_assert!(marked[0].areas[0].right >= 10 * (on_page + at(end) - at(start)));
+            }
         }
     }
 

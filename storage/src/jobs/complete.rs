@@ -139,6 +139,7 @@ async fn insert(
         columns.sections.push(chunk.section.as_deref());
         columns.metadata.push(Json(Metadata {
             units: chunk.units.clone(),
+            lines: chunk.lines.clone(),
         }));
     }
     sqlx::query(include_str!("insert_chunks.sql"))

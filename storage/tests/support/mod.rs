@@ -371,6 +371,7 @@ pub fn passages_of(texts: &[&str]) -> Vec<EmbeddedChunk> {
                         chunk_start_char: 0,
                         chunk_end_char: chars,
                     }],
+                    lines: Vec::new(),
                     page_start: index + 1,
                     page_end: index + 1,
                     section: None,
