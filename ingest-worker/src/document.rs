@@ -104,6 +104,7 @@ impl Pipeline {
     /// Off the async threads: a large document takes seconds of computing.
     async fn chunk(&self, pages: Vec<RawPage>) -> Result<Vec<Chunk>, JobError> {
         let tokens = Arc::clone(&self.tokens);
+        let unreadable = pages.iter().filter(|page| page.is_unreadable()).count() as u32;
         let chunks = tokio::task::spawn_blocking(move || {
             let pages = layout::read(pages);
             chunk(&pages, &ChunkConfig::default(), &|text| tokens.count(text))
@@ -112,7 +113,16 @@ impl Pipeline {
             .await
             .map_err(|error| JobError::failed(Part::Extraction, error))?;
         if chunks.is_empty() {
-            return Err(Rejection::NoText.into());
+            return Err(match unreadable {
+                0 => Rejection::NoText.into(),
+                pages => Rejection::UnmappedFonts { pages }.into(),
+            });
+        }
+        if unreadable > 0 {
+            tracing::warn!(
+                unreadable,
+                "pages are in fonts that do not say which letters they draw"
+            );
         }
         Ok(chunks)
     }

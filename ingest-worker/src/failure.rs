@@ -31,6 +31,15 @@ pub enum Rejection {
         "This PDF has no text in it; it is probably a scan. Run text recognition (OCR) on it and upload the result."
     )]
     NoText,
+    /// Pages of text, in fonts that do not say which characters they draw.
+    #[error(
+        "The text of this PDF can't be read on {pages} of its pages: its fonts don't say which letters they draw. Export it again with \
+         embedded fonts, or run text recognition (OCR) on it, and upload the result."
+    )]
+    UnmappedFonts {
+        /// So many of its pages.
+        pages: u32,
+    },
     /// More than 2,000 pages.
     #[error("This PDF has more than 2,000 pages. Split it and upload the parts one by one.")]
     TooManyPages,
@@ -142,6 +151,7 @@ mod tests {
             Rejection::Damaged,
             Rejection::NoPages,
             Rejection::NoText,
+            Rejection::UnmappedFonts { pages: 3 },
             Rejection::TooManyPages,
             Rejection::TooMuchText,
             Rejection::TooComplex,

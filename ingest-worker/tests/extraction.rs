@@ -10,7 +10,7 @@
 use ingest_worker::{
     extract::{ExtractError, Extractor, Limits},
     failure::Rejection,
-    layout,
+    layout::{self, RawPage},
 };
 use rag_core::{
     chunking::PageText,
@@ -198,6 +198,90 @@ async fn a_pdf_of_too_many_pages_is_rejected() {
 async fn pages_without_text_are_pages_all_the_same() {
     assert_eq!(read(&fixture("scan.pdf")).await.unwrap()[0].text, "");
     assert!(read(&fixture("no-pages.pdf")).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn rows_of_a_table_keep_their_cells_together_and_in_order() {
+    let pages = read(&fixture("table.pdf")).await.unwrap();
+    assert_eq!(
+        pages[0]
+            .text
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" "),
+        "Day Scales Pieces Monday 5 20 Tuesday 15 Friday 10 20"
+    );
+    let rows: Vec<&str> = pages[0]
+        .text
+        .lines()
+        .filter(|line| !line.is_empty())
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            "Day Scales Pieces",
+            "Monday 5 20",
+            "Tuesday 15",
+            "Friday 10 20"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn of_a_mixed_document_what_is_text_is_read() {
+    let pages = read(&fixture("mixed.pdf")).await.unwrap();
+    assert!(pages[0].text.contains("The difficult affair"));
+    assert_eq!((pages.len(), pages[1].text.as_str()), (2, ""));
+}
+
+#[tokio::test]
+async fn pages_in_fonts_without_characters_are_told_from_blank_ones() {
+    let pages = extractor(Limits::default())
+        .extract(&fixture("unmapped.pdf"), |_, _| {})
+        .await
+        .unwrap();
+    let unreadable: Vec<bool> = pages.iter().map(RawPage::is_unreadable).collect();
+    assert_eq!(unreadable, [true, false]);
+    let scan = extractor(Limits::default())
+        .extract(&fixture("scan.pdf"), |_, _| {})
+        .await
+        .unwrap();
+    assert!(!scan[0].is_unreadable());
+}
+
+#[tokio::test]
+async fn scripts_do_not_run_and_attachments_are_not_read() {
+    let pages = read(&fixture("scripts.pdf")).await.unwrap();
+    let texts: Vec<&str> = pages.iter().map(|page| page.text.as_str()).collect();
+    assert_eq!(texts, ["Sit tall."]);
+}
+
+#[tokio::test]
+async fn a_page_tree_that_contains_itself_comes_to_an_end() {
+    let pages = read(&fixture("page-loop.pdf")).await.unwrap();
+    assert_eq!(pages[0].text, "Sit tall.");
+    assert!(
+        pages[1..]
+            .iter()
+            .all(|page| ["", "Sit tall."].contains(&page.text.as_str()))
+    );
+}
+
+#[tokio::test]
+async fn forms_that_draw_forms_that_draw_forms_come_to_an_end() {
+    assert_eq!(read(&fixture("forms.pdf")).await.unwrap()[0].text, "x");
+}
+
+#[tokio::test]
+async fn a_few_kilobytes_that_unfold_to_gigabytes_are_rejected() {
+    let little_memory = Limits {
+        memory_bytes: 512 * 1024 * 1024,
+        ..Limits::default()
+    };
+    for bomb in ["object-stream.pdf", "endless-page.pdf"] {
+        let found = rejection(&fixture(bomb), little_memory).await;
+        assert_eq!(found, Rejection::TooComplex, "{bomb}");
+    }
 }
 
 #[tokio::test]

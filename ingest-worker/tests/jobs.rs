@@ -403,11 +403,13 @@ async fn a_file_that_can_never_be_read_fails_at_once_with_a_reason_for_its_owner
     let studio = Studio::new().await;
     let encrypted = studio.upload("tests/fixtures/encrypted.pdf").await;
     let scan = studio.upload("tests/fixtures/scan.pdf").await;
+    let unmapped = studio.upload("tests/fixtures/all-unmapped.pdf").await;
     let letter = studio.upload_bytes(b"Dear teacher,\n".to_vec()).await;
     studio.drain().await;
     for (id, words) in [
         (encrypted, "Save a copy without a password"),
         (scan, "Run text recognition (OCR)"),
+        (unmapped, "can't be read on 1 of its pages"),
         (letter, "Export it as a PDF"),
     ] {
         let document = studio.document(id).await;

@@ -18,7 +18,7 @@ use std::{
 use thiserror::Error;
 
 /// Pages after which the document is opened anew: pdfium keeps what it has parsed until then.
-const PAGES_PER_OPENING: u32 = 100;
+const PAGES_PER_OPENING: u32 = 32;
 /// How far into a file its header may stand (ISO 32000-1, Annex H, note 13).
 const HEADER_WITHIN: u64 = 1024;
 /// How far from the end its end mark may stand; the note says 1,024 bytes, and some programs add more.
@@ -158,6 +158,7 @@ fn page(document: &PdfDocument<'_>, number: u32) -> RawPage {
         width: 0.0,
         height: 0.0,
         runs: Vec::new(),
+        unmapped_glyphs: 0,
     };
     let Ok(page) = document.pages().get(number.cast_signed()) else {
         return raw;
@@ -166,7 +167,9 @@ fn page(document: &PdfDocument<'_>, number: u32) -> RawPage {
     raw.height = words::hundredths(page.height().value);
     if let Ok(text) = page.text() {
         let turn = words::Turn::of(&page);
-        raw.runs = layout::group(words::words(&text, turn));
+        let (words, unmapped) = words::words(&text, turn);
+        raw.unmapped_glyphs = unmapped;
+        raw.runs = layout::group(words);
     }
     raw
 }

@@ -141,6 +141,7 @@ mod tests {
             width: 100.0,
             height: 200.0,
             runs: vec![],
+            unmapped_glyphs: 0,
         })
     }
 

@@ -66,6 +66,8 @@ enum Kind {
     /// A hyphen if the word ends here, otherwise nothing.
     SoftHyphen,
     Nothing,
+    /// A glyph without a character: its code stands where the character should.
+    Unmapped,
 }
 
 /// How far letters reach above and below the baseline, in font sizes. What fonts say of themselves is often wrong, and of
@@ -73,12 +75,14 @@ enum Kind {
 const ASCENT: f32 = 0.9;
 const DESCENT: f32 = 0.25;
 
-/// The words of a page in the order of its content, those in fonts that draw music left out.
-pub(super) fn words(text: &PdfPageText<'_>, turn: Turn) -> Vec<Word> {
+/// The words of a page in the order of its content, those in fonts that draw music left out, and the number of glyphs
+/// of which the file does not say what they mean.
+pub(super) fn words(text: &PdfPageText<'_>, turn: Turn) -> (Vec<Word>, u32) {
     let chars = text.chars();
     let mut words: Vec<Word> = Vec::new();
     let mut open: Option<Open> = None;
     let mut lead = None;
+    let mut unmapped = 0;
     for index in 0..chars.len() {
         let Ok(char) = chars.get(index) else {
             continue;
@@ -99,6 +103,10 @@ pub(super) fn words(text: &PdfPageText<'_>, turn: Turn) -> Vec<Word> {
                 continue;
             }
             Kind::Nothing => continue,
+            Kind::Unmapped => {
+                unmapped += u32::from(!is_music_font(&char.font_name()));
+                continue;
+            }
             Kind::Space => Ending::Space,
             Kind::Break => Ending::Break,
             Kind::Hyphen => Ending::Hyphen,
@@ -117,7 +125,7 @@ pub(super) fn words(text: &PdfPageText<'_>, turn: Turn) -> Vec<Word> {
     if let Some(open) = open {
         words.extend(open.close(&chars, turn, Ending::Break));
     }
-    words
+    (words, unmapped)
 }
 
 /// What a UTF-16 unit or scalar value is. `lead` holds the first half of a surrogate pair.
@@ -140,7 +148,7 @@ fn kind(value: u32, lead: &mut Option<u32>) -> Kind {
         _ => match char::from_u32(value) {
             Some(c) if c.is_whitespace() => Kind::Space,
             Some(c) if !c.is_control() => Kind::Text(c),
-            _ => Kind::Nothing,
+            _ => Kind::Unmapped,
         },
     }
 }

@@ -65,6 +65,27 @@ pub struct RawPage {
     pub height: f32,
     /// In the order of the page's content.
     pub runs: Vec<Run>,
+    /// Glyphs of which the file does not say what characters they are, those of music aside.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unmapped_glyphs: u32,
+}
+
+impl RawPage {
+    /// Whether most of what is written on it can't be read.
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        let readable = self.runs.iter().flat_map(|run| run.text.chars());
+        let readable = readable.filter(|c| c.is_alphanumeric()).count();
+        self.unmapped_glyphs as usize > readable
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde calls"
+)]
+fn is_zero(value: &u32) -> bool {
+    *value == 0
 }
 
 #[expect(

@@ -29,6 +29,8 @@ struct Line {
     /// The run's text.
     text: Traced,
     first_word_width: f32,
+    /// Left and right edge of each of its runs, which a wide gap parts.
+    cells: Vec<(f32, f32)>,
 }
 
 /// The blocks of a page whose runs are in the order of reading. Words of the page are numbered in that order.
@@ -60,8 +62,9 @@ pub(super) fn blocks(runs: &[Run], body: f32) -> Vec<Block> {
 pub(super) fn render(blocks: &[Block], words: &Vocabulary) -> Traced {
     let mut text = Traced::default();
     for block in blocks {
-        // Ornaments and the remains of note heads.
-        if !block.text.text().chars().any(char::is_alphanumeric) {
+        // Ornaments and the remains of note heads; a bracket alone on its line ends a piece of code.
+        let is_text = |c: char| c.is_alphanumeric() || "{}()[]<>".contains(c);
+        if !block.text.text().contains(is_text) {
             continue;
         }
         text.push_str(if block.gap { "\n\n" } else { "\n" });
@@ -102,6 +105,7 @@ fn lines(runs: &[Run]) -> Vec<Line> {
                 line.run.text.push_str(&run.text);
                 line.text.push_str(joint);
                 line.text.append_words(&run.text, &mut next_word);
+                line.cells.push((run.left, run.right));
                 line.run.right = run.right;
                 line.run.bold &= run.bold;
                 line.run.hyphen = run.hyphen;
@@ -111,6 +115,7 @@ fn lines(runs: &[Run]) -> Vec<Line> {
                 text.append_words(&run.text, &mut next_word);
                 lines.push(Line {
                     first_word_width: run.first_word_width(),
+                    cells: vec![(run.left, run.right)],
                     run: run.clone(),
                     text,
                 });
@@ -179,7 +184,11 @@ fn is_hard_break(line: &Line, next: &Line, edge: f32) -> bool {
     let (a, b) = (&line.run, &next.run);
     let shifted = (a.left - b.left).abs() > a.size * 0.3;
     let ended = ends_sentence(&a.text);
-    if would_fit(line, next, edge) || has_leader(&a.text) || has_leader(&b.text) {
+    if would_fit(line, next, edge)
+        || are_rows(line, next)
+        || has_leader(&a.text)
+        || has_leader(&b.text)
+    {
         return true;
     }
     match marker(&b.text) {
@@ -194,6 +203,16 @@ fn is_hard_break(line: &Line, next: &Line, edge: f32) -> bool {
                 && !line.run.hyphen
         }
     }
+}
+
+/// Whether two cells of each stand in the same columns of a table.
+fn are_rows(line: &Line, next: &Line) -> bool {
+    let same = |a: f32, b: f32| (a - b).abs() <= line.run.size * 0.3;
+    let is_under = |cell: &&(f32, f32)| {
+        let mut above = line.cells.iter();
+        above.any(|(left, right)| same(*left, cell.0) || same(*right, cell.1))
+    };
+    !line.run.hyphen && line.cells.len() > 1 && next.cells.iter().filter(is_under).count() > 1
 }
 
 /// Whether dots lead from an entry of a table of contents to its page.

@@ -41,6 +41,7 @@ fn page(runs: Vec<Run>) -> RawPage {
         width: 400.0,
         height: 600.0,
         runs,
+        unmapped_glyphs: 0,
     }
 }
 
@@ -127,6 +128,31 @@ fn a_broken_word_is_mended_even_across_columns() {
         text_of(vec![broken, next]),
         "This is tailored specifically for you."
     );
+}
+
+#[test]
+fn rows_of_a_table_stay_apart_however_far_they_reach() {
+    let rows = [
+        (480.0, ["Day", "Scales", "Pieces"]),
+        (468.0, ["Monday", "5", "twenty"]),
+        (456.0, ["Friday", "10", "twelve"]),
+    ];
+    let mut runs = Vec::new();
+    for (baseline, cells) in rows {
+        for (left, text) in [50.0, 150.0, 250.0].into_iter().zip(cells) {
+            runs.push(run(text, left, baseline));
+        }
+    }
+    assert_eq!(
+        text_of(runs),
+        "Day Scales Pieces\nMonday 5 twenty\nFriday 10 twelve"
+    );
+}
+
+#[test]
+fn ornaments_go_and_the_brackets_of_code_stay() {
+    let runs = lines(&["{", "c'4", "}", "* * *", "A longer line"]);
+    assert_eq!(text_of(runs), "{\nc'4\n}\nA longer line");
 }
 
 #[test]
@@ -299,7 +325,7 @@ proptest! {
             .into_iter()
             .map(|(text, left, right, baseline, size)| Run { left, right, baseline, size, ..run(&text, 0.0, 0.0) })
             .collect();
-        let pages = vec![RawPage { page: 1, width: 1.0, height, runs }];
+        let pages = vec![RawPage { page: 1, width: 1.0, height, runs, unmapped_glyphs: 0 }];
         prop_assert_eq!(read(pages).len(), 1);
     }
 }
