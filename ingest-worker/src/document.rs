@@ -107,7 +107,7 @@ impl Pipeline {
         let unreadable = pages.iter().filter(|page| page.is_unreadable()).count() as u32;
         let chunks = tokio::task::spawn_blocking(move || {
             let pages = layout::read(pages);
-            chunk(&pages, &ChunkConfig::default(), &|text| tokens.count(text))
+            chunk(&pages, &ChunkConfig::default(), &tokens.word_by_word())
         });
         let chunks = chunks
             .await
