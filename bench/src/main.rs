@@ -7,7 +7,9 @@ mod chart;
 mod clock;
 mod cpu;
 mod edge;
+mod ingest;
 mod load;
+mod python;
 mod report;
 mod retrieval;
 mod token;
@@ -29,6 +31,11 @@ struct Arguments {
 enum Bench {
     /// The edge's CPU time and latency, beside a Worker in TypeScript and against fixed targets.
     Edge(edge::Options),
+    /// Reading PDFs: pages a second, memory and agreement of the text, beside Python libraries and bare pdfium.
+    Ingest(ingest::Options),
+    /// One reading of one file, which `ingest` measures.
+    #[command(hide = true)]
+    Read(ingest::ReadOptions),
     /// Recall and latency of hybrid search under row-level security.
     Retrieval(retrieval::Options),
 }
@@ -37,6 +44,8 @@ enum Bench {
 async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let report = match arguments.bench {
+        Bench::Read(options) => return ingest::read(&options).await,
+        Bench::Ingest(options) => ingest::run(&options).await?,
         Bench::Edge(options) => edge::run(&options).await?,
         Bench::Retrieval(options) => retrieval::run(&options).await?,
     };

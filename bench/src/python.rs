@@ -8,11 +8,34 @@ use std::{
 };
 use tokio::process::Command;
 
-const REQUIREMENTS: &str = "bench/python/requirements.txt";
+/// Packages to install.
+#[derive(Clone, Copy, Debug)]
+pub struct Packages {
+    /// For people.
+    pub name: &'static str,
+    /// The pinned list, from the repository's root.
+    pub requirements: &'static str,
+}
+
+/// What searches.
+pub const SEARCH: Packages = Packages {
+    name: "bm25s, LangChain and FastAPI",
+    requirements: "bench/python/requirements.txt",
+};
+
+/// What reads PDFs.
+pub const PAGES: Packages = Packages {
+    name: "LangChain, pypdf and PyMuPDF",
+    requirements: "bench/python/requirements-ingest.txt",
+};
 
 /// The folder with the pinned packages below `folder`, made once for each list of them.
-pub async fn packages(repository: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
-    let requirements = repository.join(REQUIREMENTS);
+pub async fn packages(
+    wanted: Packages,
+    repository: &Path,
+    folder: &Path,
+) -> anyhow::Result<PathBuf> {
+    let requirements = repository.join(wanted.requirements);
     let list = fs::read(&requirements).with_context(|| requirements.display().to_string())?;
     let mut hasher = DefaultHasher::new();
     list.hash(&mut hasher);
@@ -24,7 +47,8 @@ pub async fn packages(repository: &Path, folder: &Path) -> anyhow::Result<PathBu
     if unfinished.exists() {
         fs::remove_dir_all(&unfinished)?;
     }
-    eprintln!("install bm25s, LangChain and FastAPI for Python");
+    eprintln!("install {} for Python", wanted.name);
+    fs::create_dir_all(folder)?;
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "install", "--quiet", "--no-input"])
         .args(["--disable-pip-version-check", "--no-cache-dir"])

@@ -7,6 +7,7 @@ mod cache;
 mod checkout;
 mod cli;
 mod commands;
+mod corpora;
 mod fetch;
 mod native;
 mod npm;

@@ -15,6 +15,8 @@ pub enum Native {
     /// That and every test: cargo gives dependencies other features for the two, so whoever wants both
     /// would compile most of them twice.
     ProgramsAndTests,
+    /// The program that reads PDFs.
+    IngestWorker,
 }
 
 impl Native {
@@ -26,6 +28,7 @@ impl Native {
                 "--package=ingest-worker",
                 "--package=local-cloud",
             ],
+            Self::IngestWorker => &["build", "--package=ingest-worker"],
             // Integration tests bring the programs of their package.
             Self::ProgramsAndTests => &["test", "--workspace", "--no-run"],
         }

@@ -6,7 +6,6 @@ mod corpus;
 mod crowd;
 mod curves;
 mod measure;
-mod python;
 mod quality;
 mod school;
 mod shelf;

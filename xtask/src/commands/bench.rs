@@ -3,8 +3,9 @@
 use crate::{
     cache::Cache,
     checkout::{Checkout, cargo},
-    fetch,
-    native::Native,
+    corpora,
+    fetch::{self, manifest},
+    native::{self, Native},
     pgbouncer, prerequisites, process,
     setup::{self, Wanted},
     steps::Steps,
@@ -31,6 +32,9 @@ const OHA: &str = "1.16.0";
 pub async fn run(checkout: &Checkout, name: &str, words: &[OsString]) -> Result<()> {
     let mut steps = Steps::start();
     let cache = Cache::open()?;
+    if name == "ingest" {
+        return ingest(&cache, checkout, words, &mut steps).await;
+    }
     let wanted = match name {
         "retrieval" => WANTED_FOR_RETRIEVAL,
         _ => WANTED,
@@ -47,6 +51,53 @@ pub async fn run(checkout: &Checkout, name: &str, words: &[OsString]) -> Result<
         .env("ETUDE_PGBOUNCER", pgbouncer)
         .env("ETUDE_BENCH_FOLDER", cache.path("bench"))
         .envs(ready.install.to_env());
+    process::visibly("the benchmark", &mut command).await
+}
+
+/// Reading PDFs needs a fraction of what the others do.
+async fn ingest(
+    cache: &Cache,
+    checkout: &Checkout,
+    words: &[OsString],
+    steps: &mut Steps,
+) -> Result<()> {
+    prerequisites::check().await?;
+    let lock = cache.lock()?;
+    for artifact in [manifest::PDFIUM, manifest::MINILM] {
+        let name = format!("fetch {}", artifact.name);
+        steps
+            .run_visibly(&name, fetch::ensure(cache, &artifact))
+            .await?;
+    }
+    drop(lock);
+    let corpora = corpora::ensure(cache, steps).await?;
+    let building = native::build(checkout, Native::IngestWorker);
+    steps
+        .run_visibly("build the program that reads PDFs", building)
+        .await?;
+    let mut command = Command::new(cargo());
+    command
+        .args(["run", "--quiet", "--package=bench", "--", "ingest"])
+        .args(words)
+        .current_dir(&checkout.root)
+        .env("ETUDE_REPOSITORY", &checkout.root)
+        .env("ETUDE_BENCH_FOLDER", cache.path("bench"))
+        .env("ETUDE_PDFS", corpora.folder)
+        .env("ETUDE_PDFTOTEXT", corpora.pdftotext)
+        .env(
+            "ETUDE_TOKENIZER",
+            cache.path(manifest::MODELS).join("minilm/tokenizer.json"),
+        )
+        .env(
+            "ETUDE_INGEST_WORKER",
+            checkout.binaries().join("ingest-worker"),
+        )
+        .env("PDFIUM_LIBRARY", cache.path(manifest::PDFIUM_LIBRARY))
+        .envs(
+            corpora
+                .libraries
+                .map(|path| ("ETUDE_PDFTOTEXT_LIBRARIES", path)),
+        );
     process::visibly("the benchmark", &mut command).await
 }
 

@@ -1,6 +1,7 @@
 //! What a Python user would pick, run by a Python of its own over the same PostgreSQL server.
 
-use super::{super::python, collection::Collection};
+use super::collection::Collection;
+use crate::python;
 use rag_core::bm25::Bm25;
 use serde::Serialize;
 use std::{collections::BTreeMap, fs, path::Path};
@@ -44,7 +45,7 @@ pub async fn rankings(
     stems: &Stems,
     bm25: Bm25,
 ) -> anyhow::Result<Rankings> {
-    let packages = python::packages(repository, folder).await?;
+    let packages = python::packages(python::SEARCH, repository, folder).await?;
     let exchange = tempfile::Builder::new().prefix("etude-bench-").tempdir()?;
     let mut database_url = database.to_string();
     let scheme = database.scheme().len();

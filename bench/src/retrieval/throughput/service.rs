@@ -1,7 +1,7 @@
 //! The services that are compared, each a process of its own, over the same library.
 
-use super::super::{python, shelf::Shelf};
-use crate::{clock, cpu, load, token};
+use super::super::shelf::Shelf;
+use crate::{clock, cpu, load, python, token};
 use anyhow::ensure;
 use axum::{Router, body::Bytes, http::header::CONTENT_TYPE, routing::get};
 use local_stack::{
@@ -134,7 +134,7 @@ impl Site {
         let repository = install.repository.clone();
         Ok(Self {
             origin: build_origin(&repository).await?,
-            packages: python::packages(&repository, folder).await?,
+            packages: python::packages(python::SEARCH, &repository, folder).await?,
             reader_url: shelf.reader_url(server)?,
             owner_url: shelf.owner_url(server)?,
             issuer: Issuer::start(person).await?,
