@@ -51,21 +51,22 @@ pub async fn delete(
     Ok(changed(String::new(), readers))
 }
 
-/// Has the file of the caller's failed document read once more.
+/// Has the file of the caller's document read once more. One that is searchable stays so meanwhile, and afterwards
+/// whatever becomes of it.
 pub async fn retry(
     pool: &PgPool,
     claims: &AccessClaims,
     id: DocumentId,
 ) -> Result<Document, ApiError> {
     let mut reader = reader::begin(pool, claims).await?;
-    match documents::retry(&mut reader, id).await {
+    match documents::read_again(&mut reader, id).await {
         Ok(document) => {
             reader.commit().await?;
             Ok(document)
         }
         Err(storage::Error::Conflict) => Err(ApiError::refused(
             ProblemKind::Conflict,
-            "Only a document that failed is read once more.",
+            "Only a document that is ready or has failed is read once more, and not while it is being read.",
         )),
         Err(error) => Err(error.into()),
     }

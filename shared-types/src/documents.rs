@@ -197,7 +197,7 @@ pub struct Document {
     pub visibility: Visibility,
     /// Where it stands.
     pub status: DocumentStatus,
-    /// What the worker is doing, while `status` is `processing`.
+    /// What the worker is doing, while `status` is `processing`, or while a `ready` document is read once more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<IngestStage>,
     /// Units done in this stage (pages while extracting, passages while embedding).
@@ -207,7 +207,8 @@ pub struct Document {
     /// Pages, once known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page_count: Option<u32>,
-    /// Why it failed, in words for its owner.
+    /// Why it failed, in words for its owner. Of a `ready` document: why its last reading did; the one before is what
+    /// is searched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
     /// When the upload was announced.

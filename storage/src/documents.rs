@@ -247,11 +247,12 @@ pub async fn delete(reader: &mut ReaderTx, id: DocumentId) -> Result<Document, E
     Ok(StoredDocument::try_from(row)?.document)
 }
 
-/// Takes the reader's own document from `failed` back to `queued`, with a new job. A document in any other
-/// state is [`Error::Conflict`].
-#[tracing::instrument(name = "sql.documents.retry", skip_all)]
-pub async fn retry(reader: &mut ReaderTx, id: DocumentId) -> Result<Document, Error> {
-    let is_queued: bool = sqlx::query_scalar("select retry_document($1)")
+/// Has the file of the reader's own document read once more, by a new job with all attempts before it. One that failed
+/// is `queued` again; one that is `ready` stays so, with its passages, until they are replaced, and its stage says that
+/// it is being read. A document in any other state, or that is being read, is [`Error::Conflict`].
+#[tracing::instrument(name = "sql.documents.read_again", skip_all)]
+pub async fn read_again(reader: &mut ReaderTx, id: DocumentId) -> Result<Document, Error> {
+    let is_queued: bool = sqlx::query_scalar("select read_document_again($1)")
         .bind(id.0)
         .fetch_one(reader.connection())
         .await?;

@@ -30,11 +30,11 @@ pub const MAX_ATTEMPTS: u32 = 3;
 const WORKERS_STOPPED: &str =
     "Reading this file stopped our worker each time. Please check the file, then upload it again.";
 
-/// A worker's hold on a job. The attempt's number fences it: a later claim has another.
+/// A worker's hold on a job. The attempt's number fences it: a later claim has another, whatever became of this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
     job_id: Uuid,
-    attempt: i32,
+    number: i32,
 }
 
 /// A job to do.
@@ -42,7 +42,7 @@ pub struct Lease {
 pub struct Job {
     /// The hold on it.
     pub lease: Lease,
-    /// Which attempt this is, from 1 to [`MAX_ATTEMPTS`].
+    /// Which attempt this is, from 1 to [`MAX_ATTEMPTS`]; those that were handed back are not counted.
     pub attempt: u32,
     /// The document to make searchable.
     pub document_id: DocumentId,
@@ -98,6 +98,7 @@ pub struct Backlog {
 #[derive(FromRow)]
 struct JobRow {
     job_id: Uuid,
+    number: i32,
     attempt: i32,
     doc_id: Uuid,
     owner_id: Uuid,
@@ -107,8 +108,9 @@ struct JobRow {
     is_public: bool,
 }
 
-/// Takes the job that has been due longest, and its document to `processing`. Jobs whose lease ran
-/// out are due again; those that have had all attempts end here as dead. `None`: nothing is due.
+/// Takes the job that has been due longest, and its document to `processing`, unless that is searchable: then it stays
+/// `ready`. Jobs whose lease ran out are due again; those that have had all attempts end here as dead. `None`: nothing
+/// is due.
 #[tracing::instrument(name = "sql.jobs.claim", skip_all)]
 pub async fn claim(pool: &PgPool, worker: &str, lease: Duration) -> Result<Option<Job>, Error> {
     let attempts: i32 = signed(MAX_ATTEMPTS, "attempt")?;
@@ -136,7 +138,7 @@ pub async fn heartbeat(pool: &PgPool, held: &Lease, lease: Duration) -> Result<b
          where id = $1 and attempts = $2 and state = 'running'",
     )
     .bind(held.job_id)
-    .bind(held.attempt)
+    .bind(held.number)
     .bind(interval(lease)?)
     .execute(pool)
     .await?;
@@ -159,7 +161,7 @@ pub async fn progress(
          where j.id = $1 and j.attempts = $2 and j.state = 'running' and d.id = j.doc_id",
     )
     .bind(held.job_id)
-    .bind(held.attempt)
+    .bind(held.number)
     .bind(stage.as_str())
     .bind(signed::<u32, i32>(done, "progress")?)
     .bind(signed::<u32, i32>(total, "progress")?)
@@ -168,7 +170,8 @@ pub async fn progress(
     Ok(done.rows_affected() > 0)
 }
 
-/// Ends an attempt that did not work. [`Error::LeaseLost`] where the job is not ours any more.
+/// Ends an attempt that did not work. A document that was searchable before stays so, with what was read then.
+/// [`Error::LeaseLost`] where the job is not ours any more.
 #[tracing::instrument(name = "sql.jobs.fail", skip_all)]
 pub async fn fail(
     pool: &PgPool,
@@ -181,7 +184,7 @@ pub async fn fail(
     };
     let state: Option<String> = sqlx::query_scalar(include_str!("jobs/fail.sql"))
         .bind(held.job_id)
-        .bind(held.attempt)
+        .bind(held.number)
         .bind(reason)
         .bind(retry_in.map(interval).transpose()?)
         .bind(signed::<u32, i32>(MAX_ATTEMPTS, "attempt")?)
@@ -192,6 +195,21 @@ pub async fn fail(
         Some(_) => Ok(AfterFailure::Dead),
         None => Err(Error::LeaseLost),
     }
+}
+
+/// Gives up an attempt that nothing is wrong with: the job is due at once, and the attempt does not count.
+/// [`Error::LeaseLost`] where the job is not ours any more.
+#[tracing::instrument(name = "sql.jobs.hand_back", skip_all)]
+pub async fn hand_back(pool: &PgPool, held: &Lease) -> Result<(), Error> {
+    let done = sqlx::query(include_str!("jobs/hand_back.sql"))
+        .bind(held.job_id)
+        .bind(held.number)
+        .execute(pool)
+        .await?;
+    if done.rows_affected() == 0 {
+        return Err(Error::LeaseLost);
+    }
+    Ok(())
 }
 
 /// How much is still to be done, and when to look again.
@@ -213,7 +231,7 @@ fn job(row: JobRow) -> Result<Job, Error> {
     Ok(Job {
         lease: Lease {
             job_id: row.job_id,
-            attempt: row.attempt,
+            number: row.number,
         },
         attempt: unsigned(row.attempt, "attempt")?,
         document_id: DocumentId(row.doc_id),

@@ -6,7 +6,7 @@ mod support;
 
 use shared_types::{
     claims::{AccessClaims, Role},
-    documents::{ChangeDocument, DocumentStatus, Visibility},
+    documents::{ChangeDocument, Document, DocumentStatus, Visibility},
     ids::{ChunkId, DocumentId},
 };
 use storage::{
@@ -49,6 +49,13 @@ async fn fail(db: &Database) -> jobs::Job {
         .await
         .unwrap();
     job
+}
+
+async fn read_again(db: &Database, owner: &AccessClaims, id: DocumentId) -> Document {
+    let mut tx = db.reader(owner).await;
+    let document = documents::read_again(&mut tx, id).await.unwrap();
+    tx.commit().await.unwrap();
+    document
 }
 
 #[tokio::test]
@@ -231,7 +238,7 @@ async fn documents_are_changed_by_their_owners_and_deleted_by_admins_too() {
     for other in [&student, &colleague, &admin] {
         let refused = documents::change(&mut db.reader(other).await, id, &change).await;
         assert!(matches!(refused, Err(Error::NotFound)), "{refused:?}");
-        let refused = documents::retry(&mut db.reader(other).await, id).await;
+        let refused = documents::read_again(&mut db.reader(other).await, id).await;
         assert!(matches!(refused, Err(Error::NotFound)), "{refused:?}");
     }
     for other in [&student, &colleague] {
@@ -249,7 +256,7 @@ async fn a_failed_document_is_read_once_more_and_no_earlier_worker_can_spoil_it(
     let first = fail(&db).await;
 
     let mut tx = db.reader(&teacher).await;
-    let queued = documents::retry(&mut tx, id).await.unwrap();
+    let queued = documents::read_again(&mut tx, id).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(
         (queued.status, queued.failure),
@@ -275,16 +282,17 @@ async fn a_failed_document_is_read_once_more_and_no_earlier_worker_can_spoil_it(
 }
 
 #[tokio::test]
-async fn a_document_that_did_not_fail_is_not_read_once_more() {
+async fn a_document_that_is_on_its_way_is_not_read_once_more() {
     let db = Database::new().await;
     let teacher = db.person(Role::Teacher).await;
     let uploading = db.announce(&teacher, Visibility::Private).await;
-    let ready = db
+    let again = db
         .ready(&teacher, Visibility::Private, &["Curve the fingers."])
         .await;
+    read_again(&db, &teacher, again).await;
     let queued = db.queue(&teacher, Visibility::Private).await;
-    for id in [uploading, queued, ready] {
-        let refused = documents::retry(&mut db.reader(&teacher).await, id).await;
+    for id in [uploading, queued, again] {
+        let refused = documents::read_again(&mut db.reader(&teacher).await, id).await;
         assert!(matches!(refused, Err(Error::Conflict)), "{refused:?}");
     }
 }

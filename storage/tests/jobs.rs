@@ -321,3 +321,35 @@ async fn a_queued_job_wakes_a_worker_up() {
     wake_up.wait().await.unwrap();
     assert!(jobs::claim(&db.ingest, "w", LEASE).await.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn a_job_that_is_handed_back_is_due_at_once_and_has_lost_no_attempt() {
+    let db = Database::new().await;
+    let teacher = db.person(Role::Teacher).await;
+    let id = db.queue(&teacher, Visibility::Private).await;
+    let mut given_up = Vec::new();
+    for _ in 0..2 * MAX_ATTEMPTS {
+        let job = jobs::claim(&db.ingest, "w", LEASE).await.unwrap().unwrap();
+        assert_eq!(job.attempt, 1, "no attempt was counted");
+        jobs::hand_back(&db.ingest, &job.lease).await.unwrap();
+        given_up.push(job.lease);
+        let waiting = document(&db, &teacher, id).await;
+        assert_eq!(
+            (waiting.status, waiting.stage),
+            (DocumentStatus::Queued, None)
+        );
+    }
+    let job = jobs::claim(&db.ingest, "w", LEASE).await.unwrap().unwrap();
+    for lease in &given_up {
+        let late = jobs::hand_back(&db.ingest, lease).await;
+        assert!(matches!(late, Err(Error::LeaseLost)), "{late:?}");
+        assert!(!jobs::heartbeat(&db.ingest, lease, LEASE).await.unwrap());
+    }
+    jobs::fail(&db.ingest, &job.lease, PASSING).await.unwrap();
+    for attempt in 2..=MAX_ATTEMPTS {
+        let job = jobs::claim(&db.ingest, "w", LEASE).await.unwrap().unwrap();
+        assert_eq!(job.attempt, attempt);
+        let after = jobs::fail(&db.ingest, &job.lease, PASSING).await.unwrap();
+        assert_eq!(after == AfterFailure::Dead, attempt == MAX_ATTEMPTS);
+    }
+}

@@ -177,6 +177,7 @@ async fn no_role_that_serves_has_a_right_that_no_policy_covers() {
             "nearest_public(extensions.halfvec,text) by authenticated",
             "passage_words(text) by authenticated",
             "passage_words(text) by etude_ingest",
+            "read_document_again(uuid) by authenticated",
             "retry_document(uuid) by authenticated",
             "switch_embedding_model(text) by etude_ingest",
         ]

@@ -137,3 +137,21 @@ async fn a_failed_document_is_queued_once_more_for_its_owner() {
     let document: Document = response.json().await.unwrap();
     assert_eq!(document.status, DocumentStatus::Queued);
 }
+
+#[tokio::test]
+async fn a_searchable_document_is_read_once_more_and_stays_searchable() {
+    let origin = Origin::start().await;
+    let teacher = origin.database.person(Role::Teacher).await;
+    let id = origin
+        .database
+        .ready(&teacher, Visibility::Private, &["Curve the fingers."])
+        .await;
+    let path = format!("/v1/documents/{id}/reprocess");
+    let response = origin.post(&teacher, &path, &json!({})).await;
+    assert_eq!(response.status(), 202);
+    let document: Document = response.json().await.unwrap();
+    assert_eq!(document.status, DocumentStatus::Ready);
+    assert!(document.stage.is_some(), "its owner sees that it is read");
+    let refused = origin.post(&teacher, &path, &json!({})).await;
+    problem(refused, ProblemKind::Conflict).await;
+}

@@ -1,7 +1,7 @@
 -- $1 attempts at most, $2 the reason for the owner
 with lost as (
     select id from ingest_jobs
-    where state = 'running' and lease_expires_at <= now() and attempts >= $1
+    where state = 'running' and lease_expires_at <= now() and attempts - handed_back >= $1
     for update skip locked
 ), dead as (
     update ingest_jobs j
@@ -10,5 +10,6 @@ with lost as (
     returning j.doc_id
 )
 update knowledge_base_docs d
-set status = 'failed', stage = null, failure = $2
+set status = case d.status when 'ready' then 'ready' else 'failed' end,
+    stage = null, failure = $2
 from dead where d.id = dead.doc_id

@@ -48,7 +48,7 @@ pub async fn complete(pool: &PgPool, held: &Lease, processed: &Processed<'_>) ->
          for update",
     )
     .bind(held.job_id)
-    .bind(held.attempt)
+    .bind(held.number)
     .fetch_optional(&mut *tx)
     .await?
     .ok_or(Error::LeaseLost)?;

@@ -209,6 +209,7 @@ pub const TABLES: &[Table] = &[
                 "lease_expires_at",
                 "reason",
                 "finished_at",
+                "handed_back",
             ]),
             rows: ALL,
         }],

@@ -1,4 +1,4 @@
-//! `POST /v1/documents/{document_id}/reprocess`: reads the file of a failed document once more.
+//! `POST /v1/documents/{document_id}/reprocess`: reads a document's file once more.
 
 use crate::{
     error::ApiError,
@@ -9,7 +9,8 @@ use crate::{
 use axum::{extract::State, http::StatusCode};
 use shared_types::{documents::Document, ids::DocumentId};
 
-/// Answers with the document, in the hands of the workers again. For its owner, and for a document that failed.
+/// Answers with the document, in the hands of the workers again. For its owner, and for a document that is ready or has
+/// failed.
 pub async fn handler(
     State(state): State<AppState>,
     caller: Caller,
