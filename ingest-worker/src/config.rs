@@ -2,7 +2,11 @@
 
 use crate::extract::{Extractor, Limits};
 use secrecy::SecretString;
-use std::{path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 use thiserror::Error;
 use url::Url;
 
@@ -75,7 +79,7 @@ pub struct Rhythm {
     pub job: Duration,
     /// The wait before a second attempt; it triples for the third.
     pub retry: Duration,
-    /// How long running jobs may go on after the worker was told to stop.
+    /// How long running jobs may go on after the worker was told to stop; then they are handed back.
     pub drain: Duration,
 }
 
@@ -96,7 +100,7 @@ impl Rhythm {
             sweep: Duration::from_secs(5),
             job: Duration::from_mins(10),
             retry: Duration::from_secs(10),
-            drain: Duration::from_secs(20),
+            drain: Duration::from_secs(5),
         }
     }
 }
@@ -158,12 +162,20 @@ impl Config {
                 1..=64,
                 "a number from 1 to 64",
             )? as usize,
-            rhythm: Rhythm::with_lease(Duration::from_secs(environment.number(
-                "INGEST_LEASE_S",
-                "60",
-                2..=600,
-                "a number of seconds from 2 to 600",
-            )?)),
+            rhythm: Rhythm {
+                retry: Duration::from_secs(environment.number(
+                    "INGEST_RETRY_S",
+                    "10",
+                    1..=600,
+                    "a number of seconds from 1 to 600",
+                )?),
+                ..Rhythm::with_lease(Duration::from_secs(environment.number(
+                    "INGEST_LEASE_S",
+                    "60",
+                    2..=600,
+                    "a number of seconds from 2 to 600",
+                )?))
+            },
         })
     }
 }
@@ -184,6 +196,68 @@ impl ReembedConfig {
         Ok(Self {
             database_url: environment.secret("DATABASE_URL")?,
             embedding: environment.embedding()?,
+        })
+    }
+}
+
+/// All of `ingest-worker receive`.
+#[derive(Clone, Debug)]
+pub struct ReceiveConfig {
+    /// `RECEIVE_BIND`, by default 127.0.0.1, and `PORT`, by default 8080, as Cloud Run sets it.
+    pub listen: SocketAddr,
+    /// `DATABASE_URL`, with the role `etude_ingest`.
+    pub database_url: SecretString,
+    /// `PUSH_AUDIENCE`: the audience that the subscription's tokens are for.
+    pub audience: String,
+    /// `PUSH_SERVICE_ACCOUNT`: the address of the account that the subscription pushes as.
+    pub service_account: String,
+    /// `GOOGLE_JWKS_URL`, by default Google's: the keys of those tokens.
+    pub jwks_url: Url,
+    /// The shortest time between two fetches of them for the sake of unknown keys.
+    pub key_cool_down: Duration,
+    /// `CLOUD_RUN_JOB`: `projects/…/locations/…/jobs/…`.
+    pub job: String,
+    /// `CLOUD_RUN_BASE_URL`, by default Google's; ends in `/v2`.
+    pub run_base_url: Url,
+    /// `GCE_METADATA_HOST`, by default `metadata.google.internal`.
+    pub metadata_host: String,
+}
+
+impl ReceiveConfig {
+    /// As [`Config::read`].
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let environment = Environment(&variable);
+        let address: IpAddr = environment
+            .text("RECEIVE_BIND", Some("127.0.0.1"))?
+            .parse()
+            .map_err(|_| ConfigError::Invalid {
+                name: "RECEIVE_BIND",
+                expected: "an IP address",
+            })?;
+        let port = environment.number("PORT", "8080", 0..=65_535, "a port")?;
+        let job = environment.text("CLOUD_RUN_JOB", None)?;
+        let parts: Vec<&str> = job.split('/').collect();
+        if !matches!(parts[..], ["projects", _, "locations", _, "jobs", _]) {
+            return Err(ConfigError::Invalid {
+                name: "CLOUD_RUN_JOB",
+                expected: "projects/…/locations/…/jobs/…",
+            });
+        }
+        Ok(Self {
+            listen: SocketAddr::new(address, port as u16),
+            database_url: environment.secret("DATABASE_URL")?,
+            audience: environment.text("PUSH_AUDIENCE", None)?,
+            service_account: environment.text("PUSH_SERVICE_ACCOUNT", None)?,
+            jwks_url: environment.url(
+                "GOOGLE_JWKS_URL",
+                Some("https://www.googleapis.com/oauth2/v3/certs"),
+            )?,
+            key_cool_down: Duration::from_secs(10),
+            job,
+            run_base_url: environment
+                .url("CLOUD_RUN_BASE_URL", Some("https://run.googleapis.com/v2"))?,
+            metadata_host: environment
+                .text("GCE_METADATA_HOST", Some("metadata.google.internal"))?,
         })
     }
 }
@@ -252,7 +326,8 @@ mod tests {
             | "CLOUDFLARE_API_BASE"
             | "EMBEDDING_MODEL"
             | "INGEST_CONCURRENCY"
-            | "INGEST_LEASE_S" => return None,
+            | "INGEST_LEASE_S"
+            | "INGEST_RETRY_S" => return None,
             _ => "x",
         };
         Some(value.to_owned())

@@ -15,23 +15,32 @@ pub async fn keep_removing(pool: &PgPool, store: &ObjectStore, pause: Duration) 
     }
 }
 
-async fn expire_uploads(pool: &PgPool) {
+/// Forgets the uploads that nobody confirmed in time; returns how many they were.
+pub async fn expire_uploads(pool: &PgPool) -> u64 {
     match files::expire_uploads(pool).await {
-        Ok(0) => {}
-        Ok(uploads) => tracing::info!(uploads, "uploads were never confirmed and are forgotten"),
-        Err(error) => tracing::warn!(error = %error, "old uploads are not forgotten for now"),
+        Ok(0) => 0,
+        Ok(uploads) => {
+            tracing::info!(uploads, "uploads were never confirmed and are forgotten");
+            uploads
+        }
+        Err(error) => {
+            tracing::warn!(error = %error, "old uploads are not forgotten for now");
+            0
+        }
     }
 }
 
-/// Removes what is due. What can't be removed stays noted, and is tried again at the next call.
-pub async fn remove_due(pool: &PgPool, store: &ObjectStore) {
+/// Removes what is due, a hundred files at most, and returns how many were removed. What can't be removed stays noted,
+/// and is tried again at the next call.
+pub async fn remove_due(pool: &PgPool, store: &ObjectStore) -> u64 {
     let due = match files::due(pool).await {
         Ok(due) => due,
         Err(error) => {
             tracing::warn!(error = %error, "files of deleted documents are not known for now");
-            return;
+            return 0;
         }
     };
+    let mut gone = 0;
     for file in due {
         let key = library_key(file.owner_id, file.document_id);
         // One at a time, and no more after a failure: a store that is down is not asked a hundred times.
@@ -41,11 +50,13 @@ pub async fn remove_due(pool: &PgPool, store: &ObjectStore) {
                 error = %error,
                 "the file of a deleted document is still there; it is tried again"
             );
-            return;
+            return gone;
         }
         if let Err(error) = files::removed(pool, &file).await {
             tracing::warn!(error = %error, "the removal of a file was not noted; it is removed again");
-            return;
+            return gone;
         }
+        gone += 1;
     }
+    gone
 }

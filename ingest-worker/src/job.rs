@@ -5,12 +5,13 @@ use crate::{
     document::{Pipeline, Progress},
     embedder::Embedder,
     failure::{JobError, Part},
+    telemetry::chain,
 };
 use shared_types::documents::IngestStage;
 use std::time::Duration;
 use storage::{
     PgPool,
-    jobs::{self, Failure, Job, Lease, Processed},
+    jobs::{self, AfterFailure, Failure, Job, Lease, Processed},
     people, reembedding,
 };
 use tokio::{
@@ -21,7 +22,23 @@ use tokio::{
 /// How often progress is written at most.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 
-/// Does a job to its end: the document is searchable, waits for another try, or has failed with a reason.
+/// What became of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Its document is searchable.
+    Searchable,
+    /// It waits for another try.
+    WillRetry,
+    /// It is dead, and its owner reads why.
+    Failed,
+    /// It was handed back.
+    HandedBack,
+    /// It is another worker's, or left to its lease.
+    Lost,
+}
+
+/// Does a job to its end: the document is searchable, waits for another try, or has failed with a reason. Once `stop`
+/// is true, the job is handed back instead, and the attempt does not count.
 ///
 /// Dropping the future leaves the job to whoever claims it after the lease; nothing is half done.
 #[tracing::instrument(
@@ -29,8 +46,15 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(500);
     skip_all,
     fields(document_id = %job.document_id, attempt = job.attempt)
 )]
-pub async fn run(pool: &PgPool, pipeline: &Pipeline, rhythm: &Rhythm, job: &Job) {
+pub async fn run(
+    pool: &PgPool,
+    pipeline: &Pipeline,
+    rhythm: &Rhythm,
+    job: &Job,
+    stop: watch::Receiver<bool>,
+) -> End {
     let outcome = tokio::select! {
+        () = told(stop) => return hand_back(pool, job).await,
         outcome = work(pool, pipeline, job, rhythm) => outcome,
         () = sleep(rhythm.job) => {
             Err(JobError::failed(Part::Time, anyhow::anyhow!("longer than {:?}", rhythm.job)))
@@ -40,8 +64,12 @@ pub async fn run(pool: &PgPool, pipeline: &Pipeline, rhythm: &Rhythm, job: &Job)
         Ok(Done { pages, chunks }) => {
             tracing::info!(pages, chunks, "document is searchable");
             announce(pool, pipeline, job).await;
+            End::Searchable
         }
-        Err(JobError::LeaseLost) => tracing::warn!("job was lost to another worker"),
+        Err(JobError::LeaseLost) => {
+            tracing::warn!("job was lost to another worker");
+            End::Lost
+        }
         Err(error) => give_up(pool, job, &error, rhythm).await,
     }
 }
@@ -145,7 +173,32 @@ async fn announce(pool: &PgPool, pipeline: &Pipeline, job: &Job) {
     }
 }
 
-async fn give_up(pool: &PgPool, job: &Job, error: &JobError, rhythm: &Rhythm) {
+/// Returns once it is told to. A sender that is gone tells nothing.
+pub(crate) async fn told(mut stop: watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn hand_back(pool: &PgPool, job: &Job) -> End {
+    match jobs::hand_back(pool, &job.lease).await {
+        Ok(()) => {
+            tracing::info!("job was handed back");
+            End::HandedBack
+        }
+        Err(storage::Error::LeaseLost) => {
+            // What was being committed when the worker was told to stop is done.
+            tracing::info!("job had ended, or was another worker's");
+            End::Lost
+        }
+        Err(error) => {
+            tracing::warn!(error = %error, "job was left to its lease");
+            End::Lost
+        }
+    }
+}
+
+async fn give_up(pool: &PgPool, job: &Job, error: &JobError, rhythm: &Rhythm) -> End {
     let reason = error.reason();
     let failure = match error {
         JobError::Rejected(_) => Failure::ForGood { reason: &reason },
@@ -154,19 +207,27 @@ async fn give_up(pool: &PgPool, job: &Job, error: &JobError, rhythm: &Rhythm) {
             retry_in: retry_in(job, rhythm),
         },
     };
-    match jobs::fail(pool, &job.lease, failure).await {
-        Ok(after) => match error {
-            JobError::Rejected(rejection) => {
-                tracing::info!(rejection = ?rejection, "document was rejected");
-            }
-            error => tracing::error!(error = %chain(error), after = ?after, "job failed"),
-        },
-        // The lease runs out by itself and the job is claimed again.
-        Err(failed) => tracing::error!(
-            error = %failed,
-            cause = %chain(error),
-            "the failure of a job was not written"
-        ),
+    let after = match jobs::fail(pool, &job.lease, failure).await {
+        Ok(after) => after,
+        Err(failed) => {
+            // The lease runs out by itself and the job is claimed again.
+            tracing::error!(
+                error = %failed,
+                cause = chain(error),
+                "the failure of a job was not written"
+            );
+            return End::Lost;
+        }
+    };
+    match error {
+        JobError::Rejected(rejection) => {
+            tracing::info!(rejection = ?rejection, "document was rejected");
+        }
+        error => tracing::error!(error = chain(error), after = ?after, "job failed"),
+    }
+    match after {
+        AfterFailure::WillRetry => End::WillRetry,
+        AfterFailure::Dead => End::Failed,
     }
 }
 
@@ -176,15 +237,4 @@ fn retry_in(job: &Job, rhythm: &Rhythm) -> Duration {
     let share = (job.document_id.0.as_u128() % 1_000) as f64 / 2_000.0;
     let tripled = rhythm.retry * 3_u32.saturating_pow(job.attempt.saturating_sub(1).min(8));
     tripled.mul_f64(1.0 + share)
-}
-
-fn chain(error: &JobError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -1,12 +1,13 @@
-//! `ingest-worker run` works the queue; `ingest-worker extract` is the child that reads one PDF; `ingest-worker
-//! reembed` is an operator's.
+//! `ingest-worker run` works the queue; `ingest-worker receive` has it worked when Pub/Sub says so; `ingest-worker
+//! extract` is the child that reads one PDF; `ingest-worker reembed` is an operator's.
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use ingest_worker::{
-    config::{Config, EmbeddingConfig, ReembedConfig},
+    config::{Config, EmbeddingConfig, ReceiveConfig, ReembedConfig},
     embedder::Embedder,
     extract::child,
+    receive::{self, Receiver},
     reembed::{self, Progress},
     telemetry,
     worker::{Until, Worker},
@@ -14,7 +15,10 @@ use ingest_worker::{
 use secrecy::ExposeSecret;
 use std::{io::Write, process::ExitCode};
 use storage::{PoolSettings, reembedding};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
 
 #[derive(Parser)]
 #[command(version, about = "Makes uploaded PDFs searchable.")]
@@ -31,6 +35,8 @@ enum Command {
         #[arg(long)]
         once: bool,
     },
+    /// Hears the pushes of Pub/Sub and starts the Cloud Run job that works the queue; settings come from the environment.
+    Receive,
     /// Reads one PDF and writes its pages to standard output, one JSON document per line.
     Extract(child::Options),
     /// Changes the model that the library is searched by; settings come from the environment.
@@ -60,6 +66,7 @@ struct Target {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run { once } => run(once),
+        Command::Receive => receive(),
         Command::Reembed(step) => reembed(step),
         Command::Extract(options) => {
             child::run(&options, std::io::stdout().lock()).map_err(anyhow::Error::from)
@@ -80,23 +87,48 @@ async fn run(once: bool) -> anyhow::Result<()> {
     telemetry::init(variable("LOG_FORMAT").as_deref());
     let program = std::env::current_exe().context("can't find this program itself")?;
     let config = Config::read(variable, program)?;
-    let (mut terminate, mut interrupt) = (
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-    );
+    let stop = told_to_stop()?;
     let worker = Worker::start(config, format!("ingest-{}", std::process::id())).await?;
     let mut stdout = std::io::stdout();
     writeln!(stdout, r#"{{"ready":true}}"#)?;
     stdout.flush()?;
     let until = if once { Until::Drained } else { Until::Stopped };
-    let stop = async {
+    worker.run(until, stop).await;
+    Ok(())
+}
+
+#[tokio::main]
+async fn receive() -> anyhow::Result<()> {
+    let variable = |name: &str| std::env::var(name).ok();
+    telemetry::init(variable("LOG_FORMAT").as_deref());
+    let config = ReceiveConfig::read(variable)?;
+    let stop = told_to_stop()?;
+    let receiver = Receiver::start(&config).await?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("listening on {}", config.listen))?;
+    let port = listener.local_addr()?.port();
+    let mut stdout = std::io::stdout();
+    writeln!(stdout, r#"{{"ready":true,"port":{port}}}"#)?;
+    stdout.flush()?;
+    axum::serve(listener, receive::app(receiver))
+        .with_graceful_shutdown(stop)
+        .await?;
+    Ok(())
+}
+
+/// Ready once the process is asked to end.
+fn told_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-    };
-    worker.run(until, stop).await;
-    Ok(())
+    })
 }
 
 #[tokio::main]

@@ -1,6 +1,11 @@
 //! The loop that claims jobs.
 
-use crate::{config::Config, discard, document::Pipeline, job};
+use crate::{
+    config::Config,
+    discard,
+    document::Pipeline,
+    job::{self, End},
+};
 use secrecy::ExposeSecret;
 use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
 use storage::{
@@ -8,6 +13,7 @@ use storage::{
     jobs::{self, Job, WakeUp},
 };
 use tokio::{
+    sync::watch,
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -15,6 +21,12 @@ use tracing::Instrument;
 
 /// How long to wait before listening again after the listening connection failed.
 const LISTEN_AGAIN: Duration = Duration::from_secs(10);
+
+/// How long it may take to hand jobs back. Together with [`Rhythm::drain`] less than the ten seconds that Cloud Run
+/// leaves a task between its two signals.
+///
+/// [`Rhythm::drain`]: crate::config::Rhythm::drain
+const HAND_BACK: Duration = Duration::from_secs(3);
 
 /// When to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +40,8 @@ pub enum Until {
 /// A worker of the ingestion queue.
 #[derive(Debug)]
 pub struct Worker {
-    pool: PgPool,
-    pipeline: Arc<Pipeline>,
+    pub(crate) pool: PgPool,
+    pub(crate) pipeline: Arc<Pipeline>,
     config: Config,
     name: String,
 }
@@ -55,19 +67,29 @@ impl Worker {
     }
 
     /// Works until `stop` is ready or the queue is drained, then lets running jobs finish for a while.
-    /// What does not finish is left to its lease: another worker does it again.
+    /// What does not finish is handed back: another worker does it.
     pub async fn run(&self, until: Until, stop: impl Future<Output = ()>) {
-        let mut running = JoinSet::new();
-        self.work(until, stop, &mut running).await;
-        self.drain(running).await;
+        self.work_off(until, stop).await;
         if until == Until::Drained {
             discard::remove_due(&self.pool, &self.pipeline.store).await;
         }
         self.pool.close().await;
     }
 
+    /// As [`Worker::run`], which it leaves able to go on; says what became of the jobs.
+    pub(crate) async fn work_off(&self, until: Until, stop: impl Future<Output = ()>) -> Tally {
+        let mut running = Running {
+            jobs: JoinSet::new(),
+            give_up: watch::Sender::new(false),
+            tally: Tally::default(),
+        };
+        self.work(until, stop, &mut running).await;
+        self.drain(&mut running).await;
+        running.tally
+    }
+
     /// Claims jobs, and removes files, until there is no need to go on. Nothing but `running` goes on after that.
-    async fn work(&self, until: Until, stop: impl Future<Output = ()>, running: &mut JoinSet<()>) {
+    async fn work(&self, until: Until, stop: impl Future<Output = ()>, running: &mut Running) {
         tokio::pin!(stop);
         let url = self.config.database_url.expose_secret();
         let wake = Arc::new(tokio::sync::Notify::new());
@@ -78,23 +100,24 @@ impl Worker {
         tokio::pin!(removal);
         loop {
             let idle = self.claim_all(running).await;
-            if idle && running.is_empty() && until == Until::Drained && self.is_drained().await {
+            if idle && running.jobs.is_empty() && until == Until::Drained && self.is_drained().await
+            {
                 break;
             }
             tokio::select! {
                 () = &mut stop => break,
                 never = &mut listener => match never {},
                 never = &mut removal => match never {},
-                () = wake.notified(), if running.len() < self.config.concurrency => {}
-                () = sleep(self.pause(until).await), if running.len() < self.config.concurrency => {}
-                Some(done) = running.join_next() => report(done),
+                () = wake.notified(), if running.jobs.len() < self.config.concurrency => {}
+                () = sleep(self.pause(until).await), if running.jobs.len() < self.config.concurrency => {}
+                Some(done) = running.jobs.join_next() => running.tally.count(done),
             }
         }
     }
 
     /// Claims until all hands are full. `true`: nothing more is due.
-    async fn claim_all(&self, running: &mut JoinSet<()>) -> bool {
-        while running.len() < self.config.concurrency {
+    async fn claim_all(&self, running: &mut Running) -> bool {
+        while running.jobs.len() < self.config.concurrency {
             match jobs::claim(&self.pool, &self.name, self.config.rhythm.lease).await {
                 Ok(Some(job)) => self.spawn(running, job),
                 Ok(None) => return true,
@@ -107,11 +130,11 @@ impl Worker {
         false
     }
 
-    fn spawn(&self, running: &mut JoinSet<()>, job: Job) {
+    fn spawn(&self, running: &mut Running, job: Job) {
         let (pool, pipeline) = (self.pool.clone(), Arc::clone(&self.pipeline));
-        let rhythm = self.config.rhythm;
-        let work = async move { job::run(&pool, &pipeline, &rhythm, &job).await };
-        running.spawn(work.in_current_span());
+        let (rhythm, given_up) = (self.config.rhythm, running.give_up.subscribe());
+        let work = async move { job::run(&pool, &pipeline, &rhythm, &job, given_up).await };
+        running.jobs.spawn(work.in_current_span());
     }
 
     async fn is_drained(&self) -> bool {
@@ -135,25 +158,63 @@ impl Worker {
         due.map_or(sweep, |due| due.clamp(Duration::from_millis(20), sweep))
     }
 
-    async fn drain(&self, mut running: JoinSet<()>) {
-        if running.is_empty() {
+    async fn drain(&self, running: &mut Running) {
+        if running.jobs.is_empty() {
             return;
         }
-        tracing::info!(jobs = running.len(), "finishing running jobs");
-        let all = async {
-            while let Some(done) = running.join_next().await {
-                report(done);
-            }
-        };
-        if timeout(self.config.rhythm.drain, all).await.is_err() {
-            tracing::warn!("jobs were left to their leases");
+        tracing::info!(jobs = running.jobs.len(), "finishing running jobs");
+        if timeout(self.config.rhythm.drain, running.all())
+            .await
+            .is_ok()
+        {
+            return;
+        }
+        running.give_up.send_replace(true);
+        if timeout(HAND_BACK, running.all()).await.is_err() {
+            tracing::warn!(jobs = running.jobs.len(), "jobs were left to their leases");
         }
     }
 }
 
-fn report(done: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = done {
-        tracing::error!(error = %error, "a job's task panicked; its lease will run out");
+/// The jobs in hand.
+struct Running {
+    jobs: JoinSet<End>,
+    /// Told `true` once they are to be handed back.
+    give_up: watch::Sender<bool>,
+    tally: Tally,
+}
+
+impl Running {
+    /// Returns when all have ended.
+    async fn all(&mut self) {
+        while let Some(done) = self.jobs.join_next().await {
+            self.tally.count(done);
+        }
+    }
+}
+
+/// How many jobs ended in which way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Documents that are searchable.
+    pub searchable: u64,
+    /// Documents that failed, with a reason for their owners.
+    pub failed: u64,
+    /// Attempts that are made again, by whichever worker.
+    pub again: u64,
+}
+
+impl Tally {
+    fn count(&mut self, done: Result<End, tokio::task::JoinError>) {
+        match done {
+            Ok(End::Searchable) => self.searchable += 1,
+            Ok(End::Failed) => self.failed += 1,
+            Ok(End::WillRetry | End::HandedBack | End::Lost) => self.again += 1,
+            Err(error) => {
+                tracing::error!(error = %error, "a job's task panicked; its lease will run out");
+                self.again += 1;
+            }
+        }
     }
 }
 

@@ -7,218 +7,29 @@
     reason = "a step of a test that fails is a test that fails"
 )]
 
+mod studio;
 #[path = "../../storage/tests/support/mod.rs"]
 mod support;
 mod world;
 
-use ingest_worker::{
-    config::{Config, EdgeConfig, EmbeddingConfig, R2Config, Rhythm},
-    extract::{Extractor, Limits},
-    worker::{Until, Worker},
+use ingest_worker::worker::{Until, Worker};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
 };
 use rag_core::lines::{Line, highlight};
-use sha2::{Digest, Sha256};
 use shared_types::{
-    claims::{AccessClaims, Role},
-    documents::{CreateDocument, Document, DocumentStatus, IngestStage, Visibility},
-    ids::DocumentId,
+    claims::Role,
+    documents::{DocumentStatus, IngestStage},
 };
 use sqlx::types::Json;
-use std::{future::pending, path::Path, process::Stdio, time::Duration};
+use std::time::Duration;
 use storage::{
     documents, jobs,
     reembedding::{self, Place},
 };
-use support::Database;
-use tokio::{
-    process::{Child, Command},
-    task::JoinHandle,
-};
-use world::{EDGE_TOKEN, World, until};
-
-const MODEL: &str = "@local/all-minilm-l6-v2";
-const BOOKLET: &str = "../sample-library/pdf/05-practice-and-memory.pdf";
-
-/// A teacher with a database and a cloud.
-struct Studio {
-    db: Database,
-    world: World,
-    teacher: AccessClaims,
-}
-
-impl Studio {
-    async fn new() -> Self {
-        let db = Database::new().await;
-        let teacher = db.person(Role::Teacher).await;
-        let world = World::new().await;
-        Self { db, world, teacher }
-    }
-
-    /// Uploads and confirms a file of this crate's folder.
-    async fn upload(&self, path: &str) -> DocumentId {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-        self.upload_bytes(std::fs::read(file).unwrap()).await
-    }
-
-    async fn upload_bytes(&self, bytes: Vec<u8>) -> DocumentId {
-        let id = DocumentId(support::fresh_id());
-        let announced = CreateDocument {
-            title: "Practice and Memory".into(),
-            file_name: "practice.pdf".into(),
-            size_bytes: bytes.len() as u64,
-            sha256: hex::encode(Sha256::digest(&bytes)),
-            visibility: Visibility::Private,
-        };
-        let owner = self.teacher.sub;
-        self.world
-            .put(&format!("teachers/{owner}/{id}/original.pdf"), bytes);
-        let mut tx = self.db.reader(&self.teacher).await;
-        documents::create(&mut tx, id, &announced).await.unwrap();
-        documents::confirm(&mut tx, id).await.unwrap();
-        tx.commit().await.unwrap();
-        id
-    }
-
-    fn config(&self) -> Config {
-        Config {
-            database_url: self.db.ingest_url().into(),
-            r2: R2Config {
-                endpoint: self.world.url("r2"),
-                region: "auto".into(),
-                library_bucket: "piano-knowledge".into(),
-                access_key_id: "key".into(),
-                secret_access_key: "secret".into(),
-            },
-            embedding: EmbeddingConfig {
-                api_base: self.world.url("ai"),
-                account_id: "account".into(),
-                api_token: "token".into(),
-                model: MODEL.into(),
-                retry_delay: Duration::from_millis(1),
-            },
-            edge: EdgeConfig {
-                url: self.world.url("edge"),
-                token: EDGE_TOKEN.into(),
-            },
-            tokenizer_file: tokenizer_file().into(),
-            extractor: Extractor {
-                program: env!("CARGO_BIN_EXE_ingest-worker").into(),
-                library: pdfium_library().into(),
-                limits: Limits::default(),
-                deadline: Duration::from_mins(5),
-            },
-            concurrency: 2,
-            rhythm: Rhythm {
-                heartbeat: Duration::from_millis(50),
-                sweep: Duration::from_millis(50),
-                retry: Duration::from_millis(1),
-                ..Rhythm::default()
-            },
-        }
-    }
-
-    /// Works until the queue is empty.
-    async fn drain(&self) {
-        let worker = Worker::start(self.config(), "a worker".into());
-        worker.await.unwrap().run(Until::Drained, pending()).await;
-    }
-
-    /// A worker that drains the queue.
-    async fn spawn_with_heartbeat(&self, heartbeat: Duration) -> JoinHandle<()> {
-        let mut config = self.config();
-        config.rhythm.heartbeat = heartbeat;
-        // With a free hand it would claim the job again itself.
-        config.concurrency = 1;
-        let worker = Worker::start(config, "slow".into()).await.unwrap();
-        tokio::spawn(async move { worker.run(Until::Drained, pending()).await })
-    }
-
-    /// Takes the one running job over and completes it with this passage.
-    async fn do_it_elsewhere(&self, passage: &str) {
-        let job = loop {
-            self.expire_leases().await;
-            let claimed = jobs::claim(&self.db.ingest, "another", support::LEASE).await;
-            // The slow worker's heartbeat may have come first.
-            if let Some(job) = claimed.unwrap() {
-                break job;
-            }
-        };
-        assert_eq!(job.attempt, 2);
-        let passages = support::passages_of(&[passage]);
-        let processed = support::processed(&passages);
-        jobs::complete(&self.db.ingest, &job.lease, &processed)
-            .await
-            .unwrap();
-    }
-
-    /// A worker as a process.
-    fn process(&self) -> Child {
-        let config = self.config();
-        Command::new(env!("CARGO_BIN_EXE_ingest-worker"))
-            .arg("run")
-            .env_clear()
-            .env("DATABASE_URL", self.db.ingest_url())
-            .env("R2_ENDPOINT", config.r2.endpoint.as_str())
-            .env("R2_ACCESS_KEY_ID", "key")
-            .env("R2_SECRET_ACCESS_KEY", "secret")
-            .env("CLOUDFLARE_API_BASE", config.embedding.api_base.as_str())
-            .env("CLOUDFLARE_ACCOUNT_ID", "account")
-            .env("CLOUDFLARE_API_TOKEN", "token")
-            .env("EMBEDDING_MODEL", MODEL)
-            .env("TOKENIZER_FILE", tokenizer_file())
-            .env("PDFIUM_LIBRARY", pdfium_library())
-            .env("EDGE_URL", config.edge.url.as_str())
-            .env("EDGE_TOKEN", EDGE_TOKEN)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap()
-    }
-
-    async fn document(&self, id: DocumentId) -> Document {
-        let mut tx = self.db.reader(&self.teacher).await;
-        documents::get(&mut tx, id).await.unwrap().document
-    }
-
-    async fn contents(&self, id: DocumentId) -> Vec<String> {
-        sqlx::query_scalar(
-            "select content from document_chunks where doc_id = $1 order by chunk_index",
-        )
-        .bind(id.0)
-        .fetch_all(&self.db.owner)
-        .await
-        .unwrap()
-    }
-
-    async fn attempts(&self, id: DocumentId) -> i32 {
-        sqlx::query_scalar("select attempts from ingest_jobs where doc_id = $1")
-            .bind(id.0)
-            .fetch_one(&self.db.owner)
-            .await
-            .unwrap()
-    }
-
-    /// As if the worker had not been heard of for a minute.
-    async fn expire_leases(&self) {
-        sqlx::query("update ingest_jobs set lease_expires_at = now() where state = 'running'")
-            .execute(&self.db.owner)
-            .await
-            .unwrap();
-    }
-}
-
-fn tokenizer_file() -> String {
-    let models = std::env::var("ETUDE_MODELS_DIR").expect(
-        "set ETUDE_MODELS_DIR to a folder with minilm/tokenizer.json; `cargo xtask test` does",
-    );
-    format!("{models}/minilm/tokenizer.json")
-}
-
-fn pdfium_library() -> String {
-    std::env::var("PDFIUM_LIBRARY")
-        .expect("set PDFIUM_LIBRARY to the path of libpdfium.so; `cargo xtask test` does")
-}
+use studio::{BOOKLET, MODEL, Studio};
+use world::until;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_becomes_searchable_and_its_readers_learn_of_it() {
@@ -460,6 +271,30 @@ async fn an_announced_job_wakes_an_idle_worker_and_a_stopped_one_finishes_its_wo
     stop.send(()).unwrap();
     studio.world.release_embedding();
     work.await.unwrap();
+    assert_eq!(studio.document(id).await.status, DocumentStatus::Ready);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_told_to_stop_hands_its_job_back() {
+    let studio = Studio::new().await;
+    studio.world.hold_embedding();
+    let id = studio.upload(BOOKLET).await;
+    let mut worker = studio.process();
+    studio.world.batch_arrived().await;
+    let pid = Pid::from_raw(worker.id().unwrap().try_into().unwrap());
+    kill(pid, Signal::SIGTERM).unwrap();
+    assert!(worker.wait().await.unwrap().success());
+    assert_eq!(studio.document(id).await.status, DocumentStatus::Queued);
+
+    // Nobody has to wait for a lease, and nothing was counted.
+    studio.world.release_embedding();
+    let job = jobs::claim(&studio.db.ingest, "another", support::LEASE).await;
+    let job = job.unwrap().unwrap();
+    assert_eq!((job.document_id, job.attempt), (id, 1));
+    jobs::hand_back(&studio.db.ingest, &job.lease)
+        .await
+        .unwrap();
+    studio.drain().await;
     assert_eq!(studio.document(id).await.status, DocumentStatus::Ready);
 }
 

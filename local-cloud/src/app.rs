@@ -3,7 +3,7 @@
 use crate::{
     config::{EncoderChoice, LanguageModelChoice, ServeConfig},
     faults::{self, Faults},
-    metadata,
+    google, metadata,
     supabase::{self, SupabaseAuth},
     vertex::{self, Vertex},
     workers_ai::{self, EmbedError, Embedder, EncoderModel, Lanes, WorkersAi},
@@ -36,6 +36,9 @@ pub enum StartError {
     /// The sign-in service can't be set up.
     #[error("can't set up the sign-in service")]
     Auth(#[from] supabase::SetupError),
+    /// The keys of Pub/Sub's tokens can't be had.
+    #[error("can't set up Pub/Sub")]
+    PubSub(#[from] supabase::KeyError),
     /// The thread pool of the models was set up before.
     #[error("can't bound the models' threads")]
     Threads(#[from] rayon::ThreadPoolBuildError),
@@ -133,10 +136,13 @@ async fn router(config: &ServeConfig, port: u16) -> Result<Router, StartError> {
         .unwrap_or_else(|| format!("http://127.0.0.1:{port}"));
     let auth = SupabaseAuth::set_up(config, &format!("{base}/supabase"), faults.clone()).await?;
 
+    let google = google::router(&config.state_dir, config.cloud_run_jobs.clone(), &faults)?;
+
     Ok(Router::new()
         .route("/health", get(|| async { StatusCode::OK }))
         .merge(faults::router(faults))
         .merge(metadata::router())
+        .merge(google)
         .merge(workers_ai::router(workers_ai))
         .merge(vertex::router(vertex))
         .merge(supabase::router(Arc::new(auth)))

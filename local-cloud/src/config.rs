@@ -1,5 +1,6 @@
 //! What the process is started with.
 
+use crate::cloud_run::CloudRunJob;
 use clap::{Args, ValueEnum};
 use secrecy::SecretString;
 use std::path::PathBuf;
@@ -79,4 +80,8 @@ pub struct ServeConfig {
     /// Threads for the models; default: one per core.
     #[arg(long, env = "LOCAL_CLOUD_CPU_THREADS")]
     pub cpu_threads: Option<usize>,
+    /// A Cloud Run job, and the command that stands for its container:
+    /// `projects/…/locations/…/jobs/…=program argument …`. May be given several times.
+    #[arg(long = "cloud-run-job", value_name = "JOB=COMMAND")]
+    pub cloud_run_jobs: Vec<CloudRunJob>,
 }

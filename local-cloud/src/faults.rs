@@ -31,14 +31,20 @@ pub(crate) enum Target {
     Auth,
     /// The JWKS.
     Jwks,
+    /// Pub/Sub, but for its pushes.
+    Pubsub,
+    /// Cloud Run jobs.
+    CloudRun,
 }
 
-const TARGETS: [Target; 5] = [
+const TARGETS: [Target; 7] = [
     Target::Embedding,
     Target::Rerank,
     Target::Vertex,
     Target::Auth,
     Target::Jwks,
+    Target::Pubsub,
+    Target::CloudRun,
 ];
 
 /// What goes wrong.

@@ -1,6 +1,11 @@
-//! What several of the services say by HTTP headers.
+//! What several of the services say in the same way.
 
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::{
+    Json,
+    http::{HeaderMap, HeaderName, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
 
 /// The header that asks for patience, where there is reason for it.
 pub(crate) fn retry_after(seconds: Option<u32>) -> Option<[(HeaderName, String); 1]> {
@@ -14,4 +19,22 @@ pub(crate) fn has_bearer(headers: &HeaderMap) -> bool {
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.strip_prefix("Bearer "))
         .is_some_and(|token| !token.trim().is_empty())
+}
+
+/// An error as Google's REST interfaces write it.
+pub(crate) fn google_error(code: u16, status: &str, message: &str) -> Response {
+    let body = json!({ "error": { "code": code, "message": message, "status": status } });
+    let code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (code, Json(body)).into_response()
+}
+
+/// A refusal on demand, as Google's REST interfaces write it.
+pub(crate) fn google_refusal(status: StatusCode) -> Response {
+    let name = match status.as_u16() {
+        403 => "PERMISSION_DENIED",
+        429 => "RESOURCE_EXHAUSTED",
+        500 => "INTERNAL",
+        _ => "UNAVAILABLE",
+    };
+    google_error(status.as_u16(), name, "Refused on demand.")
 }

@@ -8,23 +8,30 @@
 //! | `/vertex/v1` | Claude and Gemini on Vertex AI |
 //! | `/supabase/auth/v1` | Supabase Auth |
 //! | `/computeMetadata/v1` | the Compute Engine metadata server |
+//! | `/pubsub/v1`, `/google/oauth2/v3/certs` | Pub/Sub, and the keys of the tokens that its pushes come with |
+//! | `/run/v2` | Cloud Run jobs, as processes of this machine |
 //! | `/control` | failures on demand, and counts of calls (no real service has it) |
 //!
 //! The encoder behind Workers AI is real, and is another model than production's: scores from here
 //! calibrate nothing there.
 
 mod app;
+mod cloud_run;
 mod config;
 mod faults;
+mod google;
 mod host;
 mod http;
 mod metadata;
+mod pubsub;
 mod supabase;
 mod vertex;
 mod words;
 pub mod workers_ai;
 
 pub use app::{LocalCloud, StartError};
+pub use cloud_run::{CloudRunJob, CloudRunJobError};
 pub use config::{EncoderChoice, LanguageModelChoice, ServeConfig, SigningChoice};
+pub use google::google_cloud;
 pub use supabase::{KeyError, SetupError};
 pub use vertex::QwenError;

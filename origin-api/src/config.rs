@@ -145,6 +145,8 @@ pub struct Config {
     pub model: ModelConfig,
     /// Object storage.
     pub objects: ObjectsConfig,
+    /// How workers are told of jobs; none where they listen to the database.
+    pub wake: Option<WakeConfig>,
     /// `MAX_UPLOAD_BYTES`, default 50 MiB.
     pub max_upload_bytes: u64,
     /// `MAX_WHOLE_BYTES`, default 100 MiB: larger files come in parts. At least 5 MiB, the least part of S3.
@@ -189,6 +191,7 @@ impl Config {
             auth: auth(&vars)?,
             model: model(&vars)?,
             objects: objects(&vars)?,
+            wake: wake::read(&vars)?,
             max_upload_bytes: vars.parsed("MAX_UPLOAD_BYTES", MAX_UPLOAD_BYTES)?,
             max_whole_bytes: vars.parsed("MAX_WHOLE_BYTES", MAX_WHOLE_BYTES)?.max(MIN_PART_BYTES),
             refusal_threshold: refusal_threshold(&vars)?,
@@ -243,7 +246,7 @@ fn model(vars: &Vars<'_>) -> Result<ModelConfig, ConfigError> {
             base_url: vars.url("VERTEX_BASE_URL", Some(&format!("https://{host}/v1")))?,
             project: vars.required("VERTEX_PROJECT")?,
             location,
-            metadata_host: vars.text("GCE_METADATA_HOST", "metadata.google.internal"),
+            metadata_host: metadata_host(vars),
         }
     };
     Ok(ModelConfig {
@@ -266,6 +269,10 @@ fn objects(vars: &Vars<'_>) -> Result<ObjectsConfig, ConfigError> {
         upload_bucket: vars.text("R2_UPLOAD_BUCKET", "piano-pdfs"),
         library_bucket: vars.text("R2_LIBRARY_BUCKET", "piano-knowledge"),
     })
+}
+
+fn metadata_host(vars: &Vars<'_>) -> String {
+    vars.text("GCE_METADATA_HOST", "metadata.google.internal")
 }
 
 /// 1 to 65,536: none at all would refuse everybody, and far more is a slip of the finger.
@@ -401,6 +408,9 @@ impl Vars<'_> {
         }
     }
 }
+
+mod wake;
+pub use wake::WakeConfig;
 
 #[cfg(test)]
 mod tests;

@@ -23,6 +23,7 @@ pub mod signing_keys;
 pub mod state;
 pub mod telemetry;
 mod uploads;
+pub mod wake;
 
 use axum::{
     Router,

@@ -1,6 +1,6 @@
 //! Documents after their upload: changed, deleted, read once more.
 
-use crate::{error::ApiError, uploads::check_title};
+use crate::{error::ApiError, state::AppState, uploads::check_title};
 use serde::Serialize;
 use shared_types::{
     claims::AccessClaims,
@@ -54,14 +54,15 @@ pub async fn delete(
 /// Has the file of the caller's document read once more. One that is searchable stays so meanwhile, and afterwards
 /// whatever becomes of it.
 pub async fn retry(
-    pool: &PgPool,
+    state: &AppState,
     claims: &AccessClaims,
     id: DocumentId,
 ) -> Result<Document, ApiError> {
-    let mut reader = reader::begin(pool, claims).await?;
+    let mut reader = reader::begin(&state.pool, claims).await?;
     match documents::read_again(&mut reader, id).await {
         Ok(document) => {
             reader.commit().await?;
+            state.wake.job_queued(id);
             Ok(document)
         }
         Err(storage::Error::Conflict) => Err(ApiError::refused(

@@ -10,6 +10,7 @@ use crate::{
     outbound,
     retrieval::Searches,
     signing_keys::{COOL_DOWN, SigningKeys},
+    wake::Wake,
 };
 use anyhow::Context;
 use rag_core::{confidence::Calibration, token::TokenPolicy};
@@ -42,6 +43,8 @@ pub struct AppState {
     pub objects: Arc<Objects>,
     /// One permit for each archive that is being made.
     pub exports: Arc<Semaphore>,
+    /// Tells the workers of queued jobs.
+    pub wake: Arc<Wake>,
     /// The largest accepted file.
     pub max_upload_bytes: u64,
     /// The largest that comes in one piece.
@@ -86,6 +89,7 @@ impl AppState {
                     .context("reading the bucket settings")?,
             ),
             exports: Arc::new(Semaphore::new(MAX_EXPORTS)),
+            wake: Arc::new(Wake::new(config.wake.as_ref())?),
             max_upload_bytes: config.max_upload_bytes,
             max_whole_bytes: config.max_whole_bytes,
         })

@@ -149,6 +149,7 @@ pub async fn confirm(
         Err(NotTaken::Failed(error)) => return Err(error.into()),
     }
     let document = queue(&state.pool, claims, id).await?;
+    state.wake.job_queued(id);
     if let Err(error) = state.objects.delete_upload(id).await {
         // The bucket's life-cycle rule removes it within a day.
         tracing::warn!(

@@ -8,6 +8,7 @@ pub mod claims;
 pub mod documents;
 pub mod embedding;
 pub mod event;
+pub mod google;
 pub mod headers;
 pub mod ids;
 pub mod origin;

@@ -28,7 +28,10 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, SemaphorePermit, watch},
+};
 use url::Url;
 
 pub const EDGE_TOKEN: &str = "a token of this test";
@@ -41,6 +44,8 @@ struct Inner {
     base: Url,
     objects: Mutex<HashMap<String, Bytes>>,
     is_store_down: AtomicBool,
+    is_embedding_down: AtomicBool,
+    silence: watch::Sender<bool>,
     faults: Mutex<VecDeque<u16>>,
     texts: Mutex<Vec<Vec<String>>>,
     invalidated: Mutex<Vec<UserId>>,
@@ -59,6 +64,8 @@ impl World {
             base: Url::parse(&base).unwrap(),
             objects: Mutex::default(),
             is_store_down: AtomicBool::default(),
+            is_embedding_down: AtomicBool::default(),
+            silence: watch::Sender::new(false),
             faults: Mutex::default(),
             texts: Mutex::default(),
             invalidated: Mutex::default(),
@@ -88,7 +95,7 @@ impl World {
         self.0.objects.lock().unwrap().keys().cloned().collect()
     }
 
-    /// Whether object storage refuses to remove anything.
+    /// Whether object storage refuses everything.
     pub fn break_store(&self, is_down: bool) {
         self.0.is_store_down.store(is_down, Ordering::Relaxed);
     }
@@ -96,6 +103,16 @@ impl World {
     /// The embedding service answers the next calls with these statuses.
     pub fn fail_embedding(&self, statuses: impl IntoIterator<Item = u16>) {
         self.0.faults.lock().unwrap().extend(statuses);
+    }
+
+    /// Whether the embedding service refuses everything.
+    pub fn break_embedding(&self, is_down: bool) {
+        self.0.is_embedding_down.store(is_down, Ordering::Relaxed);
+    }
+
+    /// Whether the embedding service takes requests and says nothing.
+    pub fn silence_embedding(&self, is_silent: bool) {
+        self.0.silence.send_replace(is_silent);
     }
 
     /// From now on batches wait until [`World::release_embedding`].
@@ -117,6 +134,12 @@ impl World {
         self.0.arrivals.acquire().await.unwrap().forget();
     }
 
+    /// Whether a batch that was not waited for yet has arrived.
+    pub fn try_batch_arrived(&self) -> bool {
+        let arrived = self.0.arrivals.try_acquire();
+        arrived.map(SemaphorePermit::forget).is_ok()
+    }
+
     /// The batches that were embedded.
     pub fn embedded(&self) -> Vec<Vec<String>> {
         self.0.texts.lock().unwrap().clone()
@@ -134,6 +157,9 @@ async fn object(
     State(World(world)): State<World>,
     Path((bucket, key)): Path<(String, String)>,
 ) -> Response {
+    if world.is_store_down.load(Ordering::Relaxed) {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
     let objects = world.objects.lock().unwrap();
     match objects.get(&format!("{bucket}/{key}")) {
         Some(bytes) => bytes.clone().into_response(),
@@ -154,7 +180,11 @@ async fn remove(
 }
 
 async fn embed(State(World(world)): State<World>, Json(input): Json<EmbeddingInput>) -> Response {
-    let fault = world.faults.lock().unwrap().pop_front();
+    let fault = if world.is_embedding_down.load(Ordering::Relaxed) {
+        Some(503)
+    } else {
+        world.faults.lock().unwrap().pop_front()
+    };
     if let Some(status) = fault {
         let envelope = RestEnvelope::<EmbeddingOutput> {
             result: None,
@@ -168,6 +198,8 @@ async fn embed(State(World(world)): State<World>, Json(input): Json<EmbeddingInp
         let status = StatusCode::from_u16(status).unwrap();
         return (status, Json(envelope)).into_response();
     }
+    let mut silence = world.silence.subscribe();
+    silence.wait_for(|is_silent| !is_silent).await.unwrap();
     world.arrivals.add_permits(1);
     world.embeddings.acquire().await.unwrap().forget();
     let vector = |text: &String| {

@@ -62,7 +62,7 @@ impl From<Unspecified> for KeyError {
 }
 
 /// Both signing keys.
-pub(super) struct SigningKeys {
+pub(crate) struct SigningKeys {
     rsa: RsaKeyPair,
     rsa_id: String,
     ecdsa: EcdsaKeyPair,
@@ -73,7 +73,7 @@ pub(super) struct SigningKeys {
 
 impl SigningKeys {
     /// Reads the keys from `folder`, or makes them there, readable by their owner alone.
-    pub(super) fn load_or_make(folder: &Path, choice: SigningChoice) -> Result<Self, KeyError> {
+    pub(crate) fn load_or_make(folder: &Path, choice: SigningChoice) -> Result<Self, KeyError> {
         let random = SystemRandom::new();
         let rsa = keep(&folder.join("rs256.pkcs8"), || {
             let key = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, RSA_BITS)?;
@@ -96,7 +96,7 @@ impl SigningKeys {
     }
 
     /// A compact JWS over `claims`, by the chosen key.
-    pub(super) fn sign(&self, claims: &Value) -> Result<String, KeyError> {
+    pub(crate) fn sign(&self, claims: &Value) -> Result<String, KeyError> {
         let (algorithm, id) = match self.choice {
             SigningChoice::Rs256 => ("RS256", &self.rsa_id),
             SigningChoice::Es256 => ("ES256", &self.ecdsa_id),
@@ -146,7 +146,7 @@ impl SigningKeys {
     }
 
     /// Both public keys, the signing one first.
-    pub(super) fn jwks(&self) -> Value {
+    pub(crate) fn jwks(&self) -> Value {
         let text = |bytes: &[u8]| Base64UrlUnpadded::encode_string(bytes);
         let public = PublicKeyComponents::<Vec<u8>>::from(self.rsa.public_key());
         let rsa = json!({

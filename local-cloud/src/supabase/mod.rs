@@ -14,6 +14,7 @@ mod signing_in;
 mod store;
 
 pub use keys::KeyError;
+pub(crate) use keys::SigningKeys;
 
 use crate::{
     config::ServeConfig,
@@ -28,7 +29,6 @@ use axum::{
     routing::{get, post},
 };
 use error::AuthError;
-use keys::SigningKeys;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use sqlx::{PgPool, postgres::PgPoolOptions};

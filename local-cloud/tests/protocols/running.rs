@@ -49,6 +49,7 @@ pub async fn start_with(
         anon_key: ANON_KEY.into(),
         public_url: None,
         cpu_threads: None,
+        cloud_run_jobs: Vec::new(),
     })
     .await
     .unwrap();

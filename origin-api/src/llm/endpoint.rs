@@ -3,9 +3,9 @@
 use super::{
     ModelError,
     claude::{API_VERSION, MessagesRequest, VERTEX_VERSION},
-    google_token::GoogleToken,
 };
 use crate::{config::ModelEndpoint, outbound};
+use google_token::GoogleToken;
 use reqwest::RequestBuilder;
 use secrecy::{ExposeSecret, SecretString};
 

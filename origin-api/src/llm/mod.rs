@@ -3,11 +3,9 @@
 pub mod claude;
 mod client;
 mod endpoint;
-mod google_token;
 mod retry;
 
 pub use client::Claude;
-pub use google_token::GoogleTokenError;
 
 use futures_util::{future::BoxFuture, stream::BoxStream};
 use shared_types::chat::{FinishReason, Usage};
@@ -120,7 +118,7 @@ pub enum ModelError {
     TooLong,
     /// No access token for the provider.
     #[error("no access token for the model service")]
-    Token(#[from] GoogleTokenError),
+    Token(#[from] google_token::GoogleTokenError),
 }
 
 impl ModelError {

@@ -1,4 +1,4 @@
-//! Stand-ins, on one port: the issuer's key set, the metadata server, Claude on Vertex AI, and an S3 store.
+//! Stand-ins, on one port: the issuer's key set, the metadata server, Claude on Vertex AI, Pub/Sub, and an S3 store.
 
 use axum::{
     Json, Router,
@@ -43,6 +43,10 @@ pub struct Inside {
     /// Paused replies whose reader went away before [`Clouds::go_on`].
     pub abandoned_calls: u32,
     pub token_fetches: u32,
+    /// What Pub/Sub was sent, whatever it answered.
+    pub published: Vec<Value>,
+    /// What Pub/Sub answers next, in place of a message's id.
+    pub publish_refusals: VecDeque<u16>,
     /// Files by `bucket/key`.
     pub files: BTreeMap<String, Bytes>,
     /// By id.
@@ -76,6 +80,10 @@ impl Clouds {
             .route(
                 "/vertex/v1/projects/piano/locations/us-east5/publishers/anthropic/models/{call}",
                 post(stream_raw_predict),
+            )
+            .route(
+                "/pubsub/v1/projects/piano/topics/ingest:publish",
+                post(publish),
             )
             .fallback(store)
             .layer(DefaultBodyLimit::disable())
@@ -187,6 +195,20 @@ async fn stream_raw_predict(
             response
         }
         Reply::Silence => std::future::pending().await,
+    }
+}
+
+async fn publish(
+    State(clouds): State<Clouds>,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> Response {
+    assert_eq!(headers["authorization"], "Bearer ya29.instance");
+    let mut inside = clouds.inside();
+    inside.published.push(body);
+    match inside.publish_refusals.pop_front() {
+        Some(status) => StatusCode::from_u16(status).unwrap().into_response(),
+        None => Json(json!({ "messageIds": ["19916711285"] })).into_response(),
     }
 }
 

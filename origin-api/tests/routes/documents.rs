@@ -15,7 +15,7 @@ use shared_types::{
 };
 use storage::jobs;
 
-const FILE: &[u8] = b"%PDF-1.7 scales and arpeggios";
+pub const FILE: &[u8] = b"%PDF-1.7 scales and arpeggios";
 
 fn announcement() -> Value {
     json!({
@@ -27,13 +27,13 @@ fn announcement() -> Value {
     })
 }
 
-async fn announce(origin: &Origin, teacher: &AccessClaims) -> CreatedDocument {
+pub async fn announce(origin: &Origin, teacher: &AccessClaims) -> CreatedDocument {
     let response = origin.post(teacher, "/v1/documents", &announcement()).await;
     assert_eq!(response.status(), 201);
     response.json().await.unwrap()
 }
 
-async fn put(created: &CreatedDocument, file: &'static [u8]) {
+pub async fn put(created: &CreatedDocument, file: &'static [u8]) {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let Upload::Whole(upload) = &created.upload else {
         panic!("{created:?}");
@@ -45,7 +45,7 @@ async fn put(created: &CreatedDocument, file: &'static [u8]) {
     assert_eq!(request.send().await.unwrap().status(), 200);
 }
 
-async fn confirm(origin: &Origin, person: &AccessClaims, id: DocumentId) -> Response {
+pub async fn confirm(origin: &Origin, person: &AccessClaims, id: DocumentId) -> Response {
     let path = format!("/v1/documents/{id}/confirm");
     origin.post(person, &path, &json!({})).await
 }

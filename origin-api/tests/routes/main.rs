@@ -19,3 +19,4 @@ mod people;
 mod progress;
 mod purge;
 mod retrieve;
+mod waking;

@@ -113,6 +113,7 @@ fn usual(name: &str, clouds: &str) -> Option<String> {
         "VERTEX_PROJECT" => "piano".to_owned(),
         "VERTEX_LOCATION" => "us-east5".to_owned(),
         "GCE_METADATA_HOST" => clouds.to_owned(),
+        "PUBSUB_BASE_URL" => format!("http://{clouds}/pubsub/v1"),
         "R2_ACCESS_KEY_ID" => "id".to_owned(),
         "R2_SECRET_ACCESS_KEY" => "key".to_owned(),
         "REFUSAL_THRESHOLD" => "0.3".to_owned(),

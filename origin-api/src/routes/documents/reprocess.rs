@@ -16,6 +16,6 @@ pub async fn handler(
     caller: Caller,
     Path(document_id): Path<DocumentId>,
 ) -> Result<(StatusCode, Json<Document>), ApiError> {
-    let document = library::retry(&state.pool, &caller.0, document_id).await?;
+    let document = library::retry(&state, &caller.0, document_id).await?;
     Ok((StatusCode::ACCEPTED, Json(document)))
 }

@@ -1,4 +1,4 @@
-//! Access tokens of the instance's service account, from the metadata server of Compute Engine.
+//! Access tokens of the service account that this process runs as, from the metadata server of Google Cloud.
 //!
 //! Written here because the crates that fetch them either pin the server's host name or bring a second HTTP
 //! and TLS stack; the protocol is one GET.
@@ -72,7 +72,7 @@ impl GoogleToken {
             Err(error) => match held.as_ref() {
                 Some(held) if !left.is_zero() => {
                     tracing::warn!(
-                        cause = crate::error::chain(&error),
+                        cause = ?error,
                         seconds_left = left.as_secs(),
                         "metadata server gave no new token; using the old one"
                     );
@@ -83,7 +83,7 @@ impl GoogleToken {
         }
     }
 
-    /// Forgets `token`, which the model service refused.
+    /// Forgets the token: a service refused it.
     pub async fn forget(&self) {
         *self.held.lock().await = None;
     }

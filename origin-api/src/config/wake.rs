@@ -1,0 +1,30 @@
+use super::{ConfigError, Vars, invalid, metadata_host};
+use url::Url;
+
+/// The Pub/Sub topic that tells workers of queued jobs.
+#[derive(Clone, Debug)]
+pub struct WakeConfig {
+    /// `WAKE_TOPIC`: `projects/…/topics/…`.
+    pub topic: String,
+    /// `PUBSUB_BASE_URL`, default `https://pubsub.googleapis.com/v1`.
+    pub base_url: Url,
+    /// `GCE_METADATA_HOST`, default `metadata.google.internal`.
+    pub metadata_host: String,
+}
+
+/// Reads the topic, where one is named.
+pub(super) fn read(vars: &Vars<'_>) -> Result<Option<WakeConfig>, ConfigError> {
+    let name = "WAKE_TOPIC";
+    let Some(topic) = vars.optional(name) else {
+        return Ok(None);
+    };
+    let parts: Vec<&str> = topic.split('/').collect();
+    if !matches!(parts[..], ["projects", _, "topics", _]) {
+        return Err(invalid(name, "it is not projects/…/topics/…"));
+    }
+    Ok(Some(WakeConfig {
+        topic,
+        base_url: vars.url("PUBSUB_BASE_URL", Some("https://pubsub.googleapis.com/v1"))?,
+        metadata_host: metadata_host(vars),
+    }))
+}
