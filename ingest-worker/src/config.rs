@@ -69,15 +69,15 @@ pub struct EdgeConfig {
 /// When the worker does what.
 #[derive(Clone, Copy, Debug)]
 pub struct Rhythm {
-    /// How long a claimed job is the worker's own without a heartbeat.
+    /// `INGEST_LEASE_S`, by default 60: how long a claimed job is the worker's own without a heartbeat.
     pub lease: Duration,
     /// How often the lease is renewed.
     pub heartbeat: Duration,
-    /// How often the queue is looked at without being woken up.
+    /// `INGEST_SWEEP_S`, by default 5: how often the queue is looked at without being woken up.
     pub sweep: Duration,
     /// How long one job may take.
     pub job: Duration,
-    /// The wait before a second attempt; it triples for the third.
+    /// `INGEST_RETRY_S`, by default 10: the wait before a second attempt; it triples for the third.
     pub retry: Duration,
     /// How long running jobs may go on after the worker was told to stop; then they are handed back.
     pub drain: Duration,
@@ -162,20 +162,7 @@ impl Config {
                 1..=64,
                 "a number from 1 to 64",
             )? as usize,
-            rhythm: Rhythm {
-                retry: Duration::from_secs(environment.number(
-                    "INGEST_RETRY_S",
-                    "10",
-                    1..=600,
-                    "a number of seconds from 1 to 600",
-                )?),
-                ..Rhythm::with_lease(Duration::from_secs(environment.number(
-                    "INGEST_LEASE_S",
-                    "60",
-                    2..=600,
-                    "a number of seconds from 2 to 600",
-                )?))
-            },
+            rhythm: environment.rhythm()?,
         })
     }
 }
@@ -278,6 +265,22 @@ impl Environment<'_> {
         })
     }
 
+    fn rhythm(&self) -> Result<Rhythm, ConfigError> {
+        let seconds = |name, default, least| {
+            let expected = match least {
+                1 => "a number of seconds from 1 to 600",
+                _ => "a number of seconds from 2 to 600",
+            };
+            let seconds = self.number(name, default, least..=600, expected)?;
+            Ok(Duration::from_secs(seconds))
+        };
+        Ok(Rhythm {
+            sweep: seconds("INGEST_SWEEP_S", "5", 1)?,
+            retry: seconds("INGEST_RETRY_S", "10", 1)?,
+            ..Rhythm::with_lease(seconds("INGEST_LEASE_S", "60", 2)?)
+        })
+    }
+
     fn text(&self, name: &'static str, default: Option<&str>) -> Result<String, ConfigError> {
         (self.0)(name)
             .filter(|value| !value.is_empty())
@@ -327,7 +330,8 @@ mod tests {
             | "EMBEDDING_MODEL"
             | "INGEST_CONCURRENCY"
             | "INGEST_LEASE_S"
-            | "INGEST_RETRY_S" => return None,
+            | "INGEST_RETRY_S"
+            | "INGEST_SWEEP_S" => return None,
             _ => "x",
         };
         Some(value.to_owned())

@@ -14,6 +14,7 @@ pub mod failure;
 pub mod host;
 pub mod job;
 pub mod layout;
+pub mod nightly;
 pub mod object_store;
 pub mod receive;
 pub mod reembed;

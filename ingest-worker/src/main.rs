@@ -1,5 +1,6 @@
 //! `ingest-worker run` works the queue; `ingest-worker receive` has it worked when Pub/Sub says so; `ingest-worker
-//! extract` is the child that reads one PDF; `ingest-worker reembed` is an operator's.
+//! nightly` mends what was left undone; `ingest-worker extract` is the child that reads one PDF; `ingest-worker reembed`
+//! is an operator's.
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
@@ -7,6 +8,7 @@ use ingest_worker::{
     config::{Config, EmbeddingConfig, ReceiveConfig, ReembedConfig},
     embedder::Embedder,
     extract::child,
+    nightly,
     receive::{self, Receiver},
     reembed::{self, Progress},
     telemetry,
@@ -37,6 +39,8 @@ enum Command {
     },
     /// Hears the pushes of Pub/Sub and starts the Cloud Run job that works the queue; settings come from the environment.
     Receive,
+    /// Does what was left undone and says what that was; settings come from the environment.
+    Nightly,
     /// Reads one PDF and writes its pages to standard output, one JSON document per line.
     Extract(child::Options),
     /// Changes the model that the library is searched by; settings come from the environment.
@@ -67,6 +71,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run { once } => run(once),
         Command::Receive => receive(),
+        Command::Nightly => nightly(),
         Command::Reembed(step) => reembed(step),
         Command::Extract(options) => {
             child::run(&options, std::io::stdout().lock()).map_err(anyhow::Error::from)
@@ -94,6 +99,20 @@ async fn run(once: bool) -> anyhow::Result<()> {
     stdout.flush()?;
     let until = if once { Until::Drained } else { Until::Stopped };
     worker.run(until, stop).await;
+    Ok(())
+}
+
+#[tokio::main]
+async fn nightly() -> anyhow::Result<()> {
+    let variable = |name: &str| std::env::var(name).ok();
+    telemetry::init(variable("LOG_FORMAT").as_deref());
+    let program = std::env::current_exe().context("can't find this program itself")?;
+    let config = Config::read(variable, program)?;
+    let stop = told_to_stop()?;
+    let worker = Worker::start(config, format!("nightly-{}", std::process::id())).await?;
+    let report = nightly::run(&worker, stop).await?;
+    println!("{report}");
+    anyhow::ensure!(report.is_whole(), "told to stop before everything was done");
     Ok(())
 }
 

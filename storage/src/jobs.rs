@@ -212,6 +212,16 @@ pub async fn hand_back(pool: &PgPool, held: &Lease) -> Result<(), Error> {
     Ok(())
 }
 
+/// Queues a reading of every document that is on its way and has no job, and of every searchable one that lacks
+/// passages; returns how many there were. None should exist, so this is for what was mended by hand.
+#[tracing::instrument(name = "sql.jobs.requeue_stuck", skip_all)]
+pub async fn requeue_stuck(pool: &PgPool) -> Result<u64, Error> {
+    let stuck: i64 = sqlx::query_scalar("select requeue_stuck_documents()")
+        .fetch_one(pool)
+        .await?;
+    unsigned(stuck, "count")
+}
+
 /// How much is still to be done, and when to look again.
 #[tracing::instrument(name = "sql.jobs.backlog", skip_all)]
 pub async fn backlog(pool: &PgPool) -> Result<Backlog, Error> {

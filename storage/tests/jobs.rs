@@ -353,3 +353,47 @@ async fn a_job_that_is_handed_back_is_due_at_once_and_has_lost_no_attempt() {
         assert_eq!(after == AfterFailure::Dead, attempt == MAX_ATTEMPTS);
     }
 }
+
+#[tokio::test]
+async fn a_document_that_no_job_would_end_is_queued_again_and_no_other() {
+    let db = Database::new().await;
+    let teacher = db.person(Role::Teacher).await;
+    let whole = db
+        .ready(&teacher, Visibility::Private, &["Curve the fingers."])
+        .await;
+    let holed = db
+        .ready(
+            &teacher,
+            Visibility::Private,
+            &["Drop the wrist.", "Lift it."],
+        )
+        .await;
+    let lost = db.queue(&teacher, Visibility::Private).await;
+    for (statement, id) in [
+        ("delete from ingest_jobs where doc_id = $1", lost),
+        (
+            "delete from document_chunks where doc_id = $1 and chunk_index = 1",
+            holed,
+        ),
+    ] {
+        let done = sqlx::query(statement).bind(id.0).execute(&db.owner).await;
+        assert_eq!(done.unwrap().rows_affected(), 1);
+    }
+    let waiting = db.queue(&teacher, Visibility::Private).await;
+    assert_eq!(jobs::requeue_stuck(&db.ingest).await.unwrap(), 2);
+    assert_eq!(jobs::requeue_stuck(&db.ingest).await.unwrap(), 0);
+
+    let mut claimed = BTreeSet::new();
+    while let Some(job) = jobs::claim(&db.ingest, "w", LEASE).await.unwrap() {
+        claimed.insert(job.document_id);
+    }
+    assert_eq!(claimed, BTreeSet::from([holed, lost, waiting]));
+    let status = async |id| document(&db, &teacher, id).await.status;
+    assert_eq!(
+        status(holed).await,
+        DocumentStatus::Ready,
+        "what is left of it is found meanwhile"
+    );
+    assert_eq!(status(whole).await, DocumentStatus::Ready);
+    assert_eq!(jobs::requeue_stuck(&db.ingest).await.unwrap(), 0);
+}

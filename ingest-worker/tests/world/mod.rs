@@ -46,6 +46,7 @@ struct Inner {
     is_store_down: AtomicBool,
     is_embedding_down: AtomicBool,
     silence: watch::Sender<bool>,
+    pace: Mutex<Duration>,
     faults: Mutex<VecDeque<u16>>,
     texts: Mutex<Vec<Vec<String>>>,
     invalidated: Mutex<Vec<UserId>>,
@@ -66,6 +67,7 @@ impl World {
             is_store_down: AtomicBool::default(),
             is_embedding_down: AtomicBool::default(),
             silence: watch::Sender::new(false),
+            pace: Mutex::default(),
             faults: Mutex::default(),
             texts: Mutex::default(),
             invalidated: Mutex::default(),
@@ -108,6 +110,11 @@ impl World {
     /// Whether the embedding service refuses everything.
     pub fn break_embedding(&self, is_down: bool) {
         self.0.is_embedding_down.store(is_down, Ordering::Relaxed);
+    }
+
+    /// How long the embedding service takes for a batch.
+    pub fn pace_embedding(&self, pace: Duration) {
+        *self.0.pace.lock().unwrap() = pace;
     }
 
     /// Whether the embedding service takes requests and says nothing.
@@ -200,6 +207,8 @@ async fn embed(State(World(world)): State<World>, Json(input): Json<EmbeddingInp
     }
     let mut silence = world.silence.subscribe();
     silence.wait_for(|is_silent| !is_silent).await.unwrap();
+    let pace = *world.pace.lock().unwrap();
+    tokio::time::sleep(pace).await;
     world.arrivals.add_permits(1);
     world.embeddings.acquire().await.unwrap().forget();
     let vector = |text: &String| {
