@@ -1,11 +1,11 @@
 //! Settings of the origin, read once at start. A missing or unusable one ends the start with its name.
 
+use crate::uploads::MIN_PART_BYTES;
 use rag_core::{
     bm25::Bm25,
     fusion::{Feedback, Fusion, RRF_K, Weights},
 };
 use secrecy::{ExposeSecret, SecretString};
-use crate::uploads::MIN_PART_BYTES;
 use shared_types::documents::{MAX_UPLOAD_BYTES, MAX_WHOLE_BYTES};
 use std::{net::IpAddr, str::FromStr, time::Duration};
 use thiserror::Error;
@@ -193,7 +193,9 @@ impl Config {
             objects: objects(&vars)?,
             wake: wake::read(&vars)?,
             max_upload_bytes: vars.parsed("MAX_UPLOAD_BYTES", MAX_UPLOAD_BYTES)?,
-            max_whole_bytes: vars.parsed("MAX_WHOLE_BYTES", MAX_WHOLE_BYTES)?.max(MIN_PART_BYTES),
+            max_whole_bytes: vars
+                .parsed("MAX_WHOLE_BYTES", MAX_WHOLE_BYTES)?
+                .max(MIN_PART_BYTES),
             refusal_threshold: refusal_threshold(&vars)?,
             bm25: bm25(&vars)?,
             fusion: fusion(&vars)?,

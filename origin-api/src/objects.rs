@@ -224,9 +224,7 @@ impl Objects {
         match reply {
             // A join that fails on the way is told in the body of a 200.
             Ok(reply) => match text(File(reply)).await? {
-                reply if reply.contains("<Error") => {
-                    Err(ObjectsError::GaveUp { call: "join" })
-                }
+                reply if reply.contains("<Error") => Err(ObjectsError::GaveUp { call: "join" }),
                 _ => Ok(true),
             },
             Err(ObjectsError::Status {

@@ -70,7 +70,7 @@ impl Watch {
         let last = self
             .last
             .as_deref()
-            .filter(|last| !last.status.is_final())?
+            .filter(|last| !last.is_settled())?
             .clone();
         let mut failures = 0;
         while self.since.elapsed() < LIFE {

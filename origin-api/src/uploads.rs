@@ -9,8 +9,8 @@ use crate::{
 use shared_types::{
     claims::AccessClaims,
     documents::{
-        ChangeDocument, ConfirmDocument, CreateDocument, CreatedDocument, Document,
-        DocumentStatus, PresignedParts, Upload, library_key,
+        ChangeDocument, ConfirmDocument, CreateDocument, CreatedDocument, Document, DocumentStatus,
+        PresignedParts, Upload, library_key,
     },
     ids::DocumentId,
     origin::DocumentFile,
@@ -395,7 +395,11 @@ mod tests {
     fn the_parts_of_a_file_are_the_file() {
         const MIB: u64 = 1024 * 1024;
         for (size, whole, parts) in [
-            (101 * MIB, 100 * MIB, vec![32 * MIB, 32 * MIB, 32 * MIB, 5 * MIB]),
+            (
+                101 * MIB,
+                100 * MIB,
+                vec![32 * MIB, 32 * MIB, 32 * MIB, 5 * MIB],
+            ),
             (10 * MIB, 5 * MIB, vec![5 * MIB, 5 * MIB]),
             (10 * MIB + 1, 5 * MIB, vec![5 * MIB, 5 * MIB, 1]),
         ] {

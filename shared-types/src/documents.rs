@@ -145,12 +145,6 @@ impl DocumentStatus {
             Self::Failed => "failed",
         }
     }
-
-    /// Whether nothing more will happen by itself.
-    #[must_use]
-    pub fn is_final(self) -> bool {
-        matches!(self, Self::Ready | Self::Failed)
-    }
 }
 
 /// What a worker is doing with a document.
@@ -213,6 +207,15 @@ pub struct Document {
     pub failure: Option<String>,
     /// When the upload was announced.
     pub created_at: DateTime<Utc>,
+}
+
+impl Document {
+    /// Whether nothing more will happen by itself: it neither is on its way nor is read once more.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let is_read = matches!(self.status, DocumentStatus::Ready | DocumentStatus::Failed);
+        is_read && self.stage.is_none()
+    }
 }
 
 /// `GET /api/documents?limit=…&cursor=…`: the caller's own documents, newest first, `limit` of them (200 unless said,

@@ -155,7 +155,7 @@ impl Client {
             match self.document(id).await {
                 Ok(document) => {
                     watch(&document);
-                    if document.status.is_final() {
+                    if document.is_settled() {
                         return Ok(document);
                     }
                 }

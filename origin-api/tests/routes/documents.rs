@@ -303,7 +303,9 @@ async fn confirm_parts(
     etags: &[String],
 ) -> Response {
     let path = format!("/v1/documents/{id}/confirm");
-    origin.post(teacher, &path, &json!({ "etags": etags })).await
+    origin
+        .post(teacher, &path, &json!({ "etags": etags }))
+        .await
 }
 
 async fn with_large_files() -> Origin {

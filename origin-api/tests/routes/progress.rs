@@ -95,6 +95,35 @@ async fn who_comes_late_sees_how_it_ended() {
 }
 
 #[tokio::test]
+async fn a_searchable_document_that_is_read_once_more_is_watched_to_the_end_of_that() {
+    let origin = Origin::start().await;
+    let db = &origin.database;
+    let teacher = db.person(Role::Teacher).await;
+    let id = db.ready(&teacher, Visibility::Public, &["Wait."]).await;
+    let mut tx = db.reader(&teacher).await;
+    documents::read_again(&mut tx, id).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut watch = Watch::over(&origin, &teacher, id).await;
+    let seen = watch.document().await;
+    let extracting = Some(IngestStage::Extracting);
+    assert_eq!(
+        (seen.status, seen.stage),
+        (DocumentStatus::Ready, extracting)
+    );
+    let job = jobs::claim(&db.ingest, "a worker", LEASE).await.unwrap();
+    jobs::complete(
+        &db.ingest,
+        &job.unwrap().lease,
+        &processed(&passages_of(&["Go on."])),
+    )
+    .await
+    .unwrap();
+    let seen = watch.document().await;
+    assert_eq!((seen.status, seen.stage), (DocumentStatus::Ready, None));
+    assert_eq!(watch.next().await, None);
+}
+
+#[tokio::test]
 async fn a_document_that_is_deleted_meanwhile_ends_in_an_error() {
     let origin = Origin::start().await;
     let teacher = origin.database.person(Role::Teacher).await;

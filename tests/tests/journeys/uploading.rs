@@ -6,7 +6,8 @@ use local_stack::{
     client::NewDocument,
     faults::{Fault, Target},
 };
-use shared_types::documents::{DocumentStatus, IngestStage, Visibility};
+use reqwest::{Method, StatusCode};
+use shared_types::documents::{Document, DocumentStatus, IngestStage, Visibility};
 use std::{fs, path::Path, time::Duration};
 
 fn fixture(name: &str) -> Vec<u8> {
@@ -65,14 +66,20 @@ fn a_file_that_was_announced_and_not_sent_is_not_confirmed() {
         let file = booklet("04-pedalling.pdf", Visibility::Private);
         let announced = browser.announce(&file).await.unwrap();
 
-        let refusal = browser.confirm(announced.document.id, vec![]).await.unwrap_err();
+        let refusal = browser
+            .confirm(announced.document.id, vec![])
+            .await
+            .unwrap_err();
         assert!(
             refusal.to_string().contains("not what was announced"),
             "{refusal}"
         );
 
         browser.send_file(&announced, file.bytes).await.unwrap();
-        browser.confirm(announced.document.id, vec![]).await.unwrap();
+        browser
+            .confirm(announced.document.id, vec![])
+            .await
+            .unwrap();
         let document = browser
             .wait_for(announced.document.id, |_| ())
             .await
@@ -147,6 +154,40 @@ fn killing_the_worker_in_the_middle_loses_nothing_and_duplicates_nothing() {
 }
 
 #[test]
+fn an_upload_is_watched_live_until_it_is_searchable_and_again_while_it_is_read_once_more() {
+    journey(async |school| {
+        let browser = &school.teacher.browser;
+        let booklet = booklet("05-practice-and-memory.pdf", Visibility::Private);
+        let document = browser.upload(booklet).await.unwrap();
+        let path = format!("/api/documents/{}", document.id);
+        for again in [false, true] {
+            if again {
+                let read = browser.request(Method::POST, &format!("{path}/reprocess"));
+                assert_eq!(read.send().await.unwrap().status(), StatusCode::ACCEPTED);
+            }
+            let watching = browser.request(Method::GET, &format!("{path}/events"));
+            let watched = watching.send().await.unwrap();
+            assert_eq!(watched.headers()["content-type"], "text/event-stream");
+            // The stream ends by itself.
+            let told = watched.text().await.unwrap();
+            let documents: Vec<Document> = told
+                .lines()
+                .filter_map(|line| line.strip_prefix("data: "))
+                .map(|data| serde_json::from_str(data).unwrap())
+                .collect();
+            let last = documents.last().unwrap();
+            assert_eq!((last.status, last.stage), (DocumentStatus::Ready, None));
+            if again {
+                let stays = documents
+                    .iter()
+                    .all(|seen| seen.status == DocumentStatus::Ready);
+                assert!(stays, "{told}");
+            }
+        }
+    });
+}
+
+#[test]
 fn a_large_file_comes_in_parts_and_is_read_as_any_other() {
     let in_parts = |config: local_stack::StackConfig| {
         config.with_variable("origin-api", "MAX_WHOLE_BYTES", "5242880")
@@ -155,12 +196,23 @@ fn a_large_file_comes_in_parts_and_is_read_as_any_other() {
         // A comment, where a book has its pictures.
         let mut bytes = fs::read(booklet_path("04-pedalling.pdf")).unwrap();
         let mark = b"startxref";
-        let end = bytes.windows(mark.len()).rposition(|at| at == mark).unwrap();
-        bytes.splice(end..end, [b"%", &vec![b'x'; 12_000_000][..], b"\n"].concat());
+        let end = bytes
+            .windows(mark.len())
+            .rposition(|at| at == mark)
+            .unwrap();
+        bytes.splice(
+            end..end,
+            [b"%", &vec![b'x'; 12_000_000][..], b"\n"].concat(),
+        );
         let document = school
             .teacher
             .adds(pdf("large.pdf", bytes, Visibility::Private))
             .await;
-        assert_eq!(document.status, DocumentStatus::Ready, "{:?}", document.failure);
+        assert_eq!(
+            document.status,
+            DocumentStatus::Ready,
+            "{:?}",
+            document.failure
+        );
     });
 }

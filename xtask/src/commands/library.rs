@@ -225,7 +225,7 @@ impl Shelving {
                     bail!("document {id} has disappeared");
                 };
                 show(&bar, document);
-                if document.status.is_final() {
+                if document.is_settled() {
                     if !stderr().is_terminal() {
                         steps::say(&format!("{}: {}", document.title, document.status.as_str()));
                     }
