@@ -1,6 +1,10 @@
 //! A document on its way, told live.
 
-use crate::{error::chain, state::AppState, uploads};
+use crate::{
+    error::{ApiError, chain},
+    state::AppState,
+    uploads,
+};
 use axum::response::sse::Event;
 use futures_util::{Stream, stream};
 use shared_types::{
@@ -10,8 +14,15 @@ use shared_types::{
     problem::{Problem, ProblemKind},
 };
 use std::{convert::Infallible, time::Duration};
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, sleep},
+};
 
+/// Documents that are watched at a time: each is a request in work for as long.
+pub const MAX_WATCHES: usize = 128;
+/// How long a caller is asked to wait where as many are watched.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
 /// Between two looks. One is a row by its key.
 const PAUSE: Duration = Duration::from_millis(500);
 /// The longest that a stream goes on: longer than a job may take, and shorter than a token lives. A browser that still
@@ -22,13 +33,17 @@ const FAILURES: u32 = 6;
 
 /// The events of a document of the caller: `document` as it stands, and again whenever that has changed, until it is
 /// searchable or has failed. What goes wrong comes as `error`, and is the last.
-pub fn of(
+pub fn watch(
     state: AppState,
     claims: AccessClaims,
     request_id: RequestId,
     document: Document,
-) -> impl Stream<Item = Result<Event, Infallible>> {
+) -> Result<impl Stream<Item = Result<Event, Infallible>>, ApiError> {
+    let Ok(permit) = state.watches.clone().try_acquire_owned() else {
+        return Err(ApiError::new(ProblemKind::Overloaded).retry_after(Some(RETRY_AFTER)));
+    };
     let watch = Watch {
+        _permit: permit,
         state,
         claims,
         request_id,
@@ -37,13 +52,14 @@ pub fn of(
         next: Some(Told::Document(Box::new(document))),
         last: None,
     };
-    stream::unfold(watch, |mut watch| async {
+    Ok(stream::unfold(watch, |mut watch| async {
         let told = watch.next().await?;
         Some((Ok(told.event()), watch))
-    })
+    }))
 }
 
 struct Watch {
+    _permit: OwnedSemaphorePermit,
     state: AppState,
     claims: AccessClaims,
     request_id: RequestId,

@@ -8,6 +8,7 @@ use crate::{
     llm::Claude,
     objects::Objects,
     outbound,
+    progress::MAX_WATCHES,
     retrieval::Searches,
     signing_keys::{COOL_DOWN, SigningKeys},
     wake::Wake,
@@ -41,6 +42,8 @@ pub struct AppState {
     pub(crate) answers: Arc<Answers>,
     /// Object storage.
     pub objects: Arc<Objects>,
+    /// One permit for each document that is watched on its way.
+    pub watches: Arc<Semaphore>,
     /// One permit for each archive that is being made.
     pub exports: Arc<Semaphore>,
     /// Tells the workers of queued jobs.
@@ -88,6 +91,7 @@ impl AppState {
                 Objects::new(outbound::client(&config.objects.endpoint)?, &config.objects)
                     .context("reading the bucket settings")?,
             ),
+            watches: Arc::new(Semaphore::new(MAX_WATCHES)),
             exports: Arc::new(Semaphore::new(MAX_EXPORTS)),
             wake: Arc::new(Wake::new(config.wake.as_ref())?),
             max_upload_bytes: config.max_upload_bytes,

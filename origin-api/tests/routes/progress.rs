@@ -152,3 +152,26 @@ async fn others_see_nothing_of_it() {
     let id = ready.await;
     problem(watch(&origin, &student, id).await, ProblemKind::NotFound).await;
 }
+
+#[tokio::test]
+async fn so_many_are_watched_at_a_time_and_who_leaves_makes_room() {
+    let origin = Origin::start().await;
+    let teacher = origin.database.person(Role::Teacher).await;
+    let id = origin.database.queue(&teacher, Visibility::Private).await;
+    let mut watching = Vec::new();
+    for _ in 0..128 {
+        let response = watch(&origin, &teacher, id).await;
+        assert_eq!(response.status(), 200);
+        watching.push(response);
+    }
+    let refused = watch(&origin, &teacher, id).await;
+    assert_eq!(refused.headers()["retry-after"], "10");
+    problem(refused, ProblemKind::Overloaded).await;
+    drop(watching);
+    let mut patience = 400;
+    while watch(&origin, &teacher, id).await.status() != 200 {
+        assert!(patience > 0, "no room is made");
+        patience -= 1;
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}

@@ -23,7 +23,7 @@ pub async fn handler(
     Path(document_id): Path<DocumentId>,
 ) -> Result<impl IntoResponse, ApiError> {
     let document = uploads::own_document(&state.pool, &caller.0, document_id).await?;
-    let events = progress::of(state, caller.0, context.request_id, document);
+    let events = progress::watch(state, caller.0, context.request_id, document)?;
     // A comment every 15 seconds keeps proxies open.
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
 }
