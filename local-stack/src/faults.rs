@@ -19,6 +19,10 @@ pub enum Target {
     Auth,
     /// The sign-in service's public keys.
     Jwks,
+    /// Publishing a message.
+    Pubsub,
+    /// Starting a Cloud Run job.
+    CloudRun,
 }
 
 /// What goes wrong.

@@ -9,6 +9,7 @@
 )]
 
 mod claude;
+mod google;
 mod metadata;
 mod models;
 mod normalising;
