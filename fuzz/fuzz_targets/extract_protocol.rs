@@ -8,7 +8,7 @@ use rag_core::{
 };
 
 fuzz_target!(|bytes: &[u8]| {
-    let mut reader = Reader::default();
+    let mut reader = Reader::new(2_000);
     for line in bytes.split(|byte| *byte == b'\n') {
         if reader.line(line).is_err() {
             return;

@@ -118,7 +118,7 @@ pub struct Config {
     pub edge: EdgeConfig,
     /// `TOKENIZER_FILE`: the encoder's `tokenizer.json`.
     pub tokenizer_file: PathBuf,
-    /// How PDFs are read; `PDFIUM_LIBRARY` is the path of `libpdfium.so`.
+    /// How PDFs are read; `PDFIUM_LIBRARY` is the path of `libpdfium.so`, and `MAX_PAGES` (2,000) bounds a document.
     pub extractor: Extractor,
     /// `INGEST_CONCURRENCY`: documents at a time, by default 5.
     pub concurrency: usize,
@@ -153,7 +153,15 @@ impl Config {
             extractor: Extractor {
                 program,
                 library: environment.text("PDFIUM_LIBRARY", None)?.into(),
-                limits: Limits::default(),
+                limits: Limits {
+                    max_pages: environment.number(
+                        "MAX_PAGES",
+                        "2000",
+                        1..=20_000,
+                        "a number from 1 to 20,000",
+                    )? as u32,
+                    ..Limits::default()
+                },
                 deadline: Duration::from_mins(5),
             },
             concurrency: environment.number(
@@ -331,7 +339,8 @@ mod tests {
             | "INGEST_CONCURRENCY"
             | "INGEST_LEASE_S"
             | "INGEST_RETRY_S"
-            | "INGEST_SWEEP_S" => return None,
+            | "INGEST_SWEEP_S"
+            | "MAX_PAGES" => return None,
             _ => "x",
         };
         Some(value.to_owned())
@@ -342,6 +351,7 @@ mod tests {
         let config = Config::read(complete, "ingest-worker".into()).unwrap();
         assert_eq!(config.embedding.model, "@cf/baai/bge-base-en-v1.5");
         assert_eq!(config.concurrency, 5);
+        assert_eq!(config.extractor.limits.max_pages, 2_000);
     }
 
     #[test]

@@ -40,9 +40,9 @@ pub enum Rejection {
         /// So many of its pages.
         pages: u32,
     },
-    /// More than 2,000 pages.
-    #[error("This PDF has more than 2,000 pages. Split it and upload the parts one by one.")]
-    TooManyPages,
+    /// More pages than this.
+    #[error("This PDF has more than {0} pages. Split it and upload the parts one by one.")]
+    TooManyPages(u32),
     /// More text than a document may have.
     #[error(
         "This PDF holds more text than one document may have. Split it and upload the parts one by one."
@@ -58,14 +58,16 @@ pub enum Rejection {
     Mismatch,
 }
 
-impl From<Refusal> for Rejection {
-    fn from(refusal: Refusal) -> Self {
+impl Rejection {
+    /// Why the extracting child refused a file that may have `max_pages` pages.
+    #[must_use]
+    pub fn of(refusal: Refusal, max_pages: u32) -> Self {
         match refusal {
             Refusal::Empty => Self::Empty,
             Refusal::NotAPdf => Self::NotAPdf,
             Refusal::Encrypted => Self::Encrypted,
             Refusal::Damaged => Self::Damaged,
-            Refusal::TooManyPages => Self::TooManyPages,
+            Refusal::TooManyPages => Self::TooManyPages(max_pages),
         }
     }
 }
@@ -152,7 +154,7 @@ mod tests {
             Rejection::NoPages,
             Rejection::NoText,
             Rejection::UnmappedFonts { pages: 3 },
-            Rejection::TooManyPages,
+            Rejection::TooManyPages(2_000),
             Rejection::TooMuchText,
             Rejection::TooComplex,
             Rejection::Mismatch,

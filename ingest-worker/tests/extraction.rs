@@ -191,7 +191,13 @@ async fn a_pdf_with_a_password_is_rejected() {
 #[tokio::test]
 async fn a_pdf_of_too_many_pages_is_rejected() {
     let found = rejection(&fixture("too-many-pages.pdf"), Limits::default()).await;
-    assert_eq!(found, Rejection::TooManyPages);
+    assert_eq!(found, Rejection::TooManyPages(2_000));
+    let few = Limits {
+        max_pages: 3,
+        ..Limits::default()
+    };
+    let found = rejection(&sample("04-pedalling.pdf"), few).await;
+    assert_eq!(found, Rejection::TooManyPages(3));
 }
 
 #[tokio::test]
@@ -295,6 +301,7 @@ async fn a_child_without_memory_or_time_dies_alone() {
     let little_time = Limits {
         memory_bytes: 16 * 1024 * 1024 * 1024,
         cpu_s: 1,
+        ..Limits::default()
     };
     let found = rejection(&fixture("bomb.pdf"), little_time).await;
     assert_eq!(found, Rejection::TooComplex);

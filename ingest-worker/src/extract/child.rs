@@ -5,7 +5,7 @@
 
 use super::{
     limits,
-    protocol::{Count, MAX_PAGES, Message, Refusal},
+    protocol::{Count, Message, Refusal},
     words,
 };
 use crate::layout::{self, RawPage};
@@ -79,7 +79,7 @@ pub fn run(options: &Options, output: impl Write) -> Result<(), ChildError> {
     limits::apply(&options.limits)?;
     let pdfium = Pdfium::new(bindings);
     let mut output = BufWriter::new(output);
-    if let Err(refused) = read(&pdfium, &options.file, &mut output)? {
+    if let Err(refused) = read(&pdfium, options, &mut output)? {
         say(&mut output, &Message::Refused(refused))?;
     }
     output.flush()?;
@@ -88,9 +88,10 @@ pub fn run(options: &Options, output: impl Write) -> Result<(), ChildError> {
 
 fn read(
     pdfium: &Pdfium,
-    file: &Path,
+    options: &Options,
     output: &mut impl Write,
 ) -> Result<Result<(), Refusal>, ChildError> {
+    let file = options.file.as_path();
     if let Some(refusal) = sniff(file)? {
         return Ok(Err(refusal));
     }
@@ -98,7 +99,7 @@ fn read(
         Ok(document) => document.pages().len().max(0).unsigned_abs(),
         Err(refusal) => return Ok(Err(refusal)),
     };
-    if pages > MAX_PAGES {
+    if pages > options.limits.max_pages {
         return Ok(Err(Refusal::TooManyPages));
     }
     say(output, &Message::Header(Count { pages }))?;

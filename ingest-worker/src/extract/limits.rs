@@ -19,6 +19,9 @@ pub struct Limits {
     /// Processor time in seconds.
     #[arg(long, default_value_t = Limits::DEFAULT.cpu_s)]
     pub cpu_s: u64,
+    /// Pages of a document; one that has more is refused before any is read.
+    #[arg(long, default_value_t = Limits::DEFAULT.max_pages)]
+    pub max_pages: u32,
 }
 
 impl Limits {
@@ -26,6 +29,7 @@ impl Limits {
     pub const DEFAULT: Self = Self {
         memory_bytes: 2 * 1024 * 1024 * 1024,
         cpu_s: 120,
+        max_pages: 2_000,
     };
 }
 

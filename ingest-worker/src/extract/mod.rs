@@ -89,7 +89,7 @@ impl Extractor {
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         // Read at the same time, or a child with much to complain about would wait for ever.
         let complaints = tokio::spawn(complaints(stderr));
-        let mut reader = Reader::default();
+        let mut reader = Reader::new(self.limits.max_pages);
         if let Some(stdout) = stdout {
             read_lines(stdout, &mut reader, &mut progress).await?;
         }
@@ -97,7 +97,9 @@ impl Extractor {
         let stderr = complaints.await.unwrap_or_default();
         match reader.finish() {
             Some(Ok(pages)) if status.success() => Ok(pages),
-            Some(Err(refusal)) if status.success() => Err(Rejection::from(refusal).into()),
+            Some(Err(refusal)) if status.success() => {
+                Err(Rejection::of(refusal, self.limits.max_pages).into())
+            }
             _ => Err(judge(status, stderr)),
         }
     }
@@ -114,6 +116,8 @@ impl Extractor {
             .arg(self.limits.memory_bytes.to_string())
             .arg("--cpu-s")
             .arg(self.limits.cpu_s.to_string())
+            .arg("--max-pages")
+            .arg(self.limits.max_pages.to_string())
             .arg("--")
             .arg(file)
             .env_clear()
@@ -199,7 +203,7 @@ mod tests {
     #[tokio::test]
     async fn a_line_without_end_is_refused_before_it_fills_the_memory() {
         let endless = tokio::io::repeat(b'x');
-        let result = read_lines(endless, &mut Reader::default(), &mut |_, _| {}).await;
+        let result = read_lines(endless, &mut Reader::new(2_000), &mut |_, _| {}).await;
         assert!(matches!(
             result,
             Err(ExtractError::Rejected(Rejection::TooMuchText))

@@ -18,9 +18,6 @@ use thiserror::Error;
 pub const MAX_LINE_BYTES: usize = 8 * 1024 * 1024;
 /// All lines of one document together. A dense page takes about 15 KiB, so 2,000 of them pass.
 pub const MAX_TOTAL_BYTES: usize = 128 * 1024 * 1024;
-/// The most pages that a document may have.
-pub const MAX_PAGES: u32 = 2_000;
-
 /// One line of the child.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -55,7 +52,7 @@ pub enum Refusal {
     Encrypted,
     /// A PDF header, and then no document.
     Damaged,
-    /// A document of more than [`MAX_PAGES`] pages.
+    /// A document of more pages than it may have.
     TooManyPages,
 }
 
@@ -74,8 +71,9 @@ pub enum ProtocolError {
 }
 
 /// Folds lines into pages.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Reader {
+    max_pages: u32,
     announced: Option<u32>,
     pages: Vec<RawPage>,
     bytes: usize,
@@ -84,6 +82,19 @@ pub struct Reader {
 }
 
 impl Reader {
+    /// A reader of a document of so many pages at most.
+    #[must_use]
+    pub fn new(max_pages: u32) -> Self {
+        Self {
+            max_pages,
+            announced: None,
+            pages: Vec::new(),
+            bytes: 0,
+            done: false,
+            refusal: None,
+        }
+    }
+
     /// Takes one line without its line end.
     pub fn line(&mut self, line: &[u8]) -> Result<(), ProtocolError> {
         self.bytes = self.bytes.saturating_add(line.len());
@@ -94,7 +105,7 @@ impl Reader {
             return Err(ProtocolError::Order);
         }
         match (serde_json::from_slice(line)?, self.announced) {
-            (Message::Header(count), None) if count.pages <= MAX_PAGES => {
+            (Message::Header(count), None) if count.pages <= self.max_pages => {
                 self.announced = Some(count.pages);
             }
             (Message::Page(page), Some(pages))
@@ -146,7 +157,7 @@ mod tests {
     }
 
     fn read(messages: &[Message]) -> Result<Reader, ProtocolError> {
-        let mut reader = Reader::default();
+        let mut reader = Reader::new(2_000);
         for message in messages {
             reader.line(&serde_json::to_vec(message).unwrap())?;
         }
@@ -188,7 +199,7 @@ mod tests {
     proptest! {
         #[test]
         fn foreign_lines_never_panic(lines in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 0..8)) {
-            let mut reader = Reader::default();
+            let mut reader = Reader::new(2_000);
             for line in lines {
                 let _ = reader.line(&line);
             }
