@@ -52,7 +52,21 @@ grant
     delete
     on invitations to authenticated;
 
--- The address in a token is one that the sign-in service has made sure of.
+-- Who accepted which code: nobody does twice. Whoever was sent away does not come back by the same
+-- code, and nobody takes all its places.
+create table invitation_uses (
+    invitation_id uuid not null references invitations (id) on delete cascade,
+    student_id uuid not null references users (id) on delete cascade,
+    constraint invitation_uses_pkey primary key (invitation_id, student_id)
+);
+create index invitation_uses_student on invitation_uses (student_id);
+
+alter table invitation_uses enable row level security;
+alter table invitation_uses force row level security;
+revoke all on invitation_uses from public, anon, authenticated;
+
+-- The address in a token is one that the sign-in service has made sure of, where its projects are told to
+-- confirm addresses (deploy/README.md).
 create policy teachers_see_what_they_sent on invitations for select to authenticated
     using (teacher_id = (select auth.uid()));
 create policy students_see_what_they_were_sent on invitations for select to authenticated
@@ -103,7 +117,7 @@ create index teacher_student_relationships_of_student
     on teacher_student_relationships (student_id, created_at desc, teacher_id desc);
 
 -- The only way to a relationship: a student accepts the invitation that was sent to her address (by its
--- id), or one that whoever knows the code may accept (by the code's digest). The teacher's id, or
+-- id), or one that whoever knows the code may accept (by the code's digest), once. The teacher's id, or
 -- nothing where there is no such invitation (any more). Whoever is that teacher's student already takes
 -- no place.
 create function accept_invitation(invitation uuid, digest text) returns uuid
@@ -134,12 +148,23 @@ begin
     if not found then
         return null;
     end if;
+    if taken.email is null then
+        if exists (
+            select from public.teacher_student_relationships r
+            where r.teacher_id = taken.teacher_id and r.student_id = (select auth.uid())
+        ) then
+            return taken.teacher_id;
+        end if;
+        insert into public.invitation_uses (invitation_id, student_id)
+        values (taken.id, (select auth.uid()))
+        on conflict do nothing;
+        if not found then
+            return null;
+        end if;
+    end if;
     insert into public.teacher_student_relationships (teacher_id, student_id)
     values (taken.teacher_id, (select auth.uid()))
     on conflict do nothing;
-    if not found and taken.email is null then
-        return taken.teacher_id;
-    end if;
     if taken.places = 1 then
         delete from public.invitations i where i.id = taken.id;
     else
@@ -158,9 +183,27 @@ security definer
 set search_path = ''
 as $$
 begin
+    -- What others sent to the address, too: whoever has it next is somebody else.
+    delete from public.invitations i
+    using auth.users u
+    where u.id = (select auth.uid()) and i.email = lower(u.email);
     delete from auth.users where id = (select auth.uid());
     return found;
 end
 $$;
 revoke all on function delete_account() from public, anon, authenticated;
 grant execute on function delete_account() to authenticated;
+
+-- Forgets the invitations that nobody may accept any more, and says how many they were.
+create function expire_invitations() returns bigint
+language sql
+security definer
+set search_path = ''
+as $$
+    with expired as (
+        delete from public.invitations where expires_at <= now() returning id
+    )
+    select count(*) from expired
+$$;
+revoke all on function expire_invitations() from public, anon, authenticated;
+grant execute on function expire_invitations() to etude_ingest;

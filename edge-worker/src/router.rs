@@ -46,6 +46,9 @@ pub enum Route {
 pub struct Forward {
     /// Whether the caller's body goes with it.
     pub has_body: bool,
+    /// Whether it may take as long as an answer: a large file is copied, or every passage of a document is touched (to
+    /// publish eight thousand takes half a minute).
+    pub is_slow: bool,
     /// What becomes of the reply.
     pub reply: Relaying,
 }
@@ -59,8 +62,6 @@ pub enum Relaying {
     AsItComes,
     /// It names people whose scopes are forgotten, beside what is the caller's.
     Change,
-    /// The same, and every passage of a document is touched: to publish eight thousand takes half a minute.
-    LongChange,
     /// The same, and the caller has no account any more.
     Farewell,
 }
@@ -71,7 +72,19 @@ const LIVE: Route = forwarded(false, Relaying::AsItComes);
 const CHANGE: Route = forwarded(false, Relaying::Change);
 
 const fn forwarded(has_body: bool, reply: Relaying) -> Route {
-    Route::Forwarded(Forward { has_body, reply })
+    Route::Forwarded(Forward {
+        has_body,
+        is_slow: false,
+        reply,
+    })
+}
+
+const fn slow(has_body: bool, reply: Relaying) -> Route {
+    Route::Forwarded(Forward {
+        has_body,
+        is_slow: true,
+        reply,
+    })
 }
 
 const fn at(method: Method, template: &'static str, route: Route) -> Endpoint {
@@ -97,14 +110,18 @@ pub static ENDPOINTS: [Endpoint; 30] = [
     at(
         Method::PATCH,
         "/api/documents/{id}",
-        forwarded(true, Relaying::LongChange),
+        slow(true, Relaying::Change),
     ),
     at(
         Method::DELETE,
         "/api/documents/{id}",
-        forwarded(false, Relaying::LongChange),
+        slow(false, Relaying::Change),
     ),
-    at(Method::POST, "/api/documents/{id}/confirm", SENT),
+    at(
+        Method::POST,
+        "/api/documents/{id}/confirm",
+        slow(true, Relaying::Whole),
+    ),
     at(Method::POST, "/api/documents/{id}/reprocess", READ),
     at(Method::GET, "/api/documents/{id}/events", LIVE),
     at(Method::GET, "/api/documents/{id}/pdf", Route::DocumentFile),
@@ -125,7 +142,7 @@ pub static ENDPOINTS: [Endpoint; 30] = [
     at(
         Method::DELETE,
         "/api/account",
-        forwarded(true, Relaying::Farewell),
+        slow(true, Relaying::Farewell),
     ),
     at(Method::GET, "/api/account/export", LIVE),
     at(Method::POST, "/api/admin/cache/purge", Route::PurgeCache),
@@ -142,7 +159,7 @@ impl Route {
     pub fn is_slow(self) -> bool {
         match self {
             Self::ChatQuery => true,
-            Self::Forwarded(forward) => forward.is_slow(),
+            Self::Forwarded(forward) => forward.is_slow,
             _ => false,
         }
     }
@@ -154,14 +171,6 @@ impl Route {
             Self::ChatQuery => 16 * 1024,
             _ => 64 * 1024,
         }
-    }
-}
-
-impl Forward {
-    /// Whether the origin may take as long as for an answer.
-    #[must_use]
-    pub fn is_slow(self) -> bool {
-        matches!(self.reply, Relaying::LongChange | Relaying::Farewell)
     }
 }
 

@@ -3,15 +3,27 @@
 use crate::object_store::ObjectStore;
 use shared_types::documents::library_key;
 use std::{convert::Infallible, time::Duration};
-use storage::{PgPool, files};
+use storage::{PgPool, files, invitations};
 use tokio::time::sleep;
 
 /// Removes what is due, over and over.
 pub async fn keep_removing(pool: &PgPool, store: &ObjectStore, pause: Duration) -> Infallible {
     loop {
         expire_uploads(pool).await;
+        expire_invitations(pool).await;
         remove_due(pool, store).await;
         sleep(pause).await;
+    }
+}
+
+/// Forgets the invitations that nobody may accept any more: addresses of people who have not come.
+pub async fn expire_invitations(pool: &PgPool) {
+    match invitations::expire(pool).await {
+        Ok(0) => {}
+        Ok(invitations) => tracing::info!(invitations, "invitations have ended"),
+        Err(error) => {
+            tracing::warn!(error = %error, "old invitations are not forgotten for now");
+        }
     }
 }
 

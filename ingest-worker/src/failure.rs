@@ -133,7 +133,7 @@ impl JobError {
         match self {
             Self::Rejected(rejection) => rejection.to_string(),
             Self::Failed { part, .. } => format!(
-                "This is not your file's fault: {part}. We tried several times. Upload it again later."
+                "This is not your file's fault: {part}. We tried several times. Have it read once more later."
             ),
             Self::LeaseLost => "Another worker took over.".to_owned(),
         }
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(
             error.reason(),
             "This is not your file's fault: the embedding service did not answer. We tried several times. \
-             Upload it again later."
+             Have it read once more later."
         );
     }
 }

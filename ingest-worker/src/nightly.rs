@@ -96,6 +96,7 @@ async fn steps(
     let (pool, store) = (&worker.pool, &worker.pipeline.store);
     report.stuck = jobs::requeue_stuck(pool).await?;
     report.uploads_forgotten = discard::expire_uploads(pool).await;
+    discard::expire_invitations(pool).await;
     while let removed @ 1.. = discard::remove_due(pool, store).await {
         report.files_removed += removed;
         if *stop.borrow() {

@@ -22,8 +22,12 @@ use shared_types::{
 };
 use std::{io, sync::Arc, time::Duration};
 use storage::{Error, PgPool, documents, invitations, people, reader};
-use tokio::io::duplex;
-use tokio_util::io::{ReaderStream, SyncIoBridge};
+use tokio::{
+    io::{AsyncWriteExt, DuplexStream, duplex},
+    runtime::Handle,
+    time::timeout,
+};
+use tokio_util::io::ReaderStream;
 
 /// Archives that are made at a time.
 pub const MAX_EXPORTS: usize = 4;
@@ -31,6 +35,8 @@ pub const MAX_EXPORTS: usize = 4;
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 /// What of an archive waits for a slow reader.
 const PIPE_BYTES: usize = 256 * 1024;
+/// How long a reader may take none of it.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A whole list, part by part. A macro, since a handler can't await an async closure that borrows: its future would not
 /// be `Send`.
@@ -91,16 +97,19 @@ pub async fn delete(
 /// An archive of all that is the caller's: `account.json`, and every file under `documents/`. What breaks off in the
 /// middle ends as a broken connection, never as an archive that lacks something.
 pub async fn export(state: &AppState, claims: &AccessClaims) -> Result<Response, ApiError> {
-    let Ok(permit) = state.exports.clone().try_acquire_owned() else {
+    let Some(share) = state.exports.take(claims.sub) else {
         return Err(ApiError::new(ProblemKind::Overloaded).retry_after(Some(RETRY_AFTER)));
     };
     let contents = gather(&state.pool, claims).await?;
     let (reading, writing) = duplex(PIPE_BYTES);
     let objects = Arc::clone(&state.objects);
-    let runtime = tokio::runtime::Handle::current();
+    let runtime = Handle::current();
     let making = tokio::task::spawn_blocking(move || {
-        let writing = SyncIoBridge::new_with_handle(writing, runtime.clone());
-        export::write(writing, contents, &objects, &runtime)
+        let pipe = Pipe {
+            writing,
+            runtime: runtime.clone(),
+        };
+        export::write(pipe, contents, &objects, &runtime)
     });
     let mut pieces = ReaderStream::new(reading);
     let body: BoxStream<'static, io::Result<_>> = Box::pin(try_stream! {
@@ -113,7 +122,7 @@ pub async fn export(state: &AppState, claims: &AccessClaims) -> Result<Response,
             Err(io::Error::other(error))?;
         }
         // Held until here.
-        drop(permit);
+        drop(share);
     });
     let headers = [
         (header::CONTENT_TYPE, "application/zip"),
@@ -123,6 +132,23 @@ pub async fn export(state: &AppState, claims: &AccessClaims) -> Result<Response,
         ),
     ];
     Ok((headers, Body::from_stream(body)).into_response())
+}
+
+/// Where an archive is written to. Waits for its reader, but not for ever.
+struct Pipe {
+    writing: DuplexStream,
+    runtime: Handle,
+}
+
+impl io::Write for Pipe {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let write = timeout(PATIENCE, self.writing.write(bytes));
+        self.runtime.block_on(write)?
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 async fn gather(pool: &PgPool, claims: &AccessClaims) -> Result<Contents, ApiError> {

@@ -19,6 +19,7 @@ mod people;
 mod progress;
 mod retrieval;
 pub mod routes;
+pub mod shares;
 pub mod signing_keys;
 pub mod state;
 pub mod telemetry;

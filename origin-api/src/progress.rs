@@ -2,6 +2,7 @@
 
 use crate::{
     error::{ApiError, chain},
+    shares::Share,
     state::AppState,
     uploads,
 };
@@ -14,19 +15,18 @@ use shared_types::{
     problem::{Problem, ProblemKind},
 };
 use std::{convert::Infallible, time::Duration};
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{Instant, sleep},
-};
+use tokio::time::{Instant, sleep};
 
 /// Documents that are watched at a time: each is a request in work for as long.
 pub const MAX_WATCHES: usize = 128;
+/// Of one person: more than a browser has connections.
+pub const WATCHES_EACH: usize = 8;
 /// How long a caller is asked to wait where as many are watched.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 /// Between two looks. One is a row by its key.
 const PAUSE: Duration = Duration::from_millis(500);
-/// The longest that a stream goes on: longer than a job may take, and shorter than a token lives. A browser that still
-/// waits comes again by itself.
+/// The longest that a stream goes on: longer than a job may take. A browser that still waits comes again by itself, with
+/// the token that it has by then.
 const LIFE: Duration = Duration::from_mins(15);
 /// Looks in a row that may fail.
 const FAILURES: u32 = 6;
@@ -39,11 +39,11 @@ pub fn watch(
     request_id: RequestId,
     document: Document,
 ) -> Result<impl Stream<Item = Result<Event, Infallible>>, ApiError> {
-    let Ok(permit) = state.watches.clone().try_acquire_owned() else {
+    let Some(share) = state.watches.take(claims.sub) else {
         return Err(ApiError::new(ProblemKind::Overloaded).retry_after(Some(RETRY_AFTER)));
     };
     let watch = Watch {
-        _permit: permit,
+        _share: share,
         state,
         claims,
         request_id,
@@ -59,7 +59,7 @@ pub fn watch(
 }
 
 struct Watch {
-    _permit: OwnedSemaphorePermit,
+    _share: Share,
     state: AppState,
     claims: AccessClaims,
     request_id: RequestId,

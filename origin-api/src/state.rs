@@ -8,8 +8,9 @@ use crate::{
     llm::Claude,
     objects::Objects,
     outbound,
-    progress::MAX_WATCHES,
+    progress::{MAX_WATCHES, WATCHES_EACH},
     retrieval::Searches,
+    shares::Shares,
     signing_keys::{COOL_DOWN, SigningKeys},
     wake::Wake,
 };
@@ -42,10 +43,10 @@ pub struct AppState {
     pub(crate) answers: Arc<Answers>,
     /// Object storage.
     pub objects: Arc<Objects>,
-    /// One permit for each document that is watched on its way.
-    pub watches: Arc<Semaphore>,
-    /// One permit for each archive that is being made.
-    pub exports: Arc<Semaphore>,
+    /// The documents that are watched on their way.
+    pub watches: Arc<Shares>,
+    /// The archives that are being made.
+    pub exports: Arc<Shares>,
     /// Tells the workers of queued jobs.
     pub wake: Arc<Wake>,
     /// The largest accepted file.
@@ -91,8 +92,8 @@ impl AppState {
                 Objects::new(outbound::client(&config.objects.endpoint)?, &config.objects)
                     .context("reading the bucket settings")?,
             ),
-            watches: Arc::new(Semaphore::new(MAX_WATCHES)),
-            exports: Arc::new(Semaphore::new(MAX_EXPORTS)),
+            watches: Shares::new(MAX_WATCHES, WATCHES_EACH),
+            exports: Shares::new(MAX_EXPORTS, 1),
             wake: Arc::new(Wake::new(config.wake.as_ref())?),
             max_upload_bytes: config.max_upload_bytes,
             max_whole_bytes: config.max_whole_bytes,

@@ -89,23 +89,15 @@ async fn in_parts(
         upload_id
     } else {
         let upload_id = state.objects.begin_parts(id).await?;
-        note_parts(&state.pool, claims, id, Some(&upload_id)).await?;
-        upload_id
+        // Of two announcements at once, the first decides: both send parts of the same upload.
+        let mut reader = reader::begin(&state.pool, claims).await?;
+        let noted = documents::note_upload(&mut reader, id, &upload_id).await?;
+        reader.commit().await?;
+        noted
     };
     let sizes = part_sizes(document.size_bytes, state.max_whole_bytes);
     let objects = &state.objects;
     Ok(objects.presign_parts(id, &upload_id, &sizes, host::now()))
-}
-
-async fn note_parts(
-    pool: &PgPool,
-    claims: &AccessClaims,
-    id: DocumentId,
-    upload_id: Option<&str>,
-) -> Result<(), ApiError> {
-    let mut reader = reader::begin(pool, claims).await?;
-    documents::note_upload(&mut reader, id, upload_id).await?;
-    Ok(reader.commit().await?)
 }
 
 /// The lengths of a file's parts: all but the last are alike, as large as what goes in one piece, 32 MiB at most.
@@ -131,8 +123,15 @@ pub async fn confirm(
     if stored.document.status != DocumentStatus::Uploading {
         return Ok(stored.document);
     }
-    if let Some(upload_id) = &stored.upload_id {
-        join(state, claims, &stored.document, upload_id, confirmed).await?;
+    if let Some(upload_id) = &stored.upload_id
+        && let Err(refused) = join(state, claims, &stored.document, upload_id, confirmed).await
+    {
+        // The same confirmation may have been made at the same time.
+        let now = own(&state.pool, claims, id).await?.document;
+        return match now.status {
+            DocumentStatus::Uploading => Err(refused),
+            _ => Ok(now),
+        };
     }
     // No connection to the database is held while object storage works.
     let taken = take_into_library(state, &stored).await;
@@ -257,7 +256,9 @@ async fn join(
     {
         return Ok(());
     }
-    note_parts(&state.pool, claims, id, None).await?;
+    let mut reader = reader::begin(&state.pool, claims).await?;
+    documents::forget_upload(&mut reader, id, upload_id).await?;
+    reader.commit().await?;
     let detail = "A part is missing, or is not the one that was sent. Announce the file again.";
     Err(ApiError::refused(ProblemKind::UploadMismatch, detail))
 }

@@ -213,20 +213,44 @@ pub async fn change(
     Ok(StoredDocument::try_from(row)?.document)
 }
 
-/// Notes what object storage calls the upload of the reader's own document, or that there is none any more.
+/// Notes what object storage calls the upload of the reader's own document, unless one was noted before: that one's
+/// name comes back.
 #[tracing::instrument(name = "sql.documents.note_upload", skip_all)]
 pub async fn note_upload(
     reader: &mut ReaderTx,
     id: DocumentId,
-    upload_id: Option<&str>,
+    upload_id: &str,
+) -> Result<String, Error> {
+    let owner = reader.user_id();
+    let noted = sqlx::query_scalar(
+        "update knowledge_base_docs set upload_id = coalesce(upload_id, $3) \
+         where id = $1 and owner_id = $2 returning upload_id",
+    )
+    .bind(id.0)
+    .bind(owner.0)
+    .bind(upload_id)
+    .fetch_one(reader.connection())
+    .await?;
+    Ok(noted)
+}
+
+/// Forgets an upload that object storage does not know any more, if it is still the one of the reader's document.
+#[tracing::instrument(name = "sql.documents.forget_upload", skip_all)]
+pub async fn forget_upload(
+    reader: &mut ReaderTx,
+    id: DocumentId,
+    upload_id: &str,
 ) -> Result<(), Error> {
     let owner = reader.user_id();
-    sqlx::query("update knowledge_base_docs set upload_id = $3 where id = $1 and owner_id = $2")
-        .bind(id.0)
-        .bind(owner.0)
-        .bind(upload_id)
-        .execute(reader.connection())
-        .await?;
+    sqlx::query(
+        "update knowledge_base_docs set upload_id = null \
+         where id = $1 and owner_id = $2 and upload_id = $3 and status = 'uploading'",
+    )
+    .bind(id.0)
+    .bind(owner.0)
+    .bind(upload_id)
+    .execute(reader.connection())
+    .await?;
     Ok(())
 }
 
@@ -237,7 +261,11 @@ pub async fn delete(reader: &mut ReaderTx, id: DocumentId) -> Result<Document, E
     let (user_id, role) = (reader.user_id(), reader.role());
     let row: Row = sqlx::query_as(
         "delete from knowledge_base_docs \
-         where id = $1 and (owner_id = $2 or $3 = 'admin') returning *",
+         where id = $1 \
+           and (owner_id = $2 \
+                or $3 = 'admin' \
+                   and exists (select from users where id = $2 and role = 'admin')) \
+         returning *",
     )
     .bind(id.0)
     .bind(user_id.0)

@@ -10,7 +10,7 @@ use shared_types::{
     ids::{InvitationId, UserId},
     people::{Invitation, LinkedPerson, MAX_INVITATIONS},
 };
-use sqlx::FromRow;
+use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
 
 /// Invitations in one part of a list at most.
@@ -78,6 +78,11 @@ pub async fn create(
         Way::Address(email) => (Some(email), None, 1),
         Way::Code { digest, places } => (None, Some(digest), places),
     };
+    // One after the other, so that they are counted.
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended($1::text, 0))")
+        .bind(teacher.0)
+        .execute(reader.connection())
+        .await?;
     let open: i64 = sqlx::query_scalar(
         "with gone as ( \
              delete from invitations \
@@ -156,8 +161,18 @@ pub async fn withdraw(reader: &mut ReaderTx, id: InvitationId) -> Result<(), Err
     Ok(())
 }
 
+/// Forgets the invitations that nobody may accept any more; returns how many they were.
+#[tracing::instrument(name = "sql.invitations.expire", skip_all)]
+pub async fn expire(pool: &PgPool) -> Result<u64, Error> {
+    let expired: i64 = sqlx::query_scalar("select expire_invitations()")
+        .fetch_one(pool)
+        .await?;
+    unsigned(expired, "count")
+}
+
 /// Makes the reader the student of whoever invites; accepting once more changes nothing. [`Error::NotFound`]: there is
-/// no such invitation for the reader, or not any more, or the reader is no student.
+/// no such invitation for the reader, or not any more, or the reader is no student, or has parted from the teacher since
+/// accepting this very code.
 #[tracing::instrument(name = "sql.invitations.accept", skip_all)]
 pub async fn accept(reader: &mut ReaderTx, chosen: Chosen<'_>) -> Result<LinkedPerson, Error> {
     let (id, digest) = match chosen {

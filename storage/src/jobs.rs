@@ -27,8 +27,7 @@ use uuid::Uuid;
 pub const MAX_ATTEMPTS: u32 = 3;
 
 /// What the owner reads where every attempt ended without a word from the worker.
-const WORKERS_STOPPED: &str =
-    "Reading this file stopped our worker each time. Please check the file, then upload it again.";
+const WORKERS_STOPPED: &str = "Reading this file stopped our worker each time. Have it read once more; if that fails, too, check the file.";
 
 /// A worker's hold on a job. The attempt's number fences it: a later claim has another, whatever became of this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,10 +154,14 @@ pub async fn progress(
     total: u32,
 ) -> Result<bool, Error> {
     let done = sqlx::query(
-        "update knowledge_base_docs d \
+        // Locked, so that what is late says nothing of a job that has ended meanwhile.
+        "with job as ( \
+             select doc_id from ingest_jobs \
+             where id = $1 and attempts = $2 and state = 'running' for share \
+         ) \
+         update knowledge_base_docs d \
          set stage = $3, progress_done = $4, progress_total = $5 \
-         from ingest_jobs j \
-         where j.id = $1 and j.attempts = $2 and j.state = 'running' and d.id = j.doc_id",
+         from job where d.id = job.doc_id",
     )
     .bind(held.job_id)
     .bind(held.number)

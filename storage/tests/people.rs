@@ -188,6 +188,77 @@ async fn a_code_brings_as_many_students_as_it_has_places_for() {
 }
 
 #[tokio::test]
+async fn whoever_was_sent_away_does_not_come_back_by_the_same_code_and_nobody_empties_it() {
+    let db = Database::new().await;
+    let teacher = db.person(Role::Teacher).await;
+    let (student, other) = (
+        db.person(Role::Student).await,
+        db.person(Role::Student).await,
+    );
+    invite(&db, &teacher, by_code(2)).await.unwrap();
+    accept(&db, &student, Chosen::Code(DIGEST)).await.unwrap();
+    let mut tx = db.reader(&teacher).await;
+    people::end_relationship(&mut tx, student.sub)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    for _ in 0..3 {
+        let again = accept(&db, &student, Chosen::Code(DIGEST)).await;
+        assert!(matches!(again, Err(Error::NotFound)), "{again:?}");
+    }
+    accept(&db, &other, Chosen::Code(DIGEST)).await.unwrap();
+}
+
+#[tokio::test]
+async fn invitations_that_have_ended_are_forgotten_with_their_addresses() {
+    let db = Database::new().await;
+    let teacher = db.person(Role::Teacher).await;
+    let ended = invite(&db, &teacher, Way::Address("old@example.com"))
+        .await
+        .unwrap();
+    let open_still = invite(&db, &teacher, Way::Address("new@example.com"))
+        .await
+        .unwrap();
+    sqlx::query("update invitations set expires_at = now() where id = $1")
+        .bind(ended.id.0)
+        .execute(&db.owner)
+        .await
+        .unwrap();
+    assert_eq!(invitations::expire(&db.ingest).await.unwrap(), 1);
+    assert_eq!(open(&db, &teacher).await, [open_still.id]);
+}
+
+#[tokio::test]
+async fn of_invitations_made_at_once_no_more_are_open_than_may_be() {
+    let db = Database::new().await;
+    let teacher = db.person(Role::Teacher).await;
+    sqlx::query(
+        "insert into invitations (id, teacher_id, email) \
+         select gen_random_uuid(), $1, n || '@example.com' from generate_series(2, $2) as n",
+    )
+    .bind(teacher.sub.0)
+    .bind(i32::try_from(MAX_INVITATIONS).unwrap())
+    .execute(&db.owner)
+    .await
+    .unwrap();
+    let addresses: Vec<String> = (0..6).map(|n| format!("new-{n}@example.com")).collect();
+    let at_once = addresses
+        .iter()
+        .map(|address| invite(&db, &teacher, Way::Address(address)));
+    let made = futures_util::future::join_all(at_once).await;
+    assert_eq!(made.iter().filter(|result| result.is_ok()).count(), 1);
+    // The same address twice at once is one invitation, and no refusal.
+    sqlx::query("delete from invitations")
+        .execute(&db.owner)
+        .await
+        .unwrap();
+    let twice = ["a@example.com"; 2].map(|address| invite(&db, &teacher, Way::Address(address)));
+    let made = futures_util::future::join_all(twice).await;
+    assert!(made.iter().all(Result::is_ok), "{made:?}");
+    assert_eq!(open(&db, &teacher).await.len(), 1);
+}
+
+#[tokio::test]
 async fn of_many_who_want_the_last_place_one_gets_it() {
     let db = Database::new().await;
     let teacher = db.person(Role::Teacher).await;
@@ -372,7 +443,7 @@ async fn a_list_of_students_goes_on_where_it_ended_and_shows_nobody_elses() {
 /// How often somebody's id stands anywhere in the database.
 async fn mentions(db: &Database, person: UserId) -> Vec<String> {
     let columns: Vec<(String, String)> = sqlx::query_as(
-        "select c.relname::text, a.attname::text from pg_class c \
+        "select c.oid::regclass::text, a.attname::text from pg_class c \
          join pg_attribute a on a.attrelid = c.oid \
          where c.relkind = 'r' and a.attnum > 0 and a.atttypid = 'uuid'::regtype \
            and c.relnamespace in ('public'::regnamespace, 'auth'::regnamespace) \
@@ -383,11 +454,7 @@ async fn mentions(db: &Database, person: UserId) -> Vec<String> {
     .unwrap();
     let mut found = Vec::new();
     for (table, column) in columns {
-        let schema: &str = match &*table {
-            "refresh_tokens" => "auth",
-            _ => "public",
-        };
-        let statement = format!("select count(*) from {schema}.{table} where {column} = $1");
+        let statement = format!("select count(*) from {table} where {column} = $1");
         let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(statement))
             .bind(person.0)
             .fetch_one(&db.owner)
@@ -410,6 +477,10 @@ async fn of_a_deleted_account_nothing_is_left_but_files_to_remove() {
     let student = db.person(Role::Student).await;
     db.link(&teacher, &student).await;
     invite(&db, &teacher, by_code(3)).await.unwrap();
+    let address = teacher.email.clone().unwrap();
+    invite(&db, &colleague, Way::Address(&address))
+        .await
+        .unwrap();
     let public = db.ready(&teacher, Visibility::Public, &["Curve."]).await;
     let private = db.ready(&teacher, Visibility::Private, &["Sit."]).await;
     let other = db.ready(&colleague, Visibility::Public, &["Wait."]).await;
@@ -430,6 +501,11 @@ async fn of_a_deleted_account_nothing_is_left_but_files_to_remove() {
     assert_eq!(
         mentions(&db, teacher.sub).await,
         ["discarded_files.owner_id"]
+    );
+    assert_eq!(
+        open(&db, &colleague).await,
+        [],
+        "whoever has the address next is somebody else"
     );
     let mut due: Vec<_> = files::due(&db.ingest).await.unwrap();
     due.sort_by_key(|file| file.document_id);
@@ -472,6 +548,32 @@ async fn a_token_that_outlived_its_account_asks_and_uploads_nothing() {
     assert!(matches!(invited, Err(Error::UnknownPerson)), "{invited:?}");
     let again = people::delete_account(&mut db.reader(&teacher).await).await;
     assert!(matches!(again, Err(Error::UnknownPerson)));
+}
+
+#[tokio::test]
+async fn a_token_that_outlived_an_admin_opens_and_deletes_nothing_of_others() {
+    let db = Database::new().await;
+    let (teacher, admin) = (db.person(Role::Teacher).await, db.person(Role::Admin).await);
+    let id = db.ready(&teacher, Visibility::Private, &["Curve."]).await;
+    assert!(
+        documents::open(&mut db.reader(&admin).await, id)
+            .await
+            .is_ok()
+    );
+    for statement in [
+        "update auth.users set raw_app_meta_data = '{\"role\": \"teacher\"}' where id = $1",
+        "delete from auth.users where id = $1",
+    ] {
+        sqlx::query(statement)
+            .bind(admin.sub.0)
+            .execute(&db.owner)
+            .await
+            .unwrap();
+        let opened = documents::open(&mut db.reader(&admin).await, id).await;
+        assert!(matches!(opened, Err(Error::NotFound)), "{opened:?}");
+        let deleted = documents::delete(&mut db.reader(&admin).await, id).await;
+        assert!(matches!(deleted, Err(Error::NotFound)), "{deleted:?}");
+    }
 }
 
 #[tokio::test]

@@ -173,6 +173,7 @@ async fn no_role_that_serves_has_a_right_that_no_policy_covers() {
             "clear_standby_embeddings() by etude_ingest",
             "confirm_upload(uuid) by authenticated",
             "delete_account() by authenticated",
+            "expire_invitations() by etude_ingest",
             "expire_uploads(interval) by etude_ingest",
             "nearest_public(extensions.halfvec,text) by authenticated",
             "passage_words(text) by authenticated",

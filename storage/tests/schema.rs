@@ -6,7 +6,7 @@ use shared_types::{claims::Role, documents::Visibility};
 use sqlx::AssertSqlSafe;
 use support::Database;
 
-const TABLES: [&str; 13] = [
+const TABLES: [&str; 14] = [
     "cache_purges",
     "corpus_versions",
     "discarded_files",
@@ -14,6 +14,7 @@ const TABLES: [&str; 13] = [
     "document_postings",
     "embedding_models",
     "ingest_jobs",
+    "invitation_uses",
     "invitations",
     "knowledge_base_docs",
     "purge_generations",

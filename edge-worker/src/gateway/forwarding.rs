@@ -37,7 +37,7 @@ pub async fn forward<H: Host>(
         None
     };
     let timeouts = &exchange.config.timeouts;
-    let limit_ms = if forward.is_slow() {
+    let limit_ms = if forward.is_slow {
         timeouts.answer_ms
     } else {
         timeouts.documents_ms

@@ -121,6 +121,8 @@ async fn problem_of<H: Host>(
 }
 
 fn unavailable<H: Host>(exchange: &Exchange<H>, path: &str, error: &PortError) -> Problem {
+    // Whatever a caller wrote behind it is no matter for logs.
+    let path = path.split('?').next().unwrap_or_default();
     let message = format!("origin failed at {path}");
     exchange.fail(ProblemKind::OriginUnavailable, &message, error)
 }

@@ -99,18 +99,16 @@ async fn an_archive_that_breaks_off_is_no_archive() {
 #[tokio::test]
 async fn a_few_archives_are_made_at_a_time_and_a_reader_who_left_holds_none_up() {
     let origin = Origin::start().await;
-    let teacher = origin.database.person(Role::Teacher).await;
-    let ready = origin
-        .database
-        .ready(&teacher, Visibility::Private, &["Wait."]);
-    let id = ready.await;
-    store(&origin, &teacher, id, vec![7; 8 * 1024 * 1024]);
     let mut waiting = Vec::new();
     for _ in 0..4 {
+        let teacher = with_a_large_file(&origin).await;
         let response = origin.get(&teacher, "/v1/account/export").await;
         assert_eq!(response.status(), 200);
+        let second = origin.get(&teacher, "/v1/account/export").await;
+        problem(second, ProblemKind::Overloaded).await;
         waiting.push(response);
     }
+    let teacher = with_a_large_file(&origin).await;
     let refused = origin.get(&teacher, "/v1/account/export").await;
     assert_eq!(refused.headers()["retry-after"], "30");
     problem(refused, ProblemKind::Overloaded).await;
@@ -122,6 +120,14 @@ async fn a_few_archives_are_made_at_a_time_and_a_reader_who_left_holds_none_up()
         patience -= 1;
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
+}
+
+async fn with_a_large_file(origin: &Origin) -> AccessClaims {
+    let teacher = origin.database.person(Role::Teacher).await;
+    let private = Visibility::Private;
+    let id = origin.database.ready(&teacher, private, &["Wait."]).await;
+    store(origin, &teacher, id, vec![7; 8 * 1024 * 1024]);
+    teacher
 }
 
 #[tokio::test]

@@ -154,12 +154,16 @@ async fn others_see_nothing_of_it() {
 }
 
 #[tokio::test]
-async fn so_many_are_watched_at_a_time_and_who_leaves_makes_room() {
+async fn so_many_are_watched_by_one_person_and_who_leaves_makes_room() {
     let origin = Origin::start().await;
-    let teacher = origin.database.person(Role::Teacher).await;
+    let (teacher, colleague) = (
+        origin.database.person(Role::Teacher).await,
+        origin.database.person(Role::Teacher).await,
+    );
     let id = origin.database.queue(&teacher, Visibility::Private).await;
+    let other = origin.database.queue(&colleague, Visibility::Private).await;
     let mut watching = Vec::new();
-    for _ in 0..128 {
+    for _ in 0..8 {
         let response = watch(&origin, &teacher, id).await;
         assert_eq!(response.status(), 200);
         watching.push(response);
@@ -167,6 +171,7 @@ async fn so_many_are_watched_at_a_time_and_who_leaves_makes_room() {
     let refused = watch(&origin, &teacher, id).await;
     assert_eq!(refused.headers()["retry-after"], "10");
     problem(refused, ProblemKind::Overloaded).await;
+    assert_eq!(watch(&origin, &colleague, other).await.status(), 200);
     drop(watching);
     let mut patience = 400;
     while watch(&origin, &teacher, id).await.status() != 200 {

@@ -209,6 +209,7 @@ async fn populate(db: &Database) -> Vec<Caller> {
     }
     let digest = &"5e".repeat(32);
     invite(db, &first, Way::Code { digest, places: 30 }).await;
+    use_codes(db, &own).await;
     purge(
         db,
         &admin,
@@ -287,6 +288,17 @@ async fn invite(db: &Database, teacher: &AccessClaims, way: Way<'_>) {
         .await
         .unwrap();
     tx.commit().await.unwrap();
+}
+
+async fn use_codes(db: &Database, student: &AccessClaims) {
+    sqlx::query(
+        "insert into invitation_uses (invitation_id, student_id) \
+         select id, $1 from invitations where email is null",
+    )
+    .bind(student.sub.0)
+    .execute(&db.owner)
+    .await
+    .unwrap();
 }
 
 /// Documents in every state, and the vectors of another model beside some of them.

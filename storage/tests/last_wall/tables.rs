@@ -215,6 +215,14 @@ pub const TABLES: &[Table] = &[
         }],
     },
     Table {
+        name: "invitation_uses",
+        key: "concat_ws(' ', invitation_id, student_id)",
+        people: None,
+        ingest: false,
+        columns: None,
+        writes: &[],
+    },
+    Table {
         name: "invitations",
         key: "id::text",
         people: Some(|person, row| person.role == "admin" || person.has_invitation(row)),
