@@ -3,7 +3,19 @@
 use std::{
     fs, io,
     net::{Ipv4Addr, TcpListener},
+    ops::Range,
+    process,
+    sync::atomic::{AtomicU32, Ordering},
 };
+
+/// Where free ports are looked for: below those that Linux gives to connections. A process takes a second or two to
+/// listen on a port that was released for it, and a connection of anybody's may have it by then.
+const FREE: Range<u16> = 10_000..32_000;
+/// Ports of one process, before it meets those of the next.
+const APART: u32 = 251;
+const TRIES: u32 = 200;
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// A port that stays ours until the process that is to listen there starts.
 #[derive(Debug)]
@@ -15,7 +27,13 @@ pub struct ReservedPort {
 impl ReservedPort {
     /// Reserves `port`; 0 takes a free one.
     pub fn reserve(port: u16) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        let listen = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+        let listener = if port == 0 {
+            let found = (0..TRIES).find_map(|_| listen(candidate()).ok());
+            found.map_or_else(|| listen(0), Ok)?
+        } else {
+            listen(port)?
+        };
         let port = listener.local_addr()?.port();
         Ok(Self { listener, port })
     }
@@ -32,6 +50,13 @@ impl ReservedPort {
         drop(self.listener);
         self.port
     }
+}
+
+/// The next port that this process may try: no other one tries it at the same time.
+fn candidate() -> u16 {
+    let nth = NEXT.fetch_add(1, Ordering::Relaxed);
+    let number = process::id().wrapping_mul(APART).wrapping_add(nth);
+    FREE.start + (number % u32::from(FREE.end - FREE.start)) as u16
 }
 
 /// Who listens on `port`, as `name (process id)`, where this user may see that.
@@ -84,6 +109,7 @@ mod tests {
     fn a_reserved_port_is_taken_until_it_is_released_and_its_holder_is_named() {
         let reserved = ReservedPort::reserve(0).unwrap();
         let port = reserved.number();
+        assert!(FREE.contains(&port), "{port} may be a connection's");
         assert!(ReservedPort::reserve(port).is_err());
         let holder = holder(port).unwrap();
         assert!(holder.contains(&std::process::id().to_string()), "{holder}");
