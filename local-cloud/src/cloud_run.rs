@@ -2,7 +2,7 @@
 //! machine, and `…/executions` lists what was started.
 
 use crate::{
-    faults::{Faults, Target, Verdict},
+    faults::{Faults, Target},
     host, http,
 };
 use axum::{
@@ -176,7 +176,7 @@ async fn run(
     headers: HeaderMap,
     Json(body): Json<Value>,
 ) -> Response {
-    if let Err(refusal) = admit(&cloud_run, &headers).await {
+    if let Err(refusal) = http::admit(&cloud_run.faults, Target::CloudRun, &headers).await {
         return refusal;
     }
     let place = format!("projects/{project}/locations/{location}");
@@ -214,7 +214,7 @@ async fn list(
     Path((project, location, job)): Path<(String, String, String)>,
     headers: HeaderMap,
 ) -> Response {
-    if let Err(refusal) = admit(&cloud_run, &headers).await {
+    if let Err(refusal) = http::admit(&cloud_run.faults, Target::CloudRun, &headers).await {
         return refusal;
     }
     let job = format!("projects/{project}/locations/{location}/jobs/{job}");
@@ -236,20 +236,4 @@ async fn list(
         })
         .collect();
     Json(json!({ "executions": executions })).into_response()
-}
-
-async fn admit(cloud_run: &CloudRun, headers: &HeaderMap) -> Result<(), Response> {
-    match cloud_run.faults.call(Target::CloudRun).await {
-        Verdict::Proceed => {}
-        Verdict::Refuse { status, .. } => return Err(http::google_refusal(status)),
-        Verdict::Break(_) => return Err(crate::faults::broken_reply()),
-    }
-    if http::has_bearer(headers) {
-        return Ok(());
-    }
-    Err(http::google_error(
-        401,
-        "UNAUTHENTICATED",
-        "Request is missing required authentication credential.",
-    ))
 }

@@ -1,5 +1,6 @@
 //! What several of the services say in the same way.
 
+use crate::faults::{Faults, Target, Verdict, broken_reply};
 use axum::{
     Json,
     http::{HeaderMap, HeaderName, StatusCode, header},
@@ -10,6 +11,27 @@ use serde_json::json;
 /// The header that asks for patience, where there is reason for it.
 pub(crate) fn retry_after(seconds: Option<u32>) -> Option<[(HeaderName, String); 1]> {
     seconds.map(|seconds| [(header::RETRY_AFTER, seconds.to_string())])
+}
+
+/// Lets a call of one of Google's REST interfaces through, unless it is to fail or brings no token.
+pub(crate) async fn admit(
+    faults: &Faults,
+    target: Target,
+    headers: &HeaderMap,
+) -> Result<(), Response> {
+    match faults.call(target).await {
+        Verdict::Proceed => {}
+        Verdict::Refuse { status, .. } => return Err(google_refusal(status)),
+        Verdict::Break(_) => return Err(broken_reply()),
+    }
+    if has_bearer(headers) {
+        return Ok(());
+    }
+    Err(google_error(
+        401,
+        "UNAUTHENTICATED",
+        "Request is missing required authentication credential.",
+    ))
 }
 
 /// Whether a bearer token came along. Any will do: who holds it is the real service's business.
@@ -29,7 +51,7 @@ pub(crate) fn google_error(code: u16, status: &str, message: &str) -> Response {
 }
 
 /// A refusal on demand, as Google's REST interfaces write it.
-pub(crate) fn google_refusal(status: StatusCode) -> Response {
+fn google_refusal(status: StatusCode) -> Response {
     let name = match status.as_u16() {
         403 => "PERMISSION_DENIED",
         429 => "RESOURCE_EXHAUSTED",

@@ -124,13 +124,8 @@ pub async fn export(state: &AppState, claims: &AccessClaims) -> Result<Response,
         // Held until here.
         drop(share);
     });
-    let headers = [
-        (header::CONTENT_TYPE, "application/zip"),
-        (
-            header::CONTENT_DISPOSITION,
-            "attachment; filename=\"etude.zip\"",
-        ),
-    ];
+    // Under which name it is saved, the edge says.
+    let headers = [(header::CONTENT_TYPE, "application/zip")];
     Ok((headers, Body::from_stream(body)).into_response())
 }
 

@@ -13,13 +13,13 @@ use shared_types::{
     ids::{InvitationId, UserId},
     origin::Changed,
     people::{
-        CreatedInvitation, Invitation, InvitationList, Invite, MAX_INVITATIONS, MAX_PLACES,
-        PersonList,
+        CreatedInvitation, Invitation, InvitationList, Invite, LinkedPerson, MAX_INVITATIONS,
+        MAX_PLACES, PersonList,
     },
     problem::ProblemKind,
 };
 use storage::{
-    PgPool,
+    Listed, PgPool,
     invitations::{self, Chosen, Way},
     people, reader,
 };
@@ -143,10 +143,7 @@ pub async fn students(
 ) -> Result<PersonList, ApiError> {
     let mut reader = reader::begin(pool, claims).await?;
     let listed = people::students(&mut reader, part.behind, part.limit).await?;
-    Ok(PersonList {
-        people: listed.items,
-        next_cursor: listed.next.map(|cursor| cursor.to_string()),
-    })
+    Ok(person_list(listed))
 }
 
 /// The caller's teachers, the newest first.
@@ -157,10 +154,14 @@ pub async fn teachers(
 ) -> Result<PersonList, ApiError> {
     let mut reader = reader::begin(pool, claims).await?;
     let listed = people::teachers(&mut reader, part.behind, part.limit).await?;
-    Ok(PersonList {
+    Ok(person_list(listed))
+}
+
+fn person_list(listed: Listed<LinkedPerson>) -> PersonList {
+    PersonList {
         people: listed.items,
         next_cursor: listed.next.map(|cursor| cursor.to_string()),
-    })
+    }
 }
 
 /// Ends what is between the caller and somebody: the student of the two reads no private document of the other's

@@ -44,6 +44,19 @@ async fn open(db: &Database, who: &AccessClaims) -> Vec<InvitationId> {
     invitations.map(|invitation| invitation.id).collect()
 }
 
+/// As many invitations as may be open, but for one.
+async fn send_all_but_one(db: &Database, teacher: &AccessClaims) {
+    sqlx::query(
+        "insert into invitations (id, teacher_id, email) \
+         select gen_random_uuid(), $1, n || '@example.com' from generate_series(2, $2) as n",
+    )
+    .bind(teacher.sub.0)
+    .bind(i32::try_from(MAX_INVITATIONS).unwrap())
+    .execute(&db.owner)
+    .await
+    .unwrap();
+}
+
 fn by_code(places: u16) -> Way<'static> {
     Way::Code {
         digest: DIGEST,
@@ -232,15 +245,7 @@ async fn invitations_that_have_ended_are_forgotten_with_their_addresses() {
 async fn of_invitations_made_at_once_no_more_are_open_than_may_be() {
     let db = Database::new().await;
     let teacher = db.person(Role::Teacher).await;
-    sqlx::query(
-        "insert into invitations (id, teacher_id, email) \
-         select gen_random_uuid(), $1, n || '@example.com' from generate_series(2, $2) as n",
-    )
-    .bind(teacher.sub.0)
-    .bind(i32::try_from(MAX_INVITATIONS).unwrap())
-    .execute(&db.owner)
-    .await
-    .unwrap();
+    send_all_but_one(&db, &teacher).await;
     let addresses: Vec<String> = (0..6).map(|n| format!("new-{n}@example.com")).collect();
     let at_once = addresses
         .iter()
@@ -346,15 +351,7 @@ async fn the_same_address_is_invited_once_and_a_teacher_has_a_bounded_number_ope
     let second = invite(&db, &teacher, way).await.unwrap();
     assert_ne!(first.id, second.id);
     assert_eq!(open(&db, &teacher).await, [second.id]);
-    sqlx::query(
-        "insert into invitations (id, teacher_id, email) \
-         select gen_random_uuid(), $1, n || '@example.com' from generate_series(2, $2) as n",
-    )
-    .bind(teacher.sub.0)
-    .bind(i32::try_from(MAX_INVITATIONS).unwrap())
-    .execute(&db.owner)
-    .await
-    .unwrap();
+    send_all_but_one(&db, &teacher).await;
     let refused = invite(&db, &teacher, by_code(1)).await;
     assert!(matches!(refused, Err(Error::Conflict)), "{refused:?}");
     // Sending one again is no new one.

@@ -10,6 +10,7 @@ use std::{
     fs,
     panic::AssertUnwindSafe,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// The password of everybody in a journey.
@@ -135,6 +136,24 @@ impl School {
     #[must_use]
     pub fn database(&self) -> &Psql {
         self.stack.database().owner()
+    }
+
+    /// Waits until a worker has removed the file of the one document that was deleted. It looks once more in an hour.
+    ///
+    /// # Panics
+    /// Where the file stays.
+    pub async fn sees_one_file_removed(&self) {
+        let removed = "select count(*) from discarded_files where due_at > now()";
+        let mut patience = 120;
+        loop {
+            let count = self.database().run(removed).await;
+            if count.unwrap_or_else(|error| panic!("{error}")).trim() == "1" {
+                return;
+            }
+            assert!(patience > 0, "the file is still there");
+            patience -= 1;
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
     }
 
     fn print_logs(&self) {

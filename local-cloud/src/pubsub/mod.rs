@@ -8,7 +8,7 @@ mod delivery;
 mod tokens;
 
 use crate::{
-    faults::{Faults, Target, Verdict},
+    faults::{Faults, Target},
     host, http,
     supabase::KeyError,
 };
@@ -130,7 +130,7 @@ async fn create_topic(
     UrlPath((project, topic)): UrlPath<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
-    if let Err(refusal) = admit(&pubsub, &headers).await {
+    if let Err(refusal) = http::admit(&pubsub.faults, Target::Pubsub, &headers).await {
         return refusal;
     }
     let name = format!("projects/{project}/topics/{topic}");
@@ -146,7 +146,7 @@ async fn create_subscription(
     headers: HeaderMap,
     Json(body): Json<Value>,
 ) -> Response {
-    if let Err(refusal) = admit(&pubsub, &headers).await {
+    if let Err(refusal) = http::admit(&pubsub.faults, Target::Pubsub, &headers).await {
         return refusal;
     }
     let name = format!("projects/{project}/subscriptions/{subscription}");
@@ -176,7 +176,7 @@ async fn publish(
     headers: HeaderMap,
     Json(body): Json<Value>,
 ) -> Response {
-    if let Err(refusal) = admit(&pubsub, &headers).await {
+    if let Err(refusal) = http::admit(&pubsub.faults, Target::Pubsub, &headers).await {
         return refusal;
     }
     let Some(topic) = call.strip_suffix(":publish") else {
@@ -226,20 +226,4 @@ async fn rotate(State(pubsub): State<Arc<PubSub>>) -> StatusCode {
 /// What was delivered, oldest first.
 async fn deliveries(State(pubsub): State<Arc<PubSub>>) -> Json<Vec<Delivery>> {
     Json(pubsub.inside().deliveries.iter().cloned().collect())
-}
-
-async fn admit(pubsub: &PubSub, headers: &HeaderMap) -> Result<(), Response> {
-    match pubsub.faults.call(Target::Pubsub).await {
-        Verdict::Proceed => {}
-        Verdict::Refuse { status, .. } => return Err(http::google_refusal(status)),
-        Verdict::Break(_) => return Err(crate::faults::broken_reply()),
-    }
-    if http::has_bearer(headers) {
-        return Ok(());
-    }
-    Err(http::google_error(
-        401,
-        "UNAUTHENTICATED",
-        "Request is missing required authentication credential.",
-    ))
 }

@@ -8,7 +8,6 @@ use shared_types::{
     ids::DocumentId,
     problem::{Problem, ProblemKind},
 };
-use std::time::Duration;
 
 const HANDBOOK: &str = "06-studio-handbook-first-teacher.pdf";
 const QUESTION: &str = "How many minutes does a lesson in this studio last?";
@@ -58,14 +57,7 @@ fn what_a_teacher_changes_or_deletes_her_student_finds_so_at_once() {
             let response = send(teacher, Method::GET, &gone).await;
             assert_eq!(response.status(), StatusCode::NOT_FOUND, "{gone}");
         }
-        // A worker removes the file, and looks once more in an hour.
-        let removed = "select count(*) from discarded_files where due_at > now()";
-        let mut patience = 120;
-        while school.database().run(removed).await.unwrap().trim() != "1" {
-            assert!(patience > 0, "the file is still there");
-            patience -= 1;
-            tokio::time::sleep(Duration::from_millis(250)).await;
-        }
+        school.sees_one_file_removed().await;
     });
 }
 

@@ -9,7 +9,7 @@ use shared_types::{
     people::{CreatedInvitation, LinkedPerson, PersonList},
     problem::{Problem, ProblemKind},
 };
-use std::{io::Cursor, time::Duration};
+use std::io::Cursor;
 
 const HANDBOOK: &str = "06-studio-handbook-first-teacher.pdf";
 const QUESTION: &str = "How many minutes does a lesson in this studio last?";
@@ -128,7 +128,7 @@ fn a_teacher_takes_everything_along_and_leaves_nothing_behind() {
                 .await
                 .is_err()
         );
-        is_removed(school).await;
+        school.sees_one_file_removed().await;
     });
 }
 
@@ -140,15 +140,4 @@ async fn delete_account(person: &Pupil) {
     let confirmed = json!({ "email": person.person.email });
     let deleted = send(&person.browser, Method::DELETE, path, Some(confirmed)).await;
     assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
-}
-
-/// A worker removes the files, and looks once more in an hour.
-async fn is_removed(school: &School) {
-    let removed = "select count(*) from discarded_files where due_at > now()";
-    let mut patience = 120;
-    while school.database().run(removed).await.unwrap().trim() != "1" {
-        assert!(patience > 0, "the file is still there");
-        patience -= 1;
-        tokio::time::sleep(Duration::from_millis(250)).await;
-    }
 }
