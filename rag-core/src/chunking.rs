@@ -10,12 +10,10 @@ use unicode_segmentation::UnicodeSegmentation;
 
 /// A word longer than this is cut, so that no "word" can exceed a passage.
 const MAX_WORD_CHARS: usize = 200;
-/// A heading has at most this many words.
-const MAX_HEADING_WORDS: usize = 14;
 
 /// The text of one page. Lines are paragraphs, headings, list items or table rows; the words of a
 /// paragraph are joined.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PageText {
     /// From 1.
     pub page: u32,
@@ -23,6 +21,19 @@ pub struct PageText {
     pub text: String,
     /// Where it stands, in the order of the text; empty where nobody knows.
     pub lines: Vec<Line>,
+    /// Those of its lines that are headings, in the order of the text.
+    pub headings: Vec<Heading>,
+    /// How sure text recognition is of it, from 0 to 100; `None` where the page says its text itself.
+    pub confidence: Option<u8>,
+}
+
+/// A heading: a line of a page's text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Heading {
+    /// The line's first character in the page's text.
+    pub start_char: u32,
+    /// Sections of a higher level are parts of those of a lower one; from 1.
+    pub level: u8,
 }
 
 /// A sentence, or part of one, that stands wholly on one page. Stored as an array of five numbers.
@@ -88,10 +99,12 @@ pub struct Chunk {
     pub page_start: u32,
     /// Page of the last unit.
     pub page_end: u32,
-    /// The last heading at or before its first unit.
+    /// The heading that its first words stand under, itself among them or not.
     pub section: Option<String>,
     /// The sum of its units' tokens.
     pub token_count: usize,
+    /// How sure text recognition is of those of its units that were recognised, on average; `None` where none was.
+    pub confidence: Option<u8>,
 }
 
 /// How large passages are.
@@ -101,7 +114,7 @@ pub struct ChunkConfig {
     pub max_tokens: usize,
     /// How much of a passage is said again in the next one of the same section, at most.
     pub overlap_tokens: usize,
-    /// A passage smaller than this does not end at a heading.
+    /// A section shares a passage with its first subsection where either has fewer tokens than this.
     pub min_section_tokens: usize,
 }
 
@@ -131,13 +144,18 @@ struct Piece<'a> {
     page_start_char: u32,
     tokens: usize,
     starts_line: bool,
-    heading: bool,
+    /// The level, of a heading.
+    heading: Option<u8>,
+    confidence: Option<u8>,
     /// Counted in characters of the page.
     lines: Vec<Line>,
 }
 
 /// Cuts a document into passages of at most `config.max_tokens`, at the ends of sentences, each
 /// repeating up to `config.overlap_tokens` of the one before unless a heading stands between them.
+///
+/// A heading begins a passage, so that none mixes two sections. Only a section and the first of its own parts share one
+/// where one of the two is short, and headings that follow one another do.
 ///
 /// `count_tokens` counts the encoder's tokens of a text without special tokens; it must not count
 /// more for a text than for its words one by one. A document without words yields no passages.
@@ -148,45 +166,63 @@ pub fn chunk(
     count_tokens: &dyn Fn(&str) -> usize,
 ) -> Vec<Chunk> {
     let limit = config.content_tokens();
+    let pieces: Vec<Piece<'_>> = pages
+        .iter()
+        .flat_map(|page| pieces(page, limit, count_tokens))
+        .collect();
     let mut builder = Builder::default();
-    for page in pages {
-        for piece in pieces(page, limit, count_tokens) {
-            let full = builder.tokens + piece.tokens > limit;
-            if piece.heading && builder.tokens >= config.min_section_tokens {
-                builder.flush(0);
-            } else if full {
-                // The overlap shrinks where the next unit needs the room.
-                builder.flush(
-                    config
-                        .overlap_tokens
-                        .min(limit.saturating_sub(piece.tokens)),
-                );
-            }
-            builder.add(piece);
+    for (at, piece) in pieces.iter().enumerate() {
+        if let Some(level) = piece.heading
+            && builder.ends_before(level, own_tokens(&pieces[at..]), config)
+        {
+            builder.flush(0);
+        } else if builder.tokens + piece.tokens > limit {
+            // The overlap shrinks where the next unit needs the room.
+            let room = limit.saturating_sub(piece.tokens);
+            builder.flush(config.overlap_tokens.min(room));
         }
+        builder.add(piece);
     }
     builder.flush(0);
     builder.chunks
 }
 
+/// The tokens of the section that the first of these pieces is the heading of, without those of its subsections.
+fn own_tokens(pieces: &[Piece<'_>]) -> usize {
+    let own = |(at, piece): &(usize, &Piece<'_>)| *at == 0 || piece.heading.is_none();
+    let own = pieces.iter().enumerate().take_while(own);
+    own.map(|(_, piece)| piece.tokens).sum()
+}
+
 #[derive(Default)]
 struct Builder<'a> {
     chunks: Vec<Chunk>,
-    pieces: Vec<Piece<'a>>,
+    pieces: Vec<&'a Piece<'a>>,
     tokens: usize,
     /// Pieces that already stand in the chunk before.
     repeated: usize,
-    /// The heading over the first piece, and over the next one.
-    section: Option<&'a str>,
-    heading: Option<&'a str>,
+    /// The headings over the first words that are none, and over the next ones, each with its level.
+    section: Option<Title<'a>>,
+    heading: Option<Title<'a>>,
 }
 
+/// A heading's level and text.
+type Title<'a> = (u8, &'a str);
+
 impl<'a> Builder<'a> {
-    fn add(&mut self, piece: Piece<'a>) {
-        if piece.heading {
-            self.heading = Some(piece.text);
+    /// Whether the passage ends before a heading of this level, whose section has so many tokens.
+    fn ends_before(&self, level: u8, tokens: usize, config: &ChunkConfig) -> bool {
+        let has_text = self.pieces.iter().any(|piece| piece.heading.is_none());
+        let is_its_part = self.heading.is_some_and(|(over, _)| over < level);
+        let is_short = self.tokens.min(tokens) < config.min_section_tokens;
+        has_text && !(is_its_part && is_short)
+    }
+
+    fn add(&mut self, piece: &'a Piece<'a>) {
+        if let Some(level) = piece.heading {
+            self.heading = Some((level, piece.text));
         }
-        if self.pieces.is_empty() {
+        if self.pieces.iter().all(|piece| piece.heading.is_some()) {
             self.section = self.heading;
         }
         self.tokens += piece.tokens;
@@ -219,8 +255,8 @@ impl<'a> Builder<'a> {
 
 fn assemble(
     index: u32,
-    pieces: &[Piece<'_>],
-    section: Option<&str>,
+    pieces: &[&Piece<'_>],
+    section: Option<Title<'_>>,
     tokens: usize,
 ) -> Option<Chunk> {
     let (first, last) = (pieces.first()?, pieces.last()?);
@@ -256,9 +292,24 @@ fn assemble(
         lines,
         page_start: first.page,
         page_end: last.page,
-        section: section.map(str::to_owned),
+        section: section.map(|(_, title)| title.to_owned()),
         token_count: tokens,
+        confidence: confidence(pieces),
     })
+}
+
+/// The mean over the characters that were recognised.
+fn confidence(pieces: &[&Piece<'_>]) -> Option<u8> {
+    let recognised = pieces
+        .iter()
+        .filter_map(|piece| Some((piece, piece.confidence?)));
+    let (sum, chars) = recognised.fold((0, 0), |(sum, chars), (piece, confidence)| {
+        (
+            sum + piece.text.len() * usize::from(confidence),
+            chars + piece.text.len(),
+        )
+    });
+    sum.checked_div(chars).map(|mean| mean as u8)
 }
 
 /// The units of a page, each at most `limit` tokens.
@@ -269,12 +320,13 @@ fn pieces<'a>(
 ) -> Vec<Piece<'a>> {
     let mut pieces = Vec::new();
     let mut lines = LinesOf::new(page);
+    let mut headings = page.headings.iter().peekable();
     let mut offset = 0;
     for line in page.text.split('\n') {
-        let heading = is_heading(line.trim());
+        let heading = headings.next_if(|heading| heading.start_char == offset);
         let mut starts_line = true;
         let mut sentence_offset = offset;
-        for sentence in line.split_sentence_bounds() {
+        for sentence in sentences(line, heading.is_some()) {
             for (skipped, text, tokens) in cut(sentence, limit, count_tokens) {
                 let page_start_char = sentence_offset + skipped;
                 pieces.push(Piece {
@@ -284,7 +336,8 @@ fn pieces<'a>(
                     lines: lines.part(page_start_char, text),
                     tokens,
                     starts_line: std::mem::take(&mut starts_line),
-                    heading,
+                    heading: heading.map(|heading| heading.level),
+                    confidence: page.confidence,
                 });
             }
             sentence_offset += sentence.chars().count() as u32;
@@ -292,6 +345,13 @@ fn pieces<'a>(
         offset = sentence_offset + 1;
     }
     pieces
+}
+
+/// A line's sentences. A heading is one, whatever full stops are in it ("Op. 10 No. 3").
+fn sentences(line: &str, is_heading: bool) -> impl Iterator<Item = &str> {
+    let whole = is_heading.then_some(line);
+    let parts = (!is_heading).then(|| line.split_sentence_bounds());
+    whole.into_iter().chain(parts.into_iter().flatten())
 }
 
 /// A page's lines, taken from first to last.
@@ -392,20 +452,6 @@ fn words(text: &str) -> Vec<(usize, usize)> {
     }
     words.extend(start.map(|from| (from, text.len())));
     words
-}
-
-/// A numbered heading such as `2 Scales` or `2.1 The thumb`: no list item (`2. Sit`), no sentence.
-fn is_heading(line: &str) -> bool {
-    let Some((number, title)) = line.split_once(' ') else {
-        return false;
-    };
-    let numbered = number.split('.').all(|part| {
-        (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
-    });
-    numbered
-        && title.chars().next().is_some_and(char::is_uppercase)
-        && !title.ends_with(['.', '?', '!', ':', ';', ','])
-        && title.split_whitespace().count() <= MAX_HEADING_WORDS
 }
 
 #[cfg(test)]

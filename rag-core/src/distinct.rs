@@ -101,7 +101,7 @@ mod tests {
         let page = PageText {
             page: 1,
             text: text.join(" "),
-            lines: Vec::new(),
+            ..PageText::default()
         };
         let count_tokens = |text: &str| text.split_whitespace().count();
         let chunks = chunk(&[page], &ChunkConfig::default(), &count_tokens);

@@ -149,7 +149,7 @@ mod tests {
                     .map(|_| sentence())
                     .collect::<Vec<_>>()
                     .join(" "),
-                lines: Vec::new(),
+                ..PageText::default()
             })
             .collect()
     }

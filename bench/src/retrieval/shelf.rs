@@ -461,6 +461,7 @@ pub fn passage(index: u32, text: String, embedding: Embedding) -> EmbeddedChunk 
             page_start: index + 1,
             page_end: index + 1,
             section: None,
+            confidence: None,
             token_count: 0,
         },
         embedding,

@@ -160,6 +160,7 @@ fn page(document: &PdfDocument<'_>, number: u32) -> RawPage {
         height: 0.0,
         runs: Vec::new(),
         unmapped_glyphs: 0,
+        confidence: None,
     };
     let Ok(page) = document.pages().get(number.cast_signed()) else {
         return raw;

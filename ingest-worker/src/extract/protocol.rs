@@ -153,6 +153,7 @@ mod tests {
             height: 200.0,
             runs: vec![],
             unmapped_glyphs: 0,
+            confidence: None,
         })
     }
 

@@ -117,6 +117,7 @@ mod tests {
             height: 600.0,
             runs,
             unmapped_glyphs: 0,
+            confidence: None,
         }
     }
 

@@ -5,6 +5,7 @@
 //! What it returns is what citations quote, so no word is added, dropped or moved within a paragraph.
 
 mod columns;
+mod headings;
 mod hyphens;
 mod paragraphs;
 mod places;
@@ -14,11 +15,15 @@ mod text;
 mod traced;
 
 pub use runs::{Ending, Word, group};
-pub use text::is_music_font;
+pub use text::{clean, is_music_font};
 
+use headings::Outline;
+use hyphens::Vocabulary;
+use paragraphs::Block;
 use places::Places;
-use rag_core::chunking::PageText;
+use rag_core::chunking::{Heading, PageText};
 use serde::{Deserialize, Serialize};
+use traced::Traced;
 
 /// A stretch of text on one baseline without a wide gap in it. Lengths are points, the origin is the
 /// page's lower left corner as a reader sees the page.
@@ -68,6 +73,9 @@ pub struct RawPage {
     /// Glyphs of which the file does not say what characters they are, those of music aside.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unmapped_glyphs: u32,
+    /// Of a page whose text was recognised: how sure that is, from 0 to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<u8>,
 }
 
 impl RawPage {
@@ -107,32 +115,78 @@ pub fn read(mut pages: Vec<RawPage>) -> Vec<PageText> {
     }
     running::remove(&mut pages);
     let body = body_size(&pages);
-    let blocks: Vec<_> = pages
-        .into_iter()
-        .map(|page| {
-            let (number, size) = (page.page, (page.width, page.height));
-            let runs = columns::order(page);
-            let places = Places::of(number, size, &runs);
-            (number, places, paragraphs::blocks(&runs, body))
-        })
-        .collect();
-    let words = hyphens::Vocabulary::of(
-        blocks
-            .iter()
-            .flat_map(|(_, _, blocks)| blocks)
-            .map(|block| block.text.text()),
-    );
-    blocks
-        .into_iter()
-        .map(|(page, places, blocks)| {
-            let text = text::clean(&paragraphs::render(&blocks, &words));
-            PageText {
-                page,
-                lines: places.lines(&text),
-                text: text.into_text(),
+    let pages: Vec<_> = pages.into_iter().map(|page| Page::of(page, body)).collect();
+    let blocks = || pages.iter().flat_map(Page::blocks);
+    let words = Vocabulary::of(blocks().map(|(block, _)| block.text.text()));
+    let outline = Outline::of(blocks(), body);
+    let text_of = |page: &Page| page.text(&words, &outline);
+    pages.iter().map(text_of).collect()
+}
+
+/// A page in parts, in the order of reading.
+struct Page {
+    number: u32,
+    places: Places,
+    blocks: Vec<Block>,
+    confidence: Option<u8>,
+}
+
+impl Page {
+    fn of(page: RawPage, body: f32) -> Self {
+        let (number, size, confidence) = (page.page, (page.width, page.height), page.confidence);
+        let runs = columns::order(page);
+        Self {
+            number,
+            places: Places::of(number, size, &runs),
+            blocks: paragraphs::blocks(&runs, body),
+            confidence,
+        }
+    }
+
+    /// Its blocks, each with whether it was recognised.
+    fn blocks(&self) -> impl Iterator<Item = (&Block, bool)> {
+        let is_recognised = self.confidence.is_some();
+        self.blocks.iter().map(move |block| (block, is_recognised))
+    }
+
+    /// A line for each block, an empty line at gaps, broken words mended.
+    fn text(&self, words: &Vocabulary, outline: &Outline) -> PageText {
+        let mut text = Traced::default();
+        let mut headings = Vec::new();
+        let mut chars = 0;
+        let mut gap = false;
+        for (block, is_recognised) in self.blocks() {
+            if !paragraphs::is_text(block.text.text()) {
+                continue;
             }
-        })
-        .collect()
+            let line = text::clean_line(&words.mend(&block.text));
+            gap |= block.gap || line.text().is_empty();
+            if line.text().is_empty() {
+                continue;
+            }
+            if chars > 0 {
+                let joint = if gap { "\n\n" } else { "\n" };
+                text.push_str(joint);
+                chars += joint.len() as u32;
+            }
+            gap = false;
+            if let Some(level) = outline.level(block, is_recognised) {
+                headings.push(Heading {
+                    start_char: chars,
+                    level,
+                });
+            }
+            chars += line.text().chars().count() as u32;
+            text.append(&line);
+        }
+        PageText {
+            page: self.number,
+            lines: self.places.lines(&text),
+            text: text.into_text(),
+            headings,
+            confidence: self.confidence,
+        }
+    }
 }
 
 impl Run {

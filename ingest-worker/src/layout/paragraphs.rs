@@ -5,7 +5,7 @@
 
 use super::{
     Run,
-    hyphens::{BROKEN, Vocabulary},
+    hyphens::BROKEN,
     traced::{NOWHERE, Traced},
 };
 
@@ -20,7 +20,24 @@ pub(super) struct Block {
     /// Its text; words broken at a line's end hold [`BROKEN`].
     pub(super) text: Traced,
     /// The page leaves a gap before it, or changes the size of the font.
-    gap: bool,
+    pub(super) gap: bool,
+    /// How it is set.
+    pub(super) look: Look,
+}
+
+/// How a block is set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Look {
+    /// Size of its font.
+    pub(super) size: f32,
+    /// All of it is in a bold face.
+    pub(super) bold: bool,
+    /// Some of it does not stand upright.
+    pub(super) turned: bool,
+    /// Its lines on the page.
+    pub(super) lines: usize,
+    /// The most parts of a line that wide gaps part.
+    pub(super) cells: usize,
 }
 
 /// A line of text: runs that share a baseline.
@@ -58,19 +75,10 @@ pub(super) fn blocks(runs: &[Run], body: f32) -> Vec<Block> {
     blocks
 }
 
-/// The blocks as text: one line each, an empty line at gaps, broken words mended.
-pub(super) fn render(blocks: &[Block], words: &Vocabulary) -> Traced {
-    let mut text = Traced::default();
-    for block in blocks {
-        // Ornaments and the remains of note heads; a bracket alone on its line ends a piece of code.
-        let is_text = |c: char| c.is_alphanumeric() || "{}()[]<>".contains(c);
-        if !block.text.text().contains(is_text) {
-            continue;
-        }
-        text.push_str(if block.gap { "\n\n" } else { "\n" });
-        text.append(&words.mend(&block.text));
-    }
-    text
+/// Whether a block says something: ornaments and the remains of note heads do not, while a bracket alone on its line
+/// ends a piece of code.
+pub(super) fn is_text(text: &str) -> bool {
+    text.contains(|c: char| c.is_alphanumeric() || "{}()[]<>".contains(c))
 }
 
 fn push(blocks: &mut Vec<Block>, line: &Line, gap: bool) {
@@ -78,7 +86,14 @@ fn push(blocks: &mut Vec<Block>, line: &Line, gap: bool) {
     if line.run.hyphen {
         text.push(BROKEN, NOWHERE);
     }
-    blocks.push(Block { text, gap });
+    let look = Look {
+        size: line.run.size,
+        bold: line.run.bold,
+        turned: line.run.turned,
+        lines: 1,
+        cells: line.cells.len(),
+    };
+    blocks.push(Block { text, gap, look });
 }
 
 fn join(blocks: &mut [Block], line: &Line) {
@@ -89,6 +104,10 @@ fn join(blocks: &mut [Block], line: &Line) {
         block.text.push(' ', NOWHERE);
     }
     block.text.append(&line.text);
+    block.look.bold &= line.run.bold;
+    block.look.turned |= line.run.turned;
+    block.look.lines += 1;
+    block.look.cells = block.look.cells.max(line.cells.len());
     if line.run.hyphen {
         block.text.push(BROKEN, NOWHERE);
     }

@@ -42,6 +42,7 @@ fn page(runs: Vec<Run>) -> RawPage {
         height: 600.0,
         runs,
         unmapped_glyphs: 0,
+        confidence: None,
     }
 }
 
@@ -86,6 +87,72 @@ fn a_heading_stands_on_its_own() {
         text_of(runs),
         "2 A weekly plan\n\nThe plan below suits a pupil."
     );
+}
+
+/// The headings of a page, each with its level.
+fn headings(runs: Vec<Run>) -> Vec<(u8, String)> {
+    let page = read(vec![page(runs)]).remove(0);
+    let line = |start: u32| {
+        let rest: String = page.text.chars().skip(start as usize).collect();
+        rest.lines().next().unwrap_or_default().to_owned()
+    };
+    page.headings
+        .iter()
+        .map(|heading| (heading.level, line(heading.start_char)))
+        .collect()
+}
+
+fn sized(size: f32, run: Run) -> Run {
+    Run { size, ..run }
+}
+
+#[test]
+fn larger_type_bold_type_and_a_number_make_a_heading_and_the_larger_stands_higher() {
+    let mut runs = vec![
+        sized(18.0, run("The left hand", 50.0, 540.0)),
+        sized(13.0, run("Why it lags", 50.0, 510.0)),
+    ];
+    runs.extend(lines(&[
+        "It does less in daily life than the other one does.",
+    ]));
+    runs.push(Run {
+        bold: true,
+        ..run("A remedy", 50.0, 450.0)
+    });
+    runs.push(run("Begin each scale with it.", 50.0, 438.0));
+    runs.push(run("3.2 Fingers", 50.0, 410.0));
+    runs.push(run("Curve them.", 50.0, 380.0));
+    let expected = [
+        (1, "The left hand"),
+        (2, "Why it lags"),
+        (3, "A remedy"),
+        (4, "3.2 Fingers"),
+    ];
+    let expected = expected.map(|(level, text)| (level, text.to_owned()));
+    assert_eq!(headings(runs), expected);
+}
+
+#[test]
+fn sentences_rows_list_items_and_words_in_bold_are_no_headings() {
+    let mut runs = vec![
+        sized(14.0, run("Sit tall, and then stay so.", 50.0, 540.0)),
+        run("2. Sit tall", 50.0, 500.0),
+    ];
+    runs.push(Run {
+        bold: true,
+        ..run("Day", 50.0, 470.0)
+    });
+    runs.push(Run {
+        bold: true,
+        ..run("Minutes", 150.0, 470.0)
+    });
+    runs.push(run("Monday", 50.0, 458.0));
+    runs.push(run("20", 150.0, 458.0));
+    runs.push(Run {
+        bold: true,
+        ..run("and slowly", 50.0, 430.0)
+    });
+    assert_eq!(headings(runs), []);
 }
 
 #[test]
@@ -325,7 +392,7 @@ proptest! {
             .into_iter()
             .map(|(text, left, right, baseline, size)| Run { left, right, baseline, size, ..run(&text, 0.0, 0.0) })
             .collect();
-        let pages = vec![RawPage { page: 1, width: 1.0, height, runs, unmapped_glyphs: 0 }];
+        let pages = vec![RawPage { page: 1, width: 1.0, height, runs, unmapped_glyphs: 0, confidence: None }];
         prop_assert_eq!(read(pages).len(), 1);
     }
 }

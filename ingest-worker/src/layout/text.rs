@@ -3,30 +3,19 @@
 use super::traced::{NOWHERE, Traced};
 use unicode_normalization::char::compose;
 
-/// Normalises (NFKC: ligatures, wide forms, non-breaking spaces) and drops what is no text: control
-/// characters, glyphs without a meaning, invisible marks. Postgres refuses U+0000 outright.
+/// A line of text without what is none: it normalises (NFKC: ligatures, wide forms, non-breaking spaces) and drops
+/// control characters, glyphs without a meaning and invisible marks. Postgres refuses U+0000 outright.
 ///
 /// Dots that lead to a page number go: they are a drawing, and a hundred tokens to the encoder.
-/// Lines are trimmed, runs of spaces fold into one, runs of empty lines fold into one.
-pub(super) fn clean(text: &Traced) -> Traced {
-    let mut cleaned = Traced::default();
-    let mut gap = false;
-    for line in text.split(|c| c == '\n') {
-        let line = clean_line(&line);
-        if line.text().is_empty() {
-            gap = true;
-            continue;
-        }
-        if !cleaned.text().is_empty() {
-            cleaned.push_str(if gap { "\n\n" } else { "\n" });
-        }
-        cleaned.append(&line);
-        gap = false;
-    }
-    cleaned
+/// The line is trimmed, and runs of spaces fold into one.
+#[must_use]
+pub fn clean(line: &str) -> String {
+    let mut traced = Traced::default();
+    traced.append_words(line, &mut 0);
+    clean_line(&traced).into_text()
 }
 
-fn clean_line(line: &Traced) -> Traced {
+pub(super) fn clean_line(line: &Traced) -> Traced {
     let mut kept = Traced::default();
     kept.extend(line.chars().filter(|(c, _)| is_text(*c)));
     if !kept.text().is_ascii() || kept.text().contains('`') {
@@ -166,10 +155,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn clean(text: &str) -> String {
-        super::clean(&Traced::from(text)).text().to_owned()
-    }
-
     #[test]
     fn ligatures_are_letters_and_control_characters_are_nothing() {
         assert_eq!(
@@ -198,11 +183,6 @@ mod tests {
         assert_eq!(clean("and so on ... Next."), "and so on ... Next.");
     }
 
-    #[test]
-    fn paragraphs_keep_one_empty_line_between_them() {
-        assert_eq!(clean("\n\na  b \n\n\n c\nd\n"), "a b\n\nc\nd");
-    }
-
     proptest! {
         #[test]
         fn cleaned_text_is_fit_for_the_database_and_stays_as_it_is(text in any::<String>()) {
@@ -213,7 +193,7 @@ mod tests {
 
         #[test]
         fn every_letter_of_cleaned_text_stands_in_a_word(text in any::<String>()) {
-            let cleaned = super::clean(&Traced::from(text.as_str()));
+            let cleaned = clean_line(&Traced::from(text.as_str()));
             prop_assert!(cleaned.chars().all(|(c, word)| c.is_whitespace() || word != NOWHERE));
         }
     }

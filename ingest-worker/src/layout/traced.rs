@@ -60,26 +60,6 @@ impl Traced {
         *next += u32::from(in_word);
     }
 
-    /// Its parts between separators, which are left out.
-    pub(super) fn split(&self, is_separator: impl Fn(char) -> bool) -> impl Iterator<Item = Self> {
-        let mut rest = self.chars();
-        let mut ended = false;
-        std::iter::from_fn(move || {
-            let mut part = Self::default();
-            while !ended {
-                match rest.next() {
-                    Some((c, _)) if is_separator(c) => return Some(part),
-                    Some((c, word)) => part.push(c, word),
-                    None => ended = true,
-                }
-                if ended {
-                    return Some(part);
-                }
-            }
-            None
-        })
-    }
-
     /// Its NFKC form. A character that is composed of several has the word of the first of them.
     pub(super) fn nfkc(&self) -> Self {
         if is_nfkc_quick(self.text.chars()) == IsNormalized::Yes {

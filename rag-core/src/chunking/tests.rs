@@ -15,8 +15,41 @@ fn page(page: u32, text: &str) -> PageText {
     PageText {
         page,
         text: text.into(),
-        lines: Vec::new(),
+        ..PageText::default()
     }
+}
+
+/// A page whose lines that begin with `#` are headings, of as high a level as there are of these.
+fn outlined(text: &str) -> PageText {
+    let mut outlined = page(1, "");
+    for line in text.lines() {
+        let title = line.trim_start_matches('#');
+        let level = (line.len() - title.len()) as u8;
+        if level > 0 {
+            outlined.headings.push(Heading {
+                start_char: outlined.text.chars().count() as u32,
+                level,
+            });
+        }
+        outlined.text.push_str(title);
+        outlined.text.push('\n');
+    }
+    outlined
+}
+
+/// The passages, each with its section.
+fn sections(chunks: &[Chunk]) -> Vec<(&str, &str)> {
+    let section = |chunk: &'_ Chunk| chunk.section.clone();
+    assert!(chunks.iter().all(|chunk| section(chunk).is_some()));
+    chunks
+        .iter()
+        .map(|chunk| {
+            (
+                chunk.section.as_deref().unwrap_or_default(),
+                chunk.content.as_str(),
+            )
+        })
+        .collect()
 }
 
 fn config(max_tokens: usize, overlap_tokens: usize) -> ChunkConfig {
@@ -63,18 +96,60 @@ fn a_sentence_that_crosses_a_page_becomes_two_units() {
 
 #[test]
 fn a_heading_begins_a_new_passage_and_names_it() {
-    let text =
-        "1 Posture\nSit tall and breathe out.\n1.1 The wrist\nKeep it level.\n2. Play a scale.";
-    let chunks = chunk(&[page(1, text)], &config(50, 10), &words_as_tokens);
-    let sections: Vec<_> = chunks
-        .iter()
-        .map(|chunk| chunk.section.as_deref())
-        .collect();
-    assert_eq!(sections, [Some("1 Posture"), Some("1.1 The wrist")]);
+    let text = "#Posture\nSit tall.\n#Fingers\nCurve them.";
+    let chunks = chunk(&[outlined(text)], &config(50, 10), &words_as_tokens);
     assert_eq!(
-        chunks[1].content,
-        "1.1 The wrist\nKeep it level.\n2. Play a scale."
+        sections(&chunks),
+        [
+            ("Posture", "Posture\nSit tall."),
+            ("Fingers", "Fingers\nCurve them.")
+        ]
     );
+}
+
+#[test]
+fn a_short_section_goes_with_its_first_part_and_not_with_the_second() {
+    let text = "#Posture\nRead this.\n##The wrist\nKeep it level.\n##The elbow\nLet it hang.";
+    let chunks = chunk(&[outlined(text)], &config(50, 10), &words_as_tokens);
+    assert_eq!(
+        sections(&chunks),
+        [
+            ("Posture", "Posture\nRead this.\nThe wrist\nKeep it level."),
+            ("The elbow", "The elbow\nLet it hang.")
+        ]
+    );
+}
+
+#[test]
+fn headings_that_follow_one_another_share_a_passage_that_is_named_by_the_last_of_them() {
+    let text = "#Studies\n##Op. 10 No. 3\nSing the tune.";
+    let chunks = chunk(&[outlined(text)], &config(50, 10), &words_as_tokens);
+    assert_eq!(
+        sections(&chunks),
+        [("Op. 10 No. 3", "Studies\nOp. 10 No. 3\nSing the tune.")]
+    );
+    assert_eq!(chunks[0].units.len(), 3);
+}
+
+#[test]
+fn a_passage_knows_how_surely_it_was_read() {
+    let pages = [
+        page(1, "Said by the file."),
+        PageText {
+            confidence: Some(60),
+            ..page(2, "Recognised.")
+        },
+        PageText {
+            confidence: Some(90),
+            ..page(3, "Recognised.")
+        },
+    ];
+    let confidence = |pages| {
+        let chunks = chunk(pages, &ChunkConfig::default(), &words_as_tokens);
+        chunks[0].confidence
+    };
+    assert_eq!(confidence(&pages), Some(75));
+    assert_eq!(confidence(&pages[..1]), None);
 }
 
 #[test]
@@ -185,6 +260,37 @@ proptest! {
                 prop_assert_eq!(marked[0].areas.len(), 1);
                 prop_assert_eq!(marked[0].areas[0].left, 10 * on_page);
                 prop_assert!(marked[0].areas[0].right >= 10 * (on_page + at(end) - at(start)));
+            }
+        }
+    }
+
+    #[test]
+    fn no_passage_holds_text_of_two_sections_but_of_a_section_and_its_first_part(
+        levels in prop::collection::vec((0u8..4, 1usize..6), 1..30),
+        max_tokens in 3usize..40,
+    ) {
+        // Each line says the number of its section; a heading, in capitals, its level as well.
+        let mut text = String::new();
+        let mut heading_levels = Vec::new();
+        for (level, words) in levels {
+            let section = heading_levels.len();
+            if level > 0 {
+                heading_levels.push(level);
+                text.push_str(&format!("{}H{section}\n", "#".repeat(level.into())));
+            } else if section > 0 {
+                text.push_str(&format!("w{} ", section - 1).repeat(words));
+                text.push('\n');
+            }
+        }
+        for chunk in chunk(&[outlined(&text)], &config(max_tokens, 2), &words_as_tokens) {
+            let mut sections: Vec<usize> = chunk
+                .content
+                .split_whitespace()
+                .filter_map(|word| word.strip_prefix('w')?.parse().ok())
+                .collect();
+            sections.dedup();
+            for pair in sections.windows(2) {
+                prop_assert!(heading_levels[pair[0]] < heading_levels[pair[1]], "{:?}", chunk.content);
             }
         }
     }

@@ -375,6 +375,7 @@ pub fn passages_of(texts: &[&str]) -> Vec<EmbeddedChunk> {
                     page_start: index + 1,
                     page_end: index + 1,
                     section: None,
+                    confidence: None,
                     token_count: 0,
                 },
                 embedding: embedding(text),
