@@ -124,8 +124,12 @@ pub static ENDPOINTS: [Endpoint; 30] = [
     ),
     at(Method::POST, "/api/documents/{id}/reprocess", READ),
     at(Method::GET, "/api/documents/{id}/events", LIVE),
-    at(Method::GET, "/api/documents/{id}/pdf", Route::DocumentFile),
-    at(Method::HEAD, "/api/documents/{id}/pdf", Route::DocumentFile),
+    at(Method::GET, "/api/documents/{id}/file", Route::DocumentFile),
+    at(
+        Method::HEAD,
+        "/api/documents/{id}/file",
+        Route::DocumentFile,
+    ),
     at(Method::GET, "/api/invitations", READ),
     at(Method::POST, "/api/invitations", SENT),
     at(
@@ -276,8 +280,8 @@ mod tests {
             "/api/documents/not-an-id",
             "/api/documents/../account",
             "/api/documents/00000000-0000-0000-0000-000000000007/delete",
-            "/api/documents/00000000-0000-0000-0000-000000000007/pdf/1",
-            "/api/documents/not-an-id/pdf",
+            "/api/documents/00000000-0000-0000-0000-000000000007/file/1",
+            "/api/documents/not-an-id/file",
             "/v1/scope",
         ] {
             assert_eq!(route(&Method::GET, path), Match::NotFound, "{path}");

@@ -1,7 +1,6 @@
 //! Forgets uploads that nobody confirmed, and removes the files of deleted documents from object storage.
 
 use crate::object_store::ObjectStore;
-use shared_types::documents::library_key;
 use std::{convert::Infallible, time::Duration};
 use storage::{PgPool, files, invitations};
 use tokio::time::sleep;
@@ -54,9 +53,8 @@ pub async fn remove_due(pool: &PgPool, store: &ObjectStore) -> u64 {
     };
     let mut gone = 0;
     for file in due {
-        let key = library_key(file.owner_id, file.document_id);
         // One at a time, and no more after a failure: a store that is down is not asked a hundred times.
-        if let Err(error) = store.remove(&key).await {
+        if let Err(error) = store.remove(&file.key()).await {
             tracing::warn!(
                 document_id = %file.document_id,
                 error = %error,

@@ -10,10 +10,10 @@ use crate::{
     object_store::{FetchError, ObjectStore},
     tokens::TokenCounter,
 };
-use rag_core::chunking::{Chunk, ChunkConfig, chunk};
-use shared_types::documents::{IngestStage, library_key};
+use rag_core::chunking::{Chunk, ChunkConfig, PageText, chunk};
+use shared_types::documents::IngestStage;
 use std::sync::Arc;
-use storage::jobs::{EmbeddedChunk, Job};
+use storage::jobs::{EmbeddedChunk, Job, Legibility};
 use tokio::sync::watch;
 
 /// How far a job is.
@@ -32,6 +32,8 @@ pub struct Progress {
 pub struct Passages {
     /// Pages of the file.
     pub page_count: u32,
+    /// How well they could be read.
+    pub legibility: Legibility,
     /// All passages with their vectors, in order; at least one.
     pub chunks: Vec<EmbeddedChunk>,
 }
@@ -73,9 +75,13 @@ impl Pipeline {
         let pages = self.extract(job, progress).await?;
         let page_count = pages.len() as u32;
         tell(progress, IngestStage::Chunking, 0, 0);
-        let chunks = self.chunk(pages).await?;
+        let (legibility, chunks) = self.chunk(pages).await?;
         let chunks = embed(chunks, embedder, progress).await?;
-        Ok(Passages { page_count, chunks })
+        Ok(Passages {
+            page_count,
+            legibility,
+            chunks,
+        })
     }
 
     async fn extract(
@@ -84,8 +90,11 @@ impl Pipeline {
         progress: &watch::Sender<Progress>,
     ) -> Result<Vec<RawPage>, JobError> {
         tell(progress, IngestStage::Extracting, 0, 0);
-        let key = library_key(job.owner_id, job.document_id);
-        let file = match self.store.fetch(&key, job.size_bytes, &job.sha256).await {
+        let file = match self
+            .store
+            .fetch(&job.file.key(), job.size_bytes, &job.sha256)
+            .await
+        {
             Ok(file) => file,
             Err(FetchError::Rejected(rejection)) => return Err(rejection.into()),
             Err(error) => return Err(JobError::failed(Part::Files, error)),
@@ -102,14 +111,15 @@ impl Pipeline {
     }
 
     /// Off the async threads: a large document takes seconds of computing.
-    async fn chunk(&self, pages: Vec<RawPage>) -> Result<Vec<Chunk>, JobError> {
+    async fn chunk(&self, pages: Vec<RawPage>) -> Result<(Legibility, Vec<Chunk>), JobError> {
         let tokens = Arc::clone(&self.tokens);
         let unreadable = pages.iter().filter(|page| page.is_unreadable()).count() as u32;
         let chunks = tokio::task::spawn_blocking(move || {
             let pages = layout::read(pages);
-            chunk(&pages, &ChunkConfig::default(), &tokens.word_by_word())
+            let chunks = chunk(&pages, &ChunkConfig::default(), &tokens.word_by_word());
+            (legibility(&pages, unreadable), chunks)
         });
-        let chunks = chunks
+        let (legibility, chunks) = chunks
             .await
             .map_err(|error| JobError::failed(Part::Extraction, error))?;
         if chunks.is_empty() {
@@ -124,7 +134,22 @@ impl Pipeline {
                 "pages are in fonts that do not say which letters they draw"
             );
         }
-        Ok(chunks)
+        Ok((legibility, chunks))
+    }
+}
+
+fn legibility(pages: &[PageText], unreadable_pages: u32) -> Legibility {
+    let scanned = pages.iter().filter_map(|page| {
+        let weight = page.text.len() as u64;
+        Some((weight * u64::from(page.confidence?), weight))
+    });
+    let (pages, sum, weight) = scanned.fold((0, 0, 0), |(pages, sum, weights), (part, weight)| {
+        (pages + 1, sum + part, weights + weight)
+    });
+    Legibility {
+        scanned_pages: pages,
+        scan_confidence: sum.checked_div(weight).map(|mean: u64| mean as u8),
+        unreadable_pages,
     }
 }
 

@@ -44,7 +44,7 @@ pub enum End {
 #[tracing::instrument(
     name = "job",
     skip_all,
-    fields(document_id = %job.document_id, attempt = job.attempt)
+    fields(document_id = %job.file.document_id, attempt = job.attempt)
 )]
 pub async fn run(
     pool: &PgPool,
@@ -97,6 +97,7 @@ async fn work(
     };
     let processed = Processed {
         page_count: passages.page_count,
+        legibility: passages.legibility,
         embedding_model: &embedder.model_and_pooling(),
         chunks: &passages.chunks,
     };
@@ -164,7 +165,7 @@ async fn note(pool: &PgPool, lease: &Lease, Progress { stage, done, total }: Pro
 }
 
 async fn announce(pool: &PgPool, pipeline: &Pipeline, job: &Job) {
-    match people::readers_of(pool, job.owner_id).await {
+    match people::readers_of(pool, job.file.owner_id).await {
         Ok(readers) => pipeline.edge.drop_scopes(&readers).await,
         Err(error) => tracing::warn!(
             error = %error,
@@ -234,7 +235,7 @@ async fn give_up(pool: &PgPool, job: &Job, error: &JobError, rhythm: &Rhythm) ->
 /// The wait triples with each attempt. Documents differ by up to half of it, so that a burst of failures
 /// does not come back as a burst.
 fn retry_in(job: &Job, rhythm: &Rhythm) -> Duration {
-    let share = (job.document_id.0.as_u128() % 1_000) as f64 / 2_000.0;
+    let share = (job.file.document_id.0.as_u128() % 1_000) as f64 / 2_000.0;
     let tripled = rhythm.retry * 3_u32.saturating_pow(job.attempt.saturating_sub(1).min(8));
     tripled.mul_f64(1.0 + share)
 }

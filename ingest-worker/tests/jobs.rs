@@ -290,7 +290,7 @@ async fn a_worker_that_is_told_to_stop_hands_its_job_back() {
     studio.world.release_embedding();
     let job = jobs::claim(&studio.db.ingest, "another", support::LEASE).await;
     let job = job.unwrap().unwrap();
-    assert_eq!((job.document_id, job.attempt), (id, 1));
+    assert_eq!((job.file.document_id, job.attempt), (id, 1));
     jobs::hand_back(&studio.db.ingest, &job.lease)
         .await
         .unwrap();

@@ -179,5 +179,5 @@ async fn a_night_that_is_told_to_stop_hands_back_what_it_holds() {
     assert!(!running.wait().await.unwrap().success(), "not all was done");
     let job = jobs::claim(&studio.db.ingest, "another", support::LEASE).await;
     let job = job.unwrap().unwrap();
-    assert_eq!((job.document_id, job.attempt), (id, 1));
+    assert_eq!((job.file.document_id, job.attempt), (id, 1));
 }

@@ -11,7 +11,7 @@ import { SECRETS, start } from "./testing/edge.mjs";
 import { FIRST_STUDENT, OTHER_STUDENT, Services } from "./testing/services.mjs";
 
 const DOCUMENT = "7d4e0000-0000-4000-8000-000000000001";
-const PATH = `/api/documents/${DOCUMENT}/pdf`;
+const PATH = `/api/documents/${DOCUMENT}/file`;
 const KEY = `teachers/${FIRST_STUDENT}/${DOCUMENT}/original.pdf`;
 const ANNOUNCED = "Fri, 15 Jan 2027 08:00:00 GMT";
 const APP = "http://localhost:5173";

@@ -3,7 +3,7 @@
 use crate::objects::{Objects, ObjectsError};
 use serde::Serialize;
 use shared_types::{
-    documents::{Document, DocumentStatus},
+    documents::{Document, DocumentStatus, LibraryFile},
     ids::DocumentId,
     people::{Account, Invitation, LinkedPerson},
 };
@@ -23,8 +23,11 @@ pub struct Contents {
     pub teachers: Vec<LinkedPerson>,
     /// Invitations that are open.
     pub invitations: Vec<Invitation>,
-    /// All documents; the file of each is `documents/{id}.pdf`.
+    /// All documents; the file of each is `documents/{id}.pdf`, or what its format's names end in.
     pub documents: Vec<Document>,
+    /// Their files.
+    #[serde(skip)]
+    pub files: Vec<LibraryFile>,
     /// Documents whose file is not in the store.
     pub files_missing: Vec<DocumentId>,
 }
@@ -56,16 +59,17 @@ pub fn write(
     let mut archive = ZipWriter::new_stream(out);
     // What a PDF holds is compressed already.
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
-    for document in &contents.documents {
+    for (document, file) in contents.documents.iter().zip(&contents.files) {
         if document.status == DocumentStatus::Uploading {
             continue;
         }
-        let Some(mut file) = runtime.block_on(objects.read(document.owner_id, document.id))? else {
+        let Some(mut stored) = runtime.block_on(objects.read(file))? else {
             contents.files_missing.push(document.id);
             continue;
         };
-        archive.start_file(format!("documents/{}.pdf", document.id), options)?;
-        while let Some(piece) = runtime.block_on(file.piece())? {
+        let ending = file.format.endings()[0];
+        archive.start_file(format!("documents/{}.{ending}", document.id), options)?;
+        while let Some(piece) = runtime.block_on(stored.piece())? {
             archive.write_all(&piece)?;
         }
     }

@@ -77,9 +77,9 @@ pub async fn delete(
         if listed.items.is_empty() {
             break;
         }
-        for document in listed.items {
+        for stored in listed.items {
             let mut reader = reader::begin(pool, claims).await?;
-            match documents::delete(&mut reader, document.id).await {
+            match documents::delete(&mut reader, stored.document.id).await {
                 Ok(_) => reader.commit().await?,
                 // Deleted meanwhile, by the same person in another window.
                 Err(Error::NotFound) => {}
@@ -154,12 +154,18 @@ async fn gather(pool: &PgPool, claims: &AccessClaims) -> Result<Contents, ApiErr
         Role::Student => (Vec::new(), all!(people::teachers, reader)),
         Role::Admin => (Vec::new(), Vec::new()),
     };
+    let stored = all!(documents::list, reader);
+    let (documents, files) = stored
+        .into_iter()
+        .map(|stored| (stored.document, stored.file))
+        .unzip();
     Ok(Contents {
         account,
         students,
         teachers,
         invitations: all!(invitations::list, reader),
-        documents: all!(documents::list, reader),
+        documents,
+        files,
         files_missing: Vec::new(),
     })
 }

@@ -11,8 +11,8 @@ use rusty_s3::{
 };
 use secrecy::ExposeSecret;
 use shared_types::{
-    documents::{PresignedPart, PresignedParts, PresignedUpload, library_key},
-    ids::{DocumentId, UserId},
+    documents::{LibraryFile, PresignedPart, PresignedParts, PresignedUpload, SourceFormat},
+    ids::DocumentId,
 };
 use std::{collections::BTreeMap, time::Duration};
 use thiserror::Error;
@@ -30,8 +30,6 @@ const SILENCE: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const RETRIES: usize = 2;
 const MAX_REPLY_BYTES: usize = 64 * 1024;
-/// The media type of every upload.
-const PDF: &str = "application/pdf";
 const CHECKSUM: &str = "x-amz-checksum-sha256";
 const CHECKSUM_MODE: &str = "x-amz-checksum-mode";
 const COPY_SOURCE: &str = "x-amz-copy-source";
@@ -131,12 +129,13 @@ impl Objects {
     pub fn presign_upload(
         &self,
         document_id: DocumentId,
+        format: SourceFormat,
         size_bytes: u64,
         sha256: &[u8; 32],
         now: DateTime<Utc>,
     ) -> PresignedUpload {
         let headers = BTreeMap::from([
-            ("content-type".to_owned(), PDF.to_owned()),
+            ("content-type".to_owned(), format.media_type().to_owned()),
             (CHECKSUM.to_owned(), Base64::encode_string(sha256)),
         ]);
         let key = upload_key(document_id);
@@ -155,13 +154,18 @@ impl Objects {
     }
 
     /// Begins an upload in parts; its id.
-    pub async fn begin_parts(&self, document_id: DocumentId) -> Result<String, ObjectsError> {
+    pub async fn begin_parts(
+        &self,
+        document_id: DocumentId,
+        format: SourceFormat,
+    ) -> Result<String, ObjectsError> {
         let key = upload_key(document_id);
+        let media_type = format.media_type();
         let mut create = self
             .uploads
             .create_multipart_upload(Some(&self.credentials), &key);
-        create.headers_mut().insert("content-type", PDF);
-        let headers = [("content-type", PDF.to_owned())];
+        create.headers_mut().insert("content-type", media_type);
+        let headers = [("content-type", media_type.to_owned())];
         let url = || create.sign(CALL_EXPIRY);
         let reply = self.call("begin", Method::POST, url, &headers).await?;
         let reply = text(File(reply)).await?;
@@ -254,16 +258,16 @@ impl Objects {
     /// Copies the uploaded file into the library, unless it is no longer the one that was looked at.
     pub async fn copy_to_library(
         &self,
-        owner_id: UserId,
-        document_id: DocumentId,
+        file: &LibraryFile,
         uploaded: &Uploaded,
     ) -> Result<(), ObjectsError> {
-        let key = library_key(owner_id, document_id);
-        let source = format!("/{}/{}", self.uploads.name(), upload_key(document_id));
+        let source = upload_key(file.document_id);
+        let source = format!("/{}/{source}", self.uploads.name());
         let mut headers = vec![(COPY_SOURCE, source), ("content-length", "0".to_owned())];
         if let Some(etag) = &uploaded.etag {
             headers.push((COPY_IF_MATCH, etag.clone()));
         }
+        let key = file.key();
         let mut copy = self.library.put_object(Some(&self.credentials), &key);
         for (name, value) in &headers {
             copy.headers_mut().insert(*name, value.clone());
@@ -278,12 +282,8 @@ impl Objects {
     }
 
     /// Opens the file of a document in the library; `None` where there is none.
-    pub async fn read(
-        &self,
-        owner_id: UserId,
-        document_id: DocumentId,
-    ) -> Result<Option<File>, ObjectsError> {
-        let key = library_key(owner_id, document_id);
+    pub async fn read(&self, file: &LibraryFile) -> Result<Option<File>, ObjectsError> {
+        let key = file.key();
         let get = self.library.get_object(Some(&self.credentials), &key);
         let url = || get.sign(CALL_EXPIRY);
         match self.call("read", Method::GET, url, &[]).await {
@@ -385,9 +385,9 @@ async fn text(mut reply: File) -> Result<String, ObjectsError> {
     Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
-/// `temp-uploads/{document}/original.pdf` in the upload bucket.
+/// `temp-uploads/{document}/original` in the upload bucket.
 fn upload_key(document_id: DocumentId) -> String {
-    format!("temp-uploads/{document_id}/original.pdf")
+    format!("temp-uploads/{document_id}/original")
 }
 
 #[cfg(test)]
@@ -412,11 +412,11 @@ mod tests {
     fn an_upload_url_takes_this_file_and_no_other_for_ten_minutes() {
         let now = Utc.timestamp_opt(1_800_000_000, 0).unwrap();
         let id = DocumentId(Uuid::from_u128(7));
-        let upload = objects().presign_upload(id, 1_234, &[0; 32], now);
+        let upload = objects().presign_upload(id, SourceFormat::Pdf, 1_234, &[0; 32], now);
         let url: Url = upload.url.parse().unwrap();
         assert_eq!(
             url.path(),
-            format!("/piano-pdfs/temp-uploads/{id}/original.pdf")
+            format!("/piano-pdfs/temp-uploads/{id}/original")
         );
         let query: BTreeMap<_, _> = url.query_pairs().into_owned().collect();
         assert_eq!(query["X-Amz-Expires"], "600");

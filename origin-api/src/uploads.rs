@@ -10,7 +10,7 @@ use shared_types::{
     claims::AccessClaims,
     documents::{
         ChangeDocument, ConfirmDocument, CreateDocument, CreatedDocument, Document, DocumentStatus,
-        PresignedParts, Upload, library_key,
+        PresignedParts, SourceFormat, Upload,
     },
     ids::DocumentId,
     origin::DocumentFile,
@@ -42,13 +42,13 @@ pub async fn announce(
     mut announced: CreateDocument,
 ) -> Result<CreatedDocument, ApiError> {
     announced.title = announced.title.trim().to_owned();
-    let sha256 = accept(&announced, state.max_upload_bytes)
+    let (format, sha256) = accept(&announced, state.max_upload_bytes)
         .map_err(|detail| ApiError::refused(ProblemKind::UploadRefused, detail))?;
     let mut reader = reader::begin(&state.pool, claims).await?;
     let document = match documents::with_file(&mut reader, &announced.sha256).await? {
         None => {
             let id = DocumentId(host::new_id());
-            documents::create(&mut reader, id, &announced).await?
+            documents::create(&mut reader, id, &announced, format).await?
         }
         Some(begun)
             if begun.status == DocumentStatus::Uploading
@@ -70,9 +70,9 @@ pub async fn announce(
     let upload = if document.size_bytes > state.max_whole_bytes {
         Upload::Parts(in_parts(state, claims, &document).await?)
     } else {
-        let (id, size_bytes) = (document.id, document.size_bytes);
         let objects = &state.objects;
-        Upload::Whole(objects.presign_upload(id, size_bytes, &sha256, host::now()))
+        let (id, format, size_bytes) = (document.id, document.format, document.size_bytes);
+        Upload::Whole(objects.presign_upload(id, format, size_bytes, &sha256, host::now()))
     };
     Ok(CreatedDocument { document, upload })
 }
@@ -88,7 +88,7 @@ async fn in_parts(
     let upload_id = if let Some(upload_id) = begun {
         upload_id
     } else {
-        let upload_id = state.objects.begin_parts(id).await?;
+        let upload_id = state.objects.begin_parts(id, document.format).await?;
         // Of two announcements at once, the first decides: both send parts of the same upload.
         let mut reader = reader::begin(&state.pool, claims).await?;
         let noted = documents::note_upload(&mut reader, id, &upload_id).await?;
@@ -179,7 +179,7 @@ pub async fn own_documents(
     let mut reader = reader::begin(pool, claims).await?;
     let listed = documents::list(&mut reader, behind, limit).await?;
     reader.commit().await?;
-    Ok(listed)
+    Ok(listed.map(|stored| stored.document))
 }
 
 /// The file of a document, where the caller may have it.
@@ -190,12 +190,16 @@ pub async fn file(
 ) -> Result<DocumentFile, ApiError> {
     let mut reader = reader::begin(pool, claims).await?;
     let StoredDocument {
-        document, sha256, ..
+        document,
+        sha256,
+        file,
+        ..
     } = documents::open(&mut reader, id).await?;
     reader.commit().await?;
     Ok(DocumentFile {
-        key: library_key(document.owner_id, id),
+        key: file.key(),
         file_name: document.file_name,
+        format: file.format,
         size_bytes: document.size_bytes,
         sha256,
         announced_at_s: document.created_at.timestamp(),
@@ -270,7 +274,10 @@ enum NotTaken {
 
 async fn take_into_library(state: &AppState, stored: &StoredDocument) -> Result<(), NotTaken> {
     let StoredDocument {
-        document, sha256, ..
+        document,
+        sha256,
+        file,
+        ..
     } = stored;
     let uploaded = state.objects.uploaded(document.id).await;
     let uploaded = uploaded.map_err(NotTaken::Failed)?;
@@ -278,7 +285,7 @@ async fn take_into_library(state: &AppState, stored: &StoredDocument) -> Result<
     is_as_announced(&uploaded, document.size_bytes, sha256).map_err(NotTaken::Mismatch)?;
     state
         .objects
-        .copy_to_library(document.owner_id, document.id, &uploaded)
+        .copy_to_library(file, &uploaded)
         .await
         .map_err(|error| match error {
             ObjectsError::Status {
@@ -298,8 +305,8 @@ fn is_as_announced(uploaded: &Uploaded, size_bytes: u64, sha256: &str) -> Result
     Ok(())
 }
 
-/// The announced SHA-256, or what is wrong with the announcement.
-fn accept(announced: &CreateDocument, max_bytes: u64) -> Result<[u8; 32], String> {
+/// What the announced file is and its SHA-256, or what is wrong with the announcement.
+fn accept(announced: &CreateDocument, max_bytes: u64) -> Result<(SourceFormat, [u8; 32]), String> {
     let CreateDocument {
         title,
         file_name,
@@ -308,11 +315,18 @@ fn accept(announced: &CreateDocument, max_bytes: u64) -> Result<[u8; 32], String
         visibility: _,
     } = announced;
     check_title(title)?;
-    if !is_line(file_name, MAX_FILE_NAME_CHARS) || !is_pdf_name(file_name) {
+    if !is_line(file_name, MAX_FILE_NAME_CHARS) {
         return Err(format!(
-            "A file name has at most {MAX_FILE_NAME_CHARS} characters and ends in .pdf."
+            "A file name has at most {MAX_FILE_NAME_CHARS} characters."
         ));
     }
+    let Some(format) = SourceFormat::of_file_name(file_name) else {
+        let endings = SourceFormat::ALL.map(|format| format!(".{}", format.endings()[0]));
+        return Err(format!(
+            "The file name does not end like that of a file that can be read: {}. Save the document as one of these.",
+            endings.join(", ")
+        ));
+    };
     if *size_bytes == 0 || *size_bytes > max_bytes {
         return Err(format!("A file has 1 to {max_bytes} bytes."));
     }
@@ -321,7 +335,7 @@ fn accept(announced: &CreateDocument, max_bytes: u64) -> Result<[u8; 32], String
     if !is_lower || hex::decode_to_slice(sha256, &mut digest).is_err() {
         return Err("A SHA-256 is 64 lower-case hex digits.".to_owned());
     }
-    Ok(digest)
+    Ok((format, digest))
 }
 
 /// Whether this may be the title of a document, or else what one is like.
@@ -336,13 +350,6 @@ pub(crate) fn check_title(text: &str) -> Result<(), String> {
 
 fn is_line(text: &str, max_chars: usize) -> bool {
     (1..=max_chars).contains(&text.chars().count()) && !text.chars().any(char::is_control)
-}
-
-fn is_pdf_name(name: &str) -> bool {
-    name.len()
-        .checked_sub(4)
-        .and_then(|at| name.get(at..))
-        .is_some_and(|ending| ending.eq_ignore_ascii_case(".pdf"))
 }
 
 impl From<ObjectsError> for ApiError {
@@ -367,8 +374,18 @@ mod tests {
     }
 
     #[test]
-    fn a_pdf_of_a_sensible_size_is_accepted() {
-        assert_eq!(accept(&announcement(), 1_000), Ok([0x0a; 32]));
+    fn a_file_of_a_known_kind_and_a_sensible_size_is_accepted() {
+        for (name, format) in [
+            ("Scales.PDF", SourceFormat::Pdf),
+            ("scales.docx", SourceFormat::Docx),
+            ("scales.md", SourceFormat::Markdown),
+        ] {
+            let announced = CreateDocument {
+                file_name: name.into(),
+                ..announcement()
+            };
+            assert_eq!(accept(&announced, 1_000), Ok((format, [0x0a; 32])));
+        }
     }
 
     #[test]
@@ -378,7 +395,7 @@ mod tests {
             ("title", |d| d.title.clear()),
             ("title", |d| d.title = "x".repeat(301)),
             ("title", |d| d.title = "two\nlines".into()),
-            ("file name", |d| d.file_name = "scales.docx".into()),
+            ("file name", |d| d.file_name = "scales.doc".into()),
             ("file name", |d| d.file_name = "pdf".into()),
             ("bytes", |d| d.size_bytes = 0),
             ("bytes", |d| d.size_bytes = 1_001),

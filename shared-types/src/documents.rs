@@ -11,10 +11,108 @@ pub const MAX_UPLOAD_BYTES: u64 = 50 * 1024 * 1024;
 /// The largest file that goes in one piece, unless configured otherwise.
 pub const MAX_WHOLE_BYTES: u64 = 100 * 1024 * 1024;
 
-/// Where the file of a confirmed document lies in the library bucket: `teachers/{owner}/{document}/original.pdf`.
-#[must_use]
-pub fn library_key(owner_id: UserId, document_id: DocumentId) -> String {
-    format!("teachers/{owner_id}/{document_id}/original.pdf")
+/// What kind of file a document is. Its file's name says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceFormat {
+    /// A PDF, scanned or not.
+    Pdf,
+    /// Plain text.
+    Text,
+    /// Markdown: CommonMark with tables.
+    Markdown,
+    /// A web page.
+    Html,
+    /// A document of Word and its kin (Office Open XML).
+    Docx,
+}
+
+impl SourceFormat {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Pdf,
+        Self::Text,
+        Self::Markdown,
+        Self::Html,
+        Self::Docx,
+    ];
+
+    /// The format of a file with this name; `None` for what can't be read.
+    #[must_use]
+    pub fn of_file_name(name: &str) -> Option<Self> {
+        let (stem, ending) = name.rsplit_once('.')?;
+        let is = |endings: &[&str]| endings.iter().any(|it| ending.eq_ignore_ascii_case(it));
+        let format = Self::ALL.into_iter().find(|format| is(format.endings()));
+        format.filter(|_| !stem.is_empty())
+    }
+
+    /// What the names of its files end in, without the dot; the usual ending first.
+    #[must_use]
+    pub fn endings(self) -> &'static [&'static str] {
+        match self {
+            Self::Pdf => &["pdf"],
+            Self::Text => &["txt", "text"],
+            Self::Markdown => &["md", "markdown"],
+            Self::Html => &["html", "htm"],
+            Self::Docx => &["docx"],
+        }
+    }
+
+    /// Its media type.
+    #[must_use]
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Pdf => "application/pdf",
+            Self::Text => "text/plain",
+            Self::Markdown => "text/markdown",
+            Self::Html => "text/html",
+            Self::Docx => "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        }
+    }
+
+    /// The text used on the wire and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pdf => "pdf",
+            Self::Text => "text",
+            Self::Markdown => "markdown",
+            Self::Html => "html",
+            Self::Docx => "docx",
+        }
+    }
+}
+
+/// The file of a confirmed document in the library bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LibraryFile {
+    /// The document.
+    pub document_id: DocumentId,
+    /// Who uploaded it.
+    pub owner_id: UserId,
+    /// What it is.
+    pub format: SourceFormat,
+    /// An admin uploaded it: it belongs to the library that everybody begins with.
+    pub is_base: bool,
+}
+
+impl LibraryFile {
+    /// Its key: `base/{document}/original.pdf`, or `teachers/{owner}/{document}/original.pdf`.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let Self {
+            document_id,
+            owner_id,
+            format,
+            is_base,
+        } = self;
+        let ending = format.endings()[0];
+        if *is_base {
+            format!("base/{document_id}/original.{ending}")
+        } else {
+            format!("teachers/{owner_id}/{document_id}/original.{ending}")
+        }
+    }
 }
 
 /// Who may read a document.
@@ -33,7 +131,8 @@ pub enum Visibility {
 pub struct CreateDocument {
     /// 1 to 300 characters.
     pub title: String,
-    /// The name on the uploader's disk; only shown, never used as a path.
+    /// The name on the uploader's disk; only shown, never used as a path. Its ending says what the file is:
+    /// [`SourceFormat::endings`].
     pub file_name: String,
     /// Length of the file.
     pub size_bytes: u64,
@@ -185,6 +284,8 @@ pub struct Document {
     pub title: String,
     /// The name it was uploaded under.
     pub file_name: String,
+    /// What its file is.
+    pub format: SourceFormat,
     /// Length of the file.
     pub size_bytes: u64,
     /// Who may read it.
@@ -198,9 +299,18 @@ pub struct Document {
     pub progress_done: u32,
     /// Units in this stage; 0 while unknown.
     pub progress_total: u32,
-    /// Pages, once known.
+    /// Pages, once known. A file that has none of its own is parted into some of about a printed page's length.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page_count: Option<u32>,
+    /// Pages whose text was recognised in a picture, where there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scanned_pages: Option<u32>,
+    /// How sure that recognition is on average, from 0 to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scan_confidence: Option<u8>,
+    /// Pages with text of which nothing could be read, where there are any: they can't be found or cited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable_pages: Option<u32>,
     /// Why it failed, in words for its owner. Of a `ready` document: why its last reading did; the one before is what
     /// is searched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -227,4 +337,52 @@ pub struct DocumentList {
     /// The `cursor` that the next ones are asked for with; absent behind the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn the_name_of_a_file_says_what_it_is() {
+        for (name, format) in [
+            ("Scales.PDF", Some(SourceFormat::Pdf)),
+            ("notes.2026.md", Some(SourceFormat::Markdown)),
+            ("page.htm", Some(SourceFormat::Html)),
+            ("scales.doc", None),
+            (".txt", None),
+            ("pdf", None),
+        ] {
+            assert_eq!(SourceFormat::of_file_name(name), format, "{name}");
+        }
+    }
+
+    #[test]
+    fn formats_are_called_alike_everywhere() {
+        for format in SourceFormat::ALL {
+            let json = serde_json::to_value(format).unwrap();
+            assert_eq!(json, format.as_str());
+        }
+    }
+
+    #[test]
+    fn a_teachers_file_lies_with_the_teacher_and_an_admins_in_the_base() {
+        let file = LibraryFile {
+            document_id: DocumentId(Uuid::from_u128(1)),
+            owner_id: UserId(Uuid::from_u128(2)),
+            format: SourceFormat::Docx,
+            is_base: false,
+        };
+        let id = |n| Uuid::from_u128(n);
+        assert_eq!(
+            file.key(),
+            format!("teachers/{}/{}/original.docx", id(2), id(1))
+        );
+        let base = LibraryFile {
+            is_base: true,
+            ..file
+        };
+        assert_eq!(base.key(), format!("base/{}/original.docx", id(1)));
+    }
 }

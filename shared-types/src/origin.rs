@@ -4,6 +4,7 @@
 use crate::{
     cache::FoundPassage,
     chat::{SearchFilters, Source},
+    documents::SourceFormat,
     embedding::Embedding,
     ids::{ChunkId, DocumentId, UserId},
     purge::Purges,
@@ -203,6 +204,8 @@ pub struct DocumentFile {
     pub key: String,
     /// The name it was uploaded under.
     pub file_name: String,
+    /// What it is.
+    pub format: SourceFormat,
     /// Its length.
     pub size_bytes: u64,
     /// SHA-256 of its bytes, 64 lower-case hex digits.

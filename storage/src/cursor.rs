@@ -14,6 +14,17 @@ pub struct Listed<T> {
     pub next: Option<Cursor>,
 }
 
+impl<T> Listed<T> {
+    /// The same part with something else for each thing in it.
+    #[must_use]
+    pub fn map<U>(self, change: impl FnMut(T) -> U) -> Listed<U> {
+        Listed {
+            items: self.items.into_iter().map(change).collect(),
+            next: self.next,
+        }
+    }
+}
+
 /// A place in a list: behind something. It stays where it is when things come and go, that one included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {

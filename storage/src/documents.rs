@@ -8,7 +8,8 @@ use crate::{
 use chrono::{DateTime, Utc};
 use shared_types::{
     documents::{
-        ChangeDocument, CreateDocument, Document, DocumentStatus, IngestStage, Visibility,
+        ChangeDocument, CreateDocument, Document, DocumentStatus, IngestStage, LibraryFile,
+        SourceFormat, Visibility,
     },
     ids::{DocumentId, UserId},
 };
@@ -27,6 +28,8 @@ pub struct StoredDocument {
     pub sha256: String,
     /// What object storage calls its upload, where that comes in parts.
     pub upload_id: Option<String>,
+    /// Where its file lies, once confirmed.
+    pub file: LibraryFile,
 }
 
 #[derive(FromRow)]
@@ -35,6 +38,8 @@ struct Row {
     owner_id: Uuid,
     title: String,
     file_name: String,
+    format: String,
+    is_base: bool,
     size_bytes: i64,
     sha256: String,
     is_public: bool,
@@ -43,6 +48,9 @@ struct Row {
     progress_done: i32,
     progress_total: i32,
     page_count: Option<i32>,
+    scanned_pages: Option<i32>,
+    scan_confidence: Option<i32>,
+    unreadable_pages: Option<i32>,
     failure: Option<String>,
     created_at: DateTime<Utc>,
     upload_id: Option<String>,
@@ -51,21 +59,31 @@ struct Row {
 impl TryFrom<Row> for StoredDocument {
     type Error = Error;
     fn try_from(row: Row) -> Result<Self, Error> {
-        let document = Document {
-            id: DocumentId(row.id),
+        let file = LibraryFile {
+            document_id: DocumentId(row.id),
             owner_id: UserId(row.owner_id),
+            format: format(&row.format)?,
+            is_base: row.is_base,
+        };
+        let document = Document {
+            id: file.document_id,
+            owner_id: file.owner_id,
             title: row.title,
             file_name: row.file_name,
+            format: file.format,
             size_bytes: unsigned(row.size_bytes, "file size")?,
             visibility: visibility(row.is_public),
             status: status(&row.status)?,
             stage: row.stage.as_deref().map(stage).transpose()?,
             progress_done: unsigned(row.progress_done, "progress")?,
             progress_total: unsigned(row.progress_total, "progress")?,
-            page_count: row
-                .page_count
-                .map(|pages| unsigned(pages, "page count"))
+            page_count: counted(row.page_count)?,
+            scanned_pages: counted(row.scanned_pages)?,
+            scan_confidence: row
+                .scan_confidence
+                .map(|confidence| unsigned(confidence, "confidence"))
                 .transpose()?,
+            unreadable_pages: counted(row.unreadable_pages)?,
             failure: row.failure,
             created_at: row.created_at,
         };
@@ -73,23 +91,25 @@ impl TryFrom<Row> for StoredDocument {
             document,
             sha256: row.sha256,
             upload_id: row.upload_id,
+            file,
         })
     }
 }
 
-/// Announces an upload by the reader, in state `uploading`. The reader must be a teacher or an
+/// Announces an upload of a file in this format by the reader, in state `uploading`. The reader must be a teacher or an
 /// admin ([`Error::Forbidden`]); an id that is taken is [`Error::Conflict`].
 #[tracing::instrument(name = "sql.documents.create", skip_all)]
 pub async fn create(
     reader: &mut ReaderTx,
     id: DocumentId,
     announced: &CreateDocument,
+    format: SourceFormat,
 ) -> Result<Document, Error> {
     let owner = reader.user_id();
     let row: Row = sqlx::query_as(
         "insert into knowledge_base_docs \
-             (id, owner_id, title, file_name, size_bytes, sha256, is_public) \
-         values ($1, $2, $3, $4, $5, $6, $7) \
+             (id, owner_id, title, file_name, size_bytes, sha256, is_public, format) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8) \
          returning *",
     )
     .bind(id.0)
@@ -99,6 +119,7 @@ pub async fn create(
     .bind(signed::<u64, i64>(announced.size_bytes, "file size")?)
     .bind(&announced.sha256)
     .bind(announced.visibility == Visibility::Public)
+    .bind(format.as_str())
     .fetch_one(reader.connection())
     .await
     .map_err(Error::of_person)?;
@@ -152,7 +173,7 @@ pub async fn list(
     reader: &mut ReaderTx,
     behind: Option<Cursor>,
     limit: u32,
-) -> Result<Listed<Document>, Error> {
+) -> Result<Listed<StoredDocument>, Error> {
     let owner = reader.user_id();
     let part = Part::new(behind, limit.min(LIST_LIMIT));
     let Parameters { time, id, rows } = part.parameters()?;
@@ -172,9 +193,11 @@ pub async fn list(
     .await?;
     let documents = rows
         .into_iter()
-        .map(|row| Ok(StoredDocument::try_from(row)?.document))
+        .map(StoredDocument::try_from)
         .collect::<Result<Vec<_>, Error>>()?;
-    Ok(part.of(documents, |document| (document.created_at, document.id.0)))
+    Ok(part.of(documents, |StoredDocument { document, .. }| {
+        (document.created_at, document.id.0)
+    }))
 }
 
 /// Takes the reader's own document from `uploading` to `queued` and queues its job, in the
@@ -327,6 +350,17 @@ pub(crate) fn visibility(is_public: bool) -> Visibility {
     } else {
         Visibility::Private
     }
+}
+
+pub(crate) fn format(text: &str) -> Result<SourceFormat, Error> {
+    SourceFormat::ALL
+        .into_iter()
+        .find(|format| format.as_str() == text)
+        .ok_or(Error::Corrupt("document format"))
+}
+
+fn counted(pages: Option<i32>) -> Result<Option<u32>, Error> {
+    pages.map(|pages| unsigned(pages, "page count")).transpose()
 }
 
 fn status(text: &str) -> Result<DocumentStatus, Error> {

@@ -3,8 +3,11 @@
 //! The deletion of a document notes its file. A worker removes it at once, and once more when nothing can
 //! bring it back: a confirmation that was under way may have copied the upload into the library meanwhile.
 
-use crate::{Error, rows::unsigned};
-use shared_types::ids::{DocumentId, UserId};
+use crate::{Error, documents::format, rows::unsigned};
+use shared_types::{
+    documents::LibraryFile,
+    ids::{DocumentId, UserId},
+};
 use sqlx::PgPool;
 use std::time::Duration;
 use uuid::Uuid;
@@ -14,15 +17,6 @@ use uuid::Uuid;
 pub const LAST_REMOVAL: Duration = Duration::from_hours(1);
 /// Files in one list at most.
 const LIMIT: i64 = 100;
-
-/// A file whose document is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DiscardedFile {
-    /// The document that it was of.
-    pub document_id: DocumentId,
-    /// Whose that was.
-    pub owner_id: UserId,
-}
 
 /// How long an upload may wait for its confirmation.
 pub const UPLOAD_LIFE: Duration = Duration::from_hours(24);
@@ -37,26 +31,31 @@ pub async fn expire_uploads(pool: &PgPool) -> Result<u64, Error> {
     unsigned(expired, "count")
 }
 
-/// Files that are due to be removed, those that have waited longest first, at most 100.
+/// Files of deleted documents that are due to be removed, those that have waited longest first, at most 100.
 #[tracing::instrument(name = "sql.files.due", skip_all)]
-pub async fn due(pool: &PgPool) -> Result<Vec<DiscardedFile>, Error> {
-    let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(
-        "select doc_id, owner_id from discarded_files where due_at <= now() \
+pub async fn due(pool: &PgPool) -> Result<Vec<LibraryFile>, Error> {
+    let rows: Vec<(Uuid, Uuid, String, bool)> = sqlx::query_as(
+        "select doc_id, owner_id, format, is_base from discarded_files where due_at <= now() \
          order by due_at, doc_id limit $1",
     )
     .bind(LIMIT)
     .fetch_all(pool)
     .await?;
-    let file = |(document_id, owner_id)| DiscardedFile {
-        document_id: DocumentId(document_id),
-        owner_id: UserId(owner_id),
-    };
-    Ok(rows.into_iter().map(file).collect())
+    rows.into_iter()
+        .map(|(document_id, owner_id, name, is_base)| {
+            Ok(LibraryFile {
+                document_id: DocumentId(document_id),
+                owner_id: UserId(owner_id),
+                format: format(&name)?,
+                is_base,
+            })
+        })
+        .collect()
 }
 
 /// Notes that a file was removed. It is due once more after [`LAST_REMOVAL`], and forgotten after that.
 #[tracing::instrument(name = "sql.files.removed", skip_all)]
-pub async fn removed(pool: &PgPool, file: &DiscardedFile) -> Result<(), Error> {
+pub async fn removed(pool: &PgPool, file: &LibraryFile) -> Result<(), Error> {
     sqlx::query(
         "with forgotten as ( \
              delete from discarded_files \

@@ -7,16 +7,16 @@
 mod complete;
 mod wake;
 
-pub use complete::{EmbeddedChunk, Processed, complete};
+pub use complete::{EmbeddedChunk, Legibility, Processed, complete};
 pub use wake::WakeUp;
 
 use crate::{
     Error,
-    documents::visibility,
+    documents::{format, visibility},
     rows::{signed, unsigned},
 };
 use shared_types::{
-    documents::{IngestStage, Visibility},
+    documents::{IngestStage, LibraryFile, Visibility},
     ids::{DocumentId, UserId},
 };
 use sqlx::{FromRow, PgPool, postgres::types::PgInterval};
@@ -43,11 +43,9 @@ pub struct Job {
     pub lease: Lease,
     /// Which attempt this is, from 1 to [`MAX_ATTEMPTS`]; those that were handed back are not counted.
     pub attempt: u32,
-    /// The document to make searchable.
-    pub document_id: DocumentId,
-    /// Its owner.
-    pub owner_id: UserId,
-    /// Its title.
+    /// The file of the document to make searchable.
+    pub file: LibraryFile,
+    /// The document's title.
     pub title: String,
     /// Length of the file as announced.
     pub size_bytes: u64,
@@ -101,6 +99,8 @@ struct JobRow {
     attempt: i32,
     doc_id: Uuid,
     owner_id: Uuid,
+    format: String,
+    is_base: bool,
     title: String,
     size_bytes: i64,
     sha256: String,
@@ -247,8 +247,12 @@ fn job(row: JobRow) -> Result<Job, Error> {
             number: row.number,
         },
         attempt: unsigned(row.attempt, "attempt")?,
-        document_id: DocumentId(row.doc_id),
-        owner_id: UserId(row.owner_id),
+        file: LibraryFile {
+            document_id: DocumentId(row.doc_id),
+            owner_id: UserId(row.owner_id),
+            format: format(&row.format)?,
+            is_base: row.is_base,
+        },
         title: row.title,
         size_bytes: unsigned(row.size_bytes, "file size")?,
         sha256: row.sha256,

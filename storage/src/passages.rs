@@ -27,6 +27,9 @@ pub(crate) struct Metadata {
     /// Missing where the document was read before lines were kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) lines: Vec<Line>,
+    /// How sure text recognition is of it, from 0 to 100; missing where nothing of it was recognised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) confidence: Option<u8>,
 }
 
 #[derive(FromRow)]

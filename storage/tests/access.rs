@@ -11,7 +11,7 @@ use rag_core::access::{DocumentAccess, Reader, may_read};
 use shared_types::{
     chat::SearchFilters,
     claims::{AccessClaims, Role},
-    documents::{DocumentStatus, Visibility},
+    documents::{DocumentStatus, SourceFormat, Visibility},
     ids::{ChunkId, DocumentId},
 };
 use sqlx::{AssertSqlSafe, Executor};
@@ -220,7 +220,13 @@ async fn a_student_announces_no_document_and_nobody_announces_one_for_another() 
     let (student, _) = &world.people[0];
     let mut tx = world.db.reader(student).await;
     let id = DocumentId(fresh_id());
-    let refused = documents::create(&mut tx, id, &announcement(Visibility::Private)).await;
+    let refused = documents::create(
+        &mut tx,
+        id,
+        &announcement(Visibility::Private),
+        SourceFormat::Pdf,
+    )
+    .await;
     assert!(matches!(refused, Err(Error::Forbidden)), "{refused:?}");
     drop(tx);
 

@@ -6,12 +6,11 @@ mod support;
 
 use shared_types::{
     claims::{AccessClaims, Role},
-    documents::{ChangeDocument, Document, DocumentStatus, Visibility},
+    documents::{ChangeDocument, Document, DocumentStatus, LibraryFile, SourceFormat, Visibility},
     ids::{ChunkId, DocumentId},
 };
 use storage::{
-    Error, documents,
-    files::{self, DiscardedFile},
+    Error, documents, files,
     jobs::{self, Failure},
     passages, scope,
 };
@@ -136,9 +135,11 @@ async fn a_deleted_document_leaves_nothing_behind_but_a_note_of_its_file() {
             .unwrap();
         assert_eq!(left, 0, "{table}");
     }
-    let file = DiscardedFile {
+    let file = LibraryFile {
         document_id: id,
         owner_id: teacher.sub,
+        format: SourceFormat::Pdf,
+        is_base: false,
     };
     assert_eq!(files::due(&db.ingest).await.unwrap(), [file]);
     let again = delete(&db, &teacher, id).await;
@@ -193,7 +194,7 @@ async fn an_upload_that_nobody_confirmed_is_forgotten_after_a_day() {
     assert_eq!(files::expire_uploads(&db.ingest).await.unwrap(), 1);
     let mut tx = db.reader(&teacher).await;
     let left = documents::list(&mut tx, None, 9).await.unwrap();
-    let left: Vec<DocumentId> = left.items.iter().map(|document| document.id).collect();
+    let left: Vec<DocumentId> = left.items.iter().map(|stored| stored.document.id).collect();
     assert_eq!(left, [fresh, confirmed]);
     let due = files::due(&db.ingest).await.unwrap();
     assert_eq!(due.len(), 1);
@@ -265,7 +266,7 @@ async fn a_failed_document_is_read_once_more_and_no_earlier_worker_can_spoil_it(
 
     let second = jobs::claim(&db.ingest, "another worker", LEASE).await;
     let second = second.unwrap().unwrap();
-    assert_eq!((second.document_id, second.attempt), (id, 1));
+    assert_eq!((second.file.document_id, second.attempt), (id, 1));
     assert_eq!(
         first.attempt, second.attempt,
         "both leases have the same number"

@@ -74,7 +74,7 @@ async fn a_job_ends_as_a_searchable_document() {
     let teacher = db.person(Role::Teacher).await;
     let id = db.queue(&teacher, Visibility::Private).await;
     let job = jobs::claim(&db.ingest, "w", LEASE).await.unwrap().unwrap();
-    assert_eq!((job.document_id, job.attempt), (id, 1));
+    assert_eq!((job.file.document_id, job.attempt), (id, 1));
     assert_eq!(
         document(&db, &teacher, id).await.status,
         DocumentStatus::Processing
@@ -115,7 +115,7 @@ async fn two_workers_never_get_the_same_job() {
             let mut claimed = Vec::new();
             let name = format!("worker {worker}");
             while let Some(job) = jobs::claim(&ingest, &name, LEASE).await.unwrap() {
-                claimed.push(job.document_id);
+                claimed.push(job.file.document_id);
             }
             claimed
         })
@@ -141,7 +141,7 @@ async fn a_worker_that_died_loses_the_job_to_another_and_can_do_no_harm() {
         .await
         .unwrap()
         .unwrap();
-    assert_eq!((alive.document_id, alive.attempt), (id, 2));
+    assert_eq!((alive.file.document_id, alive.attempt), (id, 2));
 
     let passages = passages_of(&["Out of date."]);
     let late = jobs::complete(&db.ingest, &dead.lease, &processed(&passages)).await;
@@ -385,7 +385,7 @@ async fn a_document_that_no_job_would_end_is_queued_again_and_no_other() {
 
     let mut claimed = BTreeSet::new();
     while let Some(job) = jobs::claim(&db.ingest, "w", LEASE).await.unwrap() {
-        claimed.insert(job.document_id);
+        claimed.insert(job.file.document_id);
     }
     assert_eq!(claimed, BTreeSet::from([holed, lost, waiting]));
     let status = async |id| document(&db, &teacher, id).await.status;

@@ -2,16 +2,17 @@
 
 mod support;
 
-use shared_types::{
-    claims::Role,
-    documents::{Document, Visibility},
-    ids::DocumentId,
+use shared_types::{claims::Role, documents::Visibility, ids::DocumentId};
+use storage::{
+    Cursor, Listed,
+    cursor::CursorError,
+    documents::{self, StoredDocument},
 };
-use storage::{Cursor, Listed, cursor::CursorError, documents};
 use support::Database;
 
-fn ids(listed: &Listed<Document>) -> Vec<DocumentId> {
-    listed.items.iter().map(|document| document.id).collect()
+fn ids(listed: &Listed<StoredDocument>) -> Vec<DocumentId> {
+    let id = |stored: &StoredDocument| stored.document.id;
+    listed.items.iter().map(id).collect()
 }
 
 #[tokio::test]
@@ -68,7 +69,7 @@ async fn a_list_is_the_readers_own_behind_any_cursor() {
     assert!(
         own.items
             .iter()
-            .all(|document| document.owner_id == colleague.sub)
+            .all(|stored| stored.document.owner_id == colleague.sub)
     );
 }
 

@@ -536,7 +536,13 @@ async fn a_token_that_outlived_its_account_asks_and_uploads_nothing() {
     let asked = scope::facts(&mut tx).await;
     assert!(matches!(asked, Err(Error::UnknownPerson)), "{asked:?}");
     let id = shared_types::ids::DocumentId(fresh_id());
-    let uploaded = documents::create(&mut tx, id, &announcement(Visibility::Private)).await;
+    let uploaded = documents::create(
+        &mut tx,
+        id,
+        &announcement(Visibility::Private),
+        shared_types::documents::SourceFormat::Pdf,
+    )
+    .await;
     assert!(
         matches!(uploaded, Err(Error::UnknownPerson)),
         "{uploaded:?}"

@@ -179,8 +179,8 @@ impl School {
 
     async fn write_and_take_back(&self, person: &Person) {
         let mut tx = self.begin(person).await;
-        for document in documents::list(&mut tx, None, 200).await.unwrap().items {
-            documents::set_visibility(&mut tx, document.id, Visibility::Public)
+        for stored in documents::list(&mut tx, None, 200).await.unwrap().items {
+            documents::set_visibility(&mut tx, stored.document.id, Visibility::Public)
                 .await
                 .unwrap();
         }

@@ -329,6 +329,10 @@ async fn an_owner_lists_own_documents_newest_first() {
     let mut tx = db.reader(&teacher).await;
     let listed = documents::list(&mut tx, None, 9).await.unwrap();
     assert_eq!(listed.next, None);
-    let listed: Vec<_> = listed.items.iter().map(|document| document.id).collect();
+    let listed: Vec<_> = listed
+        .items
+        .iter()
+        .map(|stored| stored.document.id)
+        .collect();
     assert_eq!(listed, [newer, older]);
 }

@@ -13,7 +13,7 @@ use local_stack::{
 use rag_core::chunking::{Chunk, Unit};
 use shared_types::{
     claims::Role,
-    documents::{CreateDocument, Visibility},
+    documents::{CreateDocument, SourceFormat, Visibility},
     embedding::Embedding,
     ids::{DocumentId, UserId},
 };
@@ -26,7 +26,7 @@ use std::{
 };
 use storage::{
     PgPool, PoolSettings, documents,
-    jobs::{self, EmbeddedChunk, Processed},
+    jobs::{self, EmbeddedChunk, Legibility, Processed},
     reader,
 };
 use tokio::time::Instant;
@@ -359,7 +359,7 @@ impl Shelf {
             sha256: "0".repeat(64),
             visibility: Visibility::Private,
         };
-        documents::create(&mut tx, id, &announced).await?;
+        documents::create(&mut tx, id, &announced, SourceFormat::Pdf).await?;
         documents::confirm(&mut tx, id).await?;
         tx.commit().await?;
         let job = jobs::claim(&self.ingest, "bench", LEASE)
@@ -367,6 +367,7 @@ impl Shelf {
             .context("a job was queued")?;
         let processed = Processed {
             page_count: chunks.len() as u32,
+            legibility: Legibility::default(),
             embedding_model,
             chunks,
         };

@@ -21,7 +21,7 @@ use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use web_sys::Request;
 
 /// How the paths of files end. A question need not pay for their headers.
-const FILE: &str = "/pdf";
+const FILE: &str = "/file";
 /// How the paths for our own services begin.
 const INTERNAL: &str = "/internal/";
 /// A body of at most so many bytes is read at once: a stream and its pieces cost more than all of them.

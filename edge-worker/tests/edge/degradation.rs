@@ -3,7 +3,7 @@
 
 use crate::support::{
     Edge, Failure, Faults, Received, Sent, StreamFault,
-    files::{HANDBOOK, HANDBOOK_FILE, HANDBOOK_PDF},
+    files::{HANDBOOK, HANDBOOK_FILE, HANDBOOK_PATH},
     library::{FIRST_STUDENT, Library},
     read, request,
 };
@@ -323,7 +323,7 @@ async fn ordinary_calls_end_in_time() {
     let documents = |edge: &Edge| edge.signed_in(FIRST_STUDENT, Method::GET, "/api/documents", "");
     let me = |edge: &Edge| edge.signed_in(FIRST_STUDENT, Method::GET, "/api/auth/me", "");
     let health = |_: &Edge| request(Method::GET, "/api/health", "");
-    let file = |edge: &Edge| edge.signed_in(FIRST_STUDENT, Method::GET, HANDBOOK_PDF, "");
+    let file = |edge: &Edge| edge.signed_in(FIRST_STUDENT, Method::GET, HANDBOOK_PATH, "");
     let calls: [fn(&Edge) -> Sent; 4] = [documents, me, health, file];
     for pair in pairs() {
         for call in calls {
@@ -350,7 +350,7 @@ async fn opened(fail: impl FnOnce(&mut Faults), is_known: bool) -> String {
     let edge = Edge::new(Library::of_two_teachers());
     let etag = edge.world.files.add(HANDBOOK, "handbook.pdf", "%PDF");
     edge.break_(fail);
-    let mut sent = edge.signed_in(FIRST_STUDENT, Method::GET, HANDBOOK_PDF, "");
+    let mut sent = edge.signed_in(FIRST_STUDENT, Method::GET, HANDBOOK_PATH, "");
     sent.headers.selection.if_none_match = is_known.then_some(etag);
     let (received, first_byte_ms) = timed(&edge, sent).await;
     let gets = match received.status {

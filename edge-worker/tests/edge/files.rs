@@ -2,7 +2,7 @@
 
 use crate::support::{
     Edge, Failure, Received, Sent,
-    files::{ANNOUNCED, HANDBOOK, HANDBOOK_PDF},
+    files::{ANNOUNCED, HANDBOOK, HANDBOOK_PATH},
     library::{FIRST_STUDENT, Library, OTHER_STUDENT},
     request,
 };
@@ -24,7 +24,7 @@ fn opening(edge: &Edge, person: Uuid, method: Method) -> Sent {
     edge.signed_in(
         person,
         method,
-        &format!("/api/documents/{HANDBOOK}/pdf"),
+        &format!("/api/documents/{HANDBOOK}/file"),
         "",
     )
 }
@@ -77,6 +77,32 @@ async fn a_student_opens_the_file_of_her_own_teacher() {
 }
 
 #[tokio::test]
+async fn what_somebody_uploaded_beside_pdfs_can_do_nothing_in_a_browser() {
+    let (edge, _) = edge();
+    for (name, kind, disposition) in [
+        ("page.html", "text/html", "inline"),
+        ("notes.md", "text/plain; charset=utf-8", "inline"),
+        ("notes.txt", "text/plain; charset=utf-8", "inline"),
+        (
+            "notes.docx",
+            "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+            "attachment",
+        ),
+    ] {
+        edge.world
+            .files
+            .add(HANDBOOK, name, "<script>alert(1)</script>");
+        let reply = open(&edge, Selection::default()).await;
+        assert_eq!(reply.headers["content-type"], kind, "{name}");
+        let policy = reply.headers["content-security-policy"].to_str().unwrap();
+        assert!(policy.starts_with("sandbox; default-src 'none';"), "{name}");
+        let shown = reply.headers["content-disposition"].to_str().unwrap();
+        assert!(shown.starts_with(disposition), "{name}");
+        assert_eq!(reply.headers["x-content-type-options"], "nosniff");
+    }
+}
+
+#[tokio::test]
 async fn to_everybody_else_there_is_no_such_file() {
     let (edge, _) = edge();
     for method in [Method::GET, Method::HEAD] {
@@ -87,7 +113,7 @@ async fn to_everybody_else_there_is_no_such_file() {
         assert_eq!(refused.headers["cache-control"], "no-store");
         assert!(!refused.headers.contains_key("etag"));
 
-        let nobody = request(method, HANDBOOK_PDF, "");
+        let nobody = request(method, HANDBOOK_PATH, "");
         assert_eq!(edge.send(nobody).await.status, 401);
     }
     assert!(!is_store_asked(&edge));
@@ -229,7 +255,7 @@ async fn a_file_is_saved_where_the_reader_says_so() {
 #[tokio::test]
 async fn the_web_app_may_ask_for_parts_and_read_what_it_is_told() {
     let (edge, _) = edge();
-    let mut preflight = request(Method::OPTIONS, HANDBOOK_PDF, "");
+    let mut preflight = request(Method::OPTIONS, HANDBOOK_PATH, "");
     preflight.headers.origin = Some("https://app.example".to_owned());
     let reply = edge.send(preflight).await;
     let allowed = reply.headers["access-control-allow-headers"]

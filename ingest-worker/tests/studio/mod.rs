@@ -12,7 +12,7 @@ use ingest_worker::{
 use sha2::{Digest, Sha256};
 use shared_types::{
     claims::{AccessClaims, Role},
-    documents::{CreateDocument, Document, Visibility},
+    documents::{CreateDocument, Document, SourceFormat, Visibility},
     ids::DocumentId,
 };
 use std::{future::pending, path::Path, process::Stdio, time::Duration};
@@ -47,19 +47,27 @@ impl Studio {
     }
 
     pub async fn upload_bytes(&self, bytes: Vec<u8>) -> DocumentId {
+        self.upload_as(SourceFormat::Pdf, bytes).await
+    }
+
+    /// Uploads and confirms a file in this format.
+    pub async fn upload_as(&self, format: SourceFormat, bytes: Vec<u8>) -> DocumentId {
         let id = DocumentId(support::fresh_id());
+        let ending = format.endings()[0];
         let announced = CreateDocument {
             title: "Practice and Memory".into(),
-            file_name: "practice.pdf".into(),
+            file_name: format!("practice.{ending}"),
             size_bytes: bytes.len() as u64,
             sha256: hex::encode(Sha256::digest(&bytes)),
             visibility: Visibility::Private,
         };
         let owner = self.teacher.sub;
         self.world
-            .put(&format!("teachers/{owner}/{id}/original.pdf"), bytes);
+            .put(&format!("teachers/{owner}/{id}/original.{ending}"), bytes);
         let mut tx = self.db.reader(&self.teacher).await;
-        documents::create(&mut tx, id, &announced).await.unwrap();
+        documents::create(&mut tx, id, &announced, format)
+            .await
+            .unwrap();
         documents::confirm(&mut tx, id).await.unwrap();
         tx.commit().await.unwrap();
         id

@@ -17,7 +17,7 @@ use nix::{
 use sha2::{Digest, Sha256};
 use shared_types::{
     claims::{AccessClaims, Role},
-    documents::{CreateDocument, Visibility},
+    documents::{CreateDocument, SourceFormat, Visibility},
     ids::{DocumentId, UserId},
 };
 use sqlx::{Executor, PgPool};
@@ -204,7 +204,9 @@ impl Library {
         self.world.put(&key, bytes);
         let origin = self.pool(Some("etude_origin")).await;
         let mut tx = reader::begin(&origin, &self.teacher).await.unwrap();
-        documents::create(&mut tx, id, &announced).await.unwrap();
+        documents::create(&mut tx, id, &announced, SourceFormat::Pdf)
+            .await
+            .unwrap();
         documents::confirm(&mut tx, id).await.unwrap();
         tx.commit().await.unwrap();
         self.documents.push(id);

@@ -8,7 +8,9 @@ use reqwest::Response;
 use serde_json::{Value, json};
 use shared_types::{
     claims::{AccessClaims, Role},
-    documents::{CreatedDocument, Document, DocumentList, DocumentStatus, Upload},
+    documents::{
+        CreatedDocument, Document, DocumentList, DocumentStatus, LibraryFile, SourceFormat, Upload,
+    },
     ids::DocumentId,
     origin::DocumentFile,
     problem::ProblemKind,
@@ -69,7 +71,7 @@ async fn a_confirmed_upload_lies_in_the_library_and_in_the_queue() {
     let job = jobs::claim(&origin.database.ingest, "a worker", LEASE)
         .await
         .unwrap();
-    assert_eq!(job.unwrap().document_id, id);
+    assert_eq!(job.unwrap().file.document_id, id);
 
     // A client that lost the reply asks again.
     let again: Document = confirm(&origin, &teacher, id).await.json().await.unwrap();
@@ -89,6 +91,36 @@ async fn a_confirmed_upload_lies_in_the_library_and_in_the_queue() {
         .await
         .unwrap();
     assert_eq!(list.documents, [own]);
+}
+
+#[tokio::test]
+async fn an_admins_word_document_lies_in_the_base_and_stays_one() {
+    let origin = Origin::start().await;
+    let admin = origin.database.person(Role::Admin).await;
+    let mut announced = announcement();
+    announced["file_name"] = json!("Scales.docx");
+    let response = origin.post(&admin, "/v1/documents", &announced).await;
+    let created: CreatedDocument = response.json().await.unwrap();
+    let Upload::Whole(upload) = &created.upload else {
+        panic!("{created:?}");
+    };
+    assert_eq!(
+        upload.headers["content-type"],
+        SourceFormat::Docx.media_type()
+    );
+    put(&created, FILE).await;
+    let id = created.document.id;
+    assert_eq!(confirm(&origin, &admin, id).await.status(), 202);
+    let job = jobs::claim(&origin.database.ingest, "a worker", LEASE).await;
+    let file = LibraryFile {
+        document_id: id,
+        owner_id: admin.sub,
+        format: SourceFormat::Docx,
+        is_base: true,
+    };
+    assert_eq!(job.unwrap().unwrap().file, file);
+    let files: Vec<String> = origin.clouds.inside().files.keys().cloned().collect();
+    assert_eq!(files, [format!("piano-knowledge/base/{id}/original.docx")]);
 }
 
 #[tokio::test]
@@ -177,6 +209,7 @@ async fn the_edge_is_told_where_a_file_lies_for_those_who_may_have_it() {
     let told = DocumentFile {
         key: format!("teachers/{}/{id}/original.pdf", teacher.sub),
         file_name: "scales.pdf".into(),
+        format: SourceFormat::Pdf,
         size_bytes: FILE.len() as u64,
         sha256: "0a".repeat(32),
         announced_at_s: created.document.created_at.timestamp(),
@@ -379,7 +412,7 @@ async fn a_confirmation_that_broke_off_behind_the_join_is_made_good_by_the_next(
         let mut inside = origin.clouds.inside();
         let parts = inside.uploads.pop_first().unwrap().1;
         let whole: Vec<u8> = parts.values().flatten().copied().collect();
-        let key = format!("piano-pdfs/temp-uploads/{id}/original.pdf");
+        let key = format!("piano-pdfs/temp-uploads/{id}/original");
         inside.files.insert(key, whole.into());
     }
     let confirmed = confirm_parts(&origin, &teacher, id, &etags).await;

@@ -5,7 +5,7 @@ use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use shared_types::{
     claims::{AccessClaims, Role},
-    documents::{Visibility, library_key},
+    documents::{LibraryFile, SourceFormat, Visibility},
     ids::DocumentId,
     origin::Changed,
     problem::ProblemKind,
@@ -38,7 +38,13 @@ async fn delete(origin: &Origin, who: &AccessClaims, email: &str) -> Response {
 }
 
 fn store(origin: &Origin, owner: &AccessClaims, id: DocumentId, bytes: Vec<u8>) {
-    let key = format!("piano-knowledge/{}", library_key(owner.sub, id));
+    let file = LibraryFile {
+        document_id: id,
+        owner_id: owner.sub,
+        format: SourceFormat::Pdf,
+        is_base: false,
+    };
+    let key = format!("piano-knowledge/{}", file.key());
     origin.clouds.inside().files.insert(key, bytes.into());
 }
 

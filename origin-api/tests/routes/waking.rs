@@ -54,7 +54,7 @@ async fn workers_are_told_of_a_confirmed_upload_once_its_job_can_be_claimed() {
     let id = upload(&origin, &teacher).await;
     assert_eq!(published(&origin, 1).await, [about(id)]);
     let job = jobs::claim(&origin.database.ingest, "a worker", LEASE).await;
-    assert_eq!(job.unwrap().unwrap().document_id, id);
+    assert_eq!(job.unwrap().unwrap().file.document_id, id);
 }
 
 #[tokio::test]
@@ -91,5 +91,5 @@ async fn an_upload_is_confirmed_although_nobody_can_be_told() {
     let id = upload(&origin, &teacher).await;
     published(&origin, 3).await;
     let job = jobs::claim(&origin.database.ingest, "a sweep", LEASE).await;
-    assert_eq!(job.unwrap().unwrap().document_id, id);
+    assert_eq!(job.unwrap().unwrap().file.document_id, id);
 }

@@ -23,4 +23,4 @@ set status = case d.status when 'ready' then 'ready' else 'processing' end,
     progress_done = 0, progress_total = 0
 from job where d.id = job.doc_id
 returning job.id as job_id, job.attempts as number, job.attempts - job.handed_back as attempt,
-    d.id as doc_id, d.owner_id, d.title, d.size_bytes, d.sha256, d.is_public
+    d.id as doc_id, d.owner_id, d.format, d.is_base, d.title, d.size_bytes, d.sha256, d.is_public

@@ -22,11 +22,24 @@ pub struct EmbeddedChunk {
     pub embedding: Embedding,
 }
 
+/// How well the pages of a document could be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Legibility {
+    /// Pages whose text was recognised in a picture.
+    pub scanned_pages: u32,
+    /// How sure that recognition is on average, from 0 to 100.
+    pub scan_confidence: Option<u8>,
+    /// Pages with text of which nothing could be read.
+    pub unreadable_pages: u32,
+}
+
 /// A document, read and embedded.
 #[derive(Clone, Copy, Debug)]
 pub struct Processed<'a> {
     /// Pages of the file.
     pub page_count: u32,
+    /// How well they could be read.
+    pub legibility: Legibility,
     /// Model and pooling of the vectors, e.g. `@cf/baai/bge-base-en-v1.5#cls`.
     pub embedding_model: &'a str,
     /// All passages, in order.
@@ -82,11 +95,15 @@ pub async fn complete(pool: &PgPool, held: &Lease, processed: &Processed<'_>) ->
         .bind(is_public)
         .fetch_one(&mut *tx)
         .await?;
+    let pages = |count: u32| signed::<u32, i32>(count, "page count");
     sqlx::query(include_str!("finish.sql"))
         .bind(held.job_id)
         .bind(document)
-        .bind(signed::<u32, i32>(processed.page_count, "page count")?)
+        .bind(pages(processed.page_count)?)
         .bind(stems)
+        .bind(pages(processed.legibility.scanned_pages)?)
+        .bind(processed.legibility.scan_confidence.map(i32::from))
+        .bind(pages(processed.legibility.unreadable_pages)?)
         .execute(&mut *tx)
         .await?;
     tx.commit().await?;
@@ -140,6 +157,7 @@ async fn insert(
         columns.metadata.push(Json(Metadata {
             units: chunk.units.clone(),
             lines: chunk.lines.clone(),
+            confidence: chunk.confidence,
         }));
     }
     sqlx::query(include_str!("insert_chunks.sql"))

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use shared_types::{
     chat::SearchFilters,
     claims::{AccessClaims, AppMetadata, Role},
-    documents::{CreateDocument, Visibility},
+    documents::{CreateDocument, SourceFormat, Visibility},
     embedding::{DIMENSIONS, Embedding},
     ids::{DocumentId, UserId},
 };
@@ -30,7 +30,7 @@ use std::{
 };
 use storage::{
     PoolSettings, ReaderTx, documents,
-    jobs::{self, EmbeddedChunk, Processed},
+    jobs::{self, EmbeddedChunk, Legibility, Processed},
     reader,
 };
 use url::Url;
@@ -125,7 +125,7 @@ impl Database {
     pub async fn announce(&self, owner: &AccessClaims, visibility: Visibility) -> DocumentId {
         let id = DocumentId(fresh_id());
         let mut tx = self.reader(owner).await;
-        documents::create(&mut tx, id, &announcement(visibility))
+        documents::create(&mut tx, id, &announcement(visibility), SourceFormat::Pdf)
             .await
             .unwrap();
         tx.commit().await.unwrap();
@@ -183,7 +183,7 @@ impl Database {
             .await
             .unwrap()
             .unwrap();
-        assert_eq!(job.document_id, document, "nothing else is queued");
+        assert_eq!(job.file.document_id, document, "nothing else is queued");
         jobs::complete(&self.ingest, &job.lease, &processed(passages))
             .await
             .unwrap();
@@ -387,6 +387,7 @@ pub fn passages_of(texts: &[&str]) -> Vec<EmbeddedChunk> {
 pub fn processed(chunks: &[EmbeddedChunk]) -> Processed<'_> {
     Processed {
         page_count: u32::try_from(chunks.len()).unwrap(),
+        legibility: Legibility::default(),
         embedding_model: MODEL,
         chunks,
     }

@@ -241,7 +241,7 @@ impl<'a> Cast<'a> {
     /// A document of the caller, of the caller's teacher, or of a stranger.
     async fn document(&self, template: &str, of: &str, who: Who) -> String {
         let [teachers, admins, strangers, public] = &self.files;
-        if template.ends_with("/pdf") {
+        if template.ends_with("/file") {
             let file = match (of, who) {
                 ("own", Who::Admin) => admins,
                 ("own" | "teacher's", _) => teachers,

@@ -53,7 +53,7 @@ fn what_a_teacher_changes_or_deletes_her_student_finds_so_at_once() {
         assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
 
         assert_eq!(titles(student).await, [""; 0]);
-        for gone in [path.clone(), format!("{path}/pdf")] {
+        for gone in [path.clone(), format!("{path}/file")] {
             let response = send(teacher, Method::GET, &gone).await;
             assert_eq!(response.status(), StatusCode::NOT_FOUND, "{gone}");
         }

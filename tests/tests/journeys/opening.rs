@@ -13,7 +13,7 @@ const HANDBOOK: &str = "06-studio-handbook-first-teacher.pdf";
 const QUESTION: &str = "How many minutes does a lesson in this studio last?";
 
 async fn open(reader: &Pupil, id: DocumentId, headers: &[(&'static str, &str)]) -> Response {
-    let path = format!("/api/documents/{id}/pdf");
+    let path = format!("/api/documents/{id}/file");
     let mut request = reader.browser.request(Method::GET, &path);
     for (name, value) in headers {
         request = request.header(*name, *value);

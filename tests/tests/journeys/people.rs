@@ -107,7 +107,7 @@ fn a_teacher_takes_everything_along_and_leaves_nothing_behind() {
             !reads_the_handbook(&student.browser).await,
             "at once, for her student"
         );
-        let pdf = format!("/api/documents/{}/pdf", handbook.id);
+        let pdf = format!("/api/documents/{}/file", handbook.id);
         let gone = send(&student.browser, Method::GET, &pdf, None).await;
         assert_eq!(gone.status(), StatusCode::NOT_FOUND);
         assert_eq!(people(&student.browser, "/api/teachers").await, []);

@@ -1,4 +1,4 @@
-//! `GET` and `HEAD /api/documents/{id}/pdf`: a document's file, for those who may have it now.
+//! `GET` and `HEAD /api/documents/{id}/file`: a document's file, for those who may have it now.
 
 mod disposition;
 pub mod selection;
@@ -16,11 +16,11 @@ use disposition::disposition;
 use http::{Method, StatusCode};
 use selection::{Extent, Verdict, Version};
 use shared_types::{
+    documents::SourceFormat,
     origin::DocumentFile,
     problem::{Problem, ProblemKind},
 };
 
-const PDF: &str = "application/pdf";
 /// A browser may keep the file, and must ask us each time whether its reader may still have it.
 const KEPT_AND_ASKED: &str = "private, no-cache";
 /// The web app, on a host beside ours, may put it on its pages; no foreign page may.
@@ -28,7 +28,10 @@ const RESOURCE_POLICY: (&str, &str) = ("cross-origin-resource-policy", "same-sit
 
 /// The viewer of a browser is a page with styles of its own and one embedded object; a sandbox would
 /// keep it shut. The pages that may frame it follow.
-const FILE_POLICY: &str = "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'; \
+const PDF_POLICY: &str = "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'; \
+    frame-ancestors 'self'";
+/// Anything else is its uploader's, and a web page among it: it runs nothing, fetches nothing, and is of no origin.
+const OTHER_POLICY: &str = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; \
     frame-ancestors 'self'";
 
 /// Asks the origin, each time anew, whether the caller may have the file, and passes it on from the
@@ -39,7 +42,7 @@ pub async fn send<H: Host>(
     incoming: Incoming,
 ) -> Result<Reply, Problem> {
     authentication::signed_in(gateway, exchange, &incoming.headers).await?;
-    // `/api/documents/{id}/pdf`, as the router has made sure.
+    // `/api/documents/{id}/file`, as the router has made sure.
     let id = incoming.path.split('/').nth(3).unwrap_or_default();
     let path = format!("/v1/documents/{id}/file");
     let call = OriginCall {
@@ -80,10 +83,12 @@ pub async fn send<H: Host>(
     let modified = exchange.host.write_date(version.modified_s);
     headers.set("last-modified", modified);
     headers.set("accept-ranges", "bytes");
-    let is_saved = incoming.query.split('&').any(|word| word == "download=1");
+    // No browser shows a document of Word.
+    let is_saved = file.format == SourceFormat::Docx
+        || incoming.query.split('&').any(|word| word == "download=1");
     let disposition = disposition(is_saved, &file.file_name);
     headers.set("content-disposition", disposition);
-    guard(headers, &exchange.config.allowed_origins);
+    guard(headers, file.format, &exchange.config.allowed_origins);
     Ok(reply)
 }
 
@@ -116,8 +121,16 @@ async fn opened<H: Host>(
     }
     let headers = &mut reply.headers;
     headers.set("content-length", length.to_string());
-    headers.set("content-type", PDF);
+    headers.set("content-type", shown_as(file.format));
     Ok(reply)
+}
+
+/// As what a browser takes it. Markdown is read as it is written; a web page says its encoding itself.
+fn shown_as(format: SourceFormat) -> &'static str {
+    match format {
+        SourceFormat::Text | SourceFormat::Markdown => "text/plain; charset=utf-8",
+        format => format.media_type(),
+    }
 }
 
 /// The store does not have the file that the database knows of. It was checked at its confirmation,
@@ -147,10 +160,13 @@ fn beyond<H>(exchange: &Exchange<H>, file: &DocumentFile) -> Reply {
 }
 
 /// Says what a browser may do with the file: show it, on the web app's pages too, and nothing else.
-fn guard(headers: &mut ReplyHeaders, pages: &[String]) {
+fn guard(headers: &mut ReplyHeaders, format: SourceFormat, pages: &[String]) {
     headers.set("cache-control", KEPT_AND_ASKED);
     headers.set(RESOURCE_POLICY.0, RESOURCE_POLICY.1);
-    let mut policy = String::from(FILE_POLICY);
+    let mut policy = String::from(match format {
+        SourceFormat::Pdf => PDF_POLICY,
+        _ => OTHER_POLICY,
+    });
     for page in pages {
         policy.push(' ');
         policy.push_str(page);

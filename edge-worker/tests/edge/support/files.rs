@@ -9,7 +9,7 @@ use bytes::Bytes;
 use edge_worker::ports::{FileStore, HttpDates, Part, PortError, Reading, StoredFile};
 use futures_util::{StreamExt, stream};
 use sha2::{Digest, Sha256};
-use shared_types::{ids::DocumentId, origin::DocumentFile};
+use shared_types::{documents::SourceFormat, ids::DocumentId, origin::DocumentFile};
 use std::{
     cell::RefCell,
     collections::BTreeMap,
@@ -25,7 +25,7 @@ pub const ANNOUNCED: &str = "Fri, 15 Jan 2027 08:00:00 GMT";
 /// The first teacher's private handbook.
 pub const HANDBOOK: DocumentId = DocumentId(Uuid::from_u128(1));
 /// Where readers open it.
-pub const HANDBOOK_PDF: &str = "/api/documents/00000000-0000-0000-0000-000000000001/pdf";
+pub const HANDBOOK_PATH: &str = "/api/documents/00000000-0000-0000-0000-000000000001/file";
 /// Where the edge asks the origin for it.
 pub const HANDBOOK_FILE: &str = "/v1/documents/00000000-0000-0000-0000-000000000001/file";
 
@@ -43,6 +43,7 @@ impl Files {
         let file = DocumentFile {
             key: key.clone(),
             file_name: file_name.to_owned(),
+            format: SourceFormat::of_file_name(file_name).unwrap(),
             size_bytes: bytes.len() as u64,
             sha256: hex::encode(Sha256::digest(bytes)),
             announced_at_s: ANNOUNCED_S,
