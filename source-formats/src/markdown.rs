@@ -1,0 +1,154 @@
+//! Markdown: CommonMark with the extensions that are in common use.
+
+use crate::{Limits, Refusal, blocks::Blocks, html};
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+
+/// Adds the blocks of a Markdown text. Front matter, link targets, task boxes and footnote marks are left
+/// out; of HTML the text stays, of images their description. Code and hard breaks keep their lines.
+pub(crate) fn read(text: &str, limits: &Limits, blocks: &mut Blocks) -> Result<(), Refusal> {
+    let options = Options::ENABLE_TABLES
+        | Options::ENABLE_STRIKETHROUGH
+        | Options::ENABLE_FOOTNOTES
+        | Options::ENABLE_TASKLISTS
+        | Options::ENABLE_HEADING_ATTRIBUTES
+        | Options::ENABLE_YAML_STYLE_METADATA_BLOCKS
+        | Options::ENABLE_PLUSES_DELIMITED_METADATA_BLOCKS
+        | Options::ENABLE_GFM;
+    let mut reader = Reader {
+        blocks,
+        limits,
+        line: String::new(),
+        inside: Inside::Flow,
+        depth: 0,
+    };
+    for event in Parser::new_ext(text, options) {
+        reader.hear(event)?;
+    }
+    reader.flush()
+}
+
+/// Which block the text now belongs to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Inside {
+    Flow,
+    Heading(u8),
+    Row,
+    Code,
+    Html,
+    FrontMatter,
+}
+
+struct Reader<'a> {
+    blocks: &'a mut Blocks,
+    limits: &'a Limits,
+    /// Text of the block so far; of an HTML block its source.
+    line: String,
+    inside: Inside,
+    depth: usize,
+}
+
+impl Reader<'_> {
+    fn hear(&mut self, event: Event<'_>) -> Result<(), Refusal> {
+        match event {
+            Event::Start(tag) => self.start(&tag),
+            Event::End(tag) => self.end(tag),
+            Event::Text(text) if self.inside == Inside::Code => self.code(&text),
+            Event::Text(text) | Event::Code(text) | Event::Html(text) => {
+                self.line.push_str(&text);
+                Ok(())
+            }
+            Event::HardBreak if self.inside == Inside::Flow => self.flush(),
+            Event::SoftBreak | Event::HardBreak => {
+                self.line.push(' ');
+                Ok(())
+            }
+            Event::InlineHtml(tag) => {
+                if tag
+                    .get(..3)
+                    .is_some_and(|tag| tag.eq_ignore_ascii_case("<br"))
+                {
+                    self.line.push(' ');
+                }
+                Ok(())
+            }
+            Event::Rule => self.flush(),
+            Event::InlineMath(_)
+            | Event::DisplayMath(_)
+            | Event::FootnoteReference(_)
+            | Event::TaskListMarker(_) => Ok(()),
+        }
+    }
+
+    fn start(&mut self, tag: &Tag<'_>) -> Result<(), Refusal> {
+        self.depth += 1;
+        if self.depth > self.limits.max_depth {
+            return Err(Refusal::TooComplex);
+        }
+        self.inside = match tag {
+            Tag::Heading { level, .. } => Inside::Heading(*level as u8),
+            Tag::TableHead | Tag::TableRow => Inside::Row,
+            Tag::CodeBlock(_) => Inside::Code,
+            Tag::HtmlBlock => Inside::Html,
+            Tag::MetadataBlock(_) => Inside::FrontMatter,
+            Tag::Paragraph
+            | Tag::BlockQuote(_)
+            | Tag::List(_)
+            | Tag::Item
+            | Tag::FootnoteDefinition(_)
+            | Tag::Table(_)
+            | Tag::DefinitionList
+            | Tag::DefinitionListTitle
+            | Tag::DefinitionListDefinition => Inside::Flow,
+            Tag::TableCell => {
+                self.line.push(' ');
+                return Ok(());
+            }
+            Tag::Emphasis
+            | Tag::Strong
+            | Tag::Strikethrough
+            | Tag::Superscript
+            | Tag::Subscript
+            | Tag::Link { .. }
+            | Tag::Image { .. } => return Ok(()),
+        };
+        self.flush()
+    }
+
+    fn end(&mut self, tag: TagEnd) -> Result<(), Refusal> {
+        self.depth -= 1;
+        match tag {
+            TagEnd::TableCell
+            | TagEnd::Emphasis
+            | TagEnd::Strong
+            | TagEnd::Strikethrough
+            | TagEnd::Superscript
+            | TagEnd::Subscript
+            | TagEnd::Link
+            | TagEnd::Image => return Ok(()),
+            TagEnd::HtmlBlock => html::read_part(&self.line, self.limits, self.blocks)?,
+            TagEnd::MetadataBlock(_) => {}
+            TagEnd::Heading(level) => self.blocks.heading(level as u8, &self.line)?,
+            _ => self.blocks.text(&self.line)?,
+        }
+        self.line.clear();
+        self.inside = Inside::Flow;
+        Ok(())
+    }
+
+    /// Adds what ended without a word, such as the text of an item before the list within it.
+    fn flush(&mut self) -> Result<(), Refusal> {
+        self.blocks.text(&self.line)?;
+        self.line.clear();
+        Ok(())
+    }
+
+    fn code(&mut self, text: &str) -> Result<(), Refusal> {
+        for part in text.split_inclusive('\n') {
+            self.line.push_str(part);
+            if part.ends_with('\n') {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+}

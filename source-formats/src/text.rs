@@ -1,0 +1,311 @@
+//! Plain text: lines into paragraphs.
+//!
+//! Empty lines part paragraphs. Within a paragraph a line break is soft, as in the pages of a PDF, if the
+//! next line's first word would not have fitted into the width of the paragraph's longest line. Lists,
+//! tables, verse and short lines keep their breaks.
+
+use crate::{Refusal, blocks::Blocks};
+
+/// A paragraph of which no line reaches this column was not broken to fit a page: an address, verse, a table.
+const NARROW: usize = 45;
+/// A heading has at most this many words.
+const MAX_HEADING_WORDS: usize = 14;
+const TAB_WIDTH: usize = 8;
+
+/// Adds the blocks of a text.
+pub(crate) fn read(text: &str, blocks: &mut Blocks) -> Result<(), Refusal> {
+    for (at, page) in text.split('\u{c}').enumerate() {
+        if at > 0 {
+            blocks.page_break();
+        }
+        let mut group: Vec<Line<'_>> = Vec::new();
+        for line in lines(page) {
+            if line.is_empty() {
+                add(&group, blocks)?;
+                group.clear();
+            } else {
+                group.push(Line::new(line));
+            }
+        }
+        add(&group, blocks)?;
+    }
+    Ok(())
+}
+
+/// The lines without white space at their ends; they may end as on any system.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split('\n')
+        .flat_map(|line| {
+            line.strip_suffix('\r')
+                .unwrap_or(line)
+                .split(['\r', '\u{2028}', '\u{2029}', '\u{85}'])
+        })
+        .map(str::trim_end)
+}
+
+struct Line<'a> {
+    /// Without its indentation.
+    text: &'a str,
+    indent: usize,
+    /// The column in which it ends.
+    end: usize,
+    marker: Marker,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Marker {
+    None,
+    Bullet,
+    Number,
+}
+
+impl<'a> Line<'a> {
+    fn new(line: &'a str) -> Self {
+        let text = line.trim_start();
+        let width = |c: char| if c == '\t' { TAB_WIDTH } else { 1 };
+        let indent = line[..line.len() - text.len()].chars().map(width).sum();
+        Self {
+            text,
+            indent,
+            end: indent + text.chars().map(width).sum::<usize>(),
+            marker: marker(text),
+        }
+    }
+
+    fn first_word_width(&self) -> usize {
+        let word = self.text.split_whitespace().next().unwrap_or_default();
+        word.chars().count()
+    }
+
+    /// Whether it is drawn under or around something.
+    fn is_rule(&self) -> bool {
+        self.text.chars().all(|c| "-=_*~#+.|: \t".contains(c))
+    }
+
+    fn is_row(&self) -> bool {
+        self.text.contains('\t') || self.text.contains("   ")
+    }
+
+    fn has_leader(&self) -> bool {
+        self.text.contains("....") || self.text.contains(". . . .")
+    }
+}
+
+fn add(mut group: &[Line<'_>], blocks: &mut Blocks) -> Result<(), Refusal> {
+    if let [title, line, rest @ ..] = group
+        && let Some(level) = underline(title, line)
+    {
+        blocks.heading(level, title.text)?;
+        group = rest;
+    }
+    if let [line] = group
+        && let Some(level) = numbered(line.text)
+    {
+        return blocks.heading(level, line.text);
+    }
+    let edge = group.iter().map(|line| line.end).max().unwrap_or_default();
+    let keeps_lines = edge < NARROW || is_verse(group);
+    let mut paragraph = String::new();
+    let mut before: Option<&Line<'_>> = None;
+    for line in group {
+        if line.is_rule() {
+            blocks.text(&paragraph)?;
+            paragraph.clear();
+            before = None;
+            continue;
+        }
+        if let Some(before) = before {
+            if keeps_lines || is_hard_break(before, line, edge) {
+                blocks.text(&paragraph)?;
+                paragraph.clear();
+            } else if !ends_in_hyphen(&paragraph) {
+                paragraph.push(' ');
+            }
+        }
+        paragraph.push_str(line.text);
+        before = Some(line);
+    }
+    blocks.text(&paragraph)
+}
+
+/// Whether the halves of a word stand on either side of the line break: the hyphen may be part of it, and stays.
+fn ends_in_hyphen(text: &str) -> bool {
+    text.strip_suffix('-')
+        .is_some_and(|word| word.ends_with(char::is_alphabetic))
+}
+
+fn is_hard_break(line: &Line<'_>, next: &Line<'_>, edge: usize) -> bool {
+    let needed = next.first_word_width() + 1;
+    // Those who break lines by hand don't fill them to the last column.
+    let would_fit = line.end + needed + edge / 12 < edge && !ends_in_hyphen(line.text);
+    if would_fit || (line.is_row() && next.is_row()) || line.has_leader() || next.has_leader() {
+        return true;
+    }
+    match next.marker {
+        Marker::Bullet => true,
+        // A sentence may go on with a number at the start of a line.
+        Marker::Number => line.indent != next.indent || ends_sentence(line.text),
+        // An indented first line; the lines of a list item are indented under its marker.
+        Marker::None => {
+            ends_sentence(line.text) && next.indent > line.indent && line.marker == Marker::None
+        }
+    }
+}
+
+/// Lines that each begin with a capital letter.
+fn is_verse(group: &[Line<'_>]) -> bool {
+    group.len() > 2
+        && group
+            .iter()
+            .all(|line| line.text.starts_with(char::is_uppercase))
+}
+
+fn ends_sentence(text: &str) -> bool {
+    let text = text.trim_end_matches(['"', '\'', '”', '’', ')', ']', '»']);
+    text.ends_with(['.', '!', '?', ':', ';', '…'])
+}
+
+/// Whether a line opens with the mark of a list item.
+fn marker(text: &str) -> Marker {
+    let Some((first, _)) = text.split_once(char::is_whitespace) else {
+        return Marker::None;
+    };
+    if matches!(
+        first,
+        "•" | "‣" | "◦" | "▪" | "–" | "—" | "-" | "*" | "+" | "·" | "●" | "○" | "■"
+    ) {
+        return Marker::Bullet;
+    }
+    let Some(inner) = first.strip_suffix(['.', ')']) else {
+        return Marker::None;
+    };
+    let inner = inner.trim_start_matches('(');
+    let is_number = (1..=3).contains(&inner.len()) && inner.bytes().all(|b| b.is_ascii_digit());
+    let is_letter = inner.len() == 1 && inner.bytes().all(|b| b.is_ascii_lowercase());
+    if is_number || is_letter {
+        Marker::Number
+    } else {
+        Marker::None
+    }
+}
+
+/// The level of a heading that is underlined with `===` or `---`.
+fn underline(title: &Line<'_>, line: &Line<'_>) -> Option<u8> {
+    let is_of = |mark: char| line.text.chars().all(|c| c == mark);
+    let level = match () {
+        () if is_of('=') => 1,
+        () if is_of('-') => 2,
+        () => return None,
+    };
+    let long = line.text.len() >= 3 && 2 * line.text.len() >= title.text.chars().count();
+    let is_title = !title.is_rule() && title.text.split_whitespace().count() <= MAX_HEADING_WORDS;
+    (long && is_title).then_some(level)
+}
+
+/// The level of a heading such as `2 Scales` or `2.1 The thumb`: no list item (`2. Sit`), no sentence.
+fn numbered(line: &str) -> Option<u8> {
+    let (number, title) = line.split_once(' ')?;
+    let is_part =
+        |part: &str| (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+    let is_heading = number.split('.').all(is_part)
+        && title.starts_with(char::is_uppercase)
+        && !title.ends_with(['.', '?', '!', ':', ';', ','])
+        && title.split_whitespace().count() <= MAX_HEADING_WORDS;
+    is_heading.then(|| number.split('.').count().min(6) as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+    use crate::{Block, Limits, blocks::Blocks};
+
+    fn blocks(text: &str) -> Vec<String> {
+        let mut blocks = Blocks::new(&Limits::DEFAULT);
+        read(text, &mut blocks).unwrap();
+        let shown = |block| match block {
+            Block::Text(text) => text,
+            Block::Heading { level, text } => format!("{level}# {text}"),
+            Block::PageBreak => "----".to_owned(),
+        };
+        blocks.finish().unwrap().into_iter().map(shown).collect()
+    }
+
+    #[test]
+    fn broken_lines_of_a_paragraph_are_joined() {
+        let text = "Begin each scale with one hand alone and listen to the weight of\r\n\
+            every finger. The thumb passes under the palm early, long before\r\n\
+            it is needed.\r\n\r\n\
+            Only then put the hands together.\r\n";
+        let expected = [
+            "Begin each scale with one hand alone and listen to the weight of every finger. \
+             The thumb passes under the palm early, long before it is needed.",
+            "Only then put the hands together.",
+        ];
+        assert_eq!(blocks(text), expected);
+    }
+
+    #[test]
+    fn a_word_broken_at_the_end_of_a_line_keeps_its_hyphen() {
+        let text = "A phrase breathes where a singer would breathe, and a good left-\n\
+            hand part breathes with it.";
+        assert!(blocks(text)[0].contains("left-hand part"));
+    }
+
+    #[test]
+    fn items_of_lists_stay_apart_and_keep_their_own_lines_together() {
+        let text = "Every lesson has the same four parts, in this order and no other:\n\
+            - warming up with long notes, during which the shoulders are let down\n  \
+            and the breath is slow\n\
+            - a piece that is known\n\
+            1. something new that is read at sight, however short it has to be at\n   \
+            this time of the day\n\
+            b) what is to be practised until next week";
+        let expected = [
+            "Every lesson has the same four parts, in this order and no other:",
+            "- warming up with long notes, during which the shoulders are let down and the breath is slow",
+            "- a piece that is known",
+            "1. something new that is read at sight, however short it has to be at this time of the day",
+            "b) what is to be practised until next week",
+        ];
+        assert_eq!(blocks(text), expected);
+    }
+
+    #[test]
+    fn verse_short_lines_and_tables_keep_their_lines() {
+        let verse = "Slowly the left hand learns to walk across the bass,\n\
+            And slower still the right one learns to let it pass,\n\
+            Till both can sing";
+        assert_eq!(blocks(verse).len(), 3);
+        assert_eq!(blocks("Anna Meyer\n12 Quiet Lane\nBremen").len(), 3);
+        let table = "C major      two octaves, hands together       sixty beats a minute\n\
+            A minor      one octave, hands separately      fifty-two beats a minute";
+        assert_eq!(
+            blocks(table)[0],
+            "C major two octaves, hands together sixty beats a minute"
+        );
+        assert_eq!(blocks(table).len(), 2);
+    }
+
+    #[test]
+    fn underlined_and_numbered_lines_are_headings() {
+        let text = "Practice\n========\nDaily.\n\nScales\n------\n\n2.1 The thumb\n\n\
+            2 Play it. Again.\n\n----\n\n2. Sit";
+        let expected = [
+            "1# Practice",
+            "Daily.",
+            "2# Scales",
+            "2# 2.1 The thumb",
+            "2 Play it. Again.",
+            "2. Sit",
+        ];
+        assert_eq!(blocks(text), expected);
+    }
+
+    #[test]
+    fn a_form_feed_ends_the_page() {
+        assert_eq!(
+            blocks("\u{c}one\n\u{c}\u{c}two\rthree\n\u{c}"),
+            ["one", "----", "two", "three"]
+        );
+    }
+}
