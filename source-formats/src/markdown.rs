@@ -152,3 +152,61 @@ impl Reader<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+    use crate::{Block, Limits, blocks::Blocks};
+
+    fn shown(text: &str) -> Vec<String> {
+        let mut blocks = Blocks::new(&Limits::DEFAULT);
+        read(text, &Limits::DEFAULT, &mut blocks).unwrap();
+        let shown = |block| match block {
+            Block::Heading { level, text } => format!("{level}# {text}"),
+            Block::Text(text) => text,
+            Block::PageBreak => "----".to_owned(),
+        };
+        blocks.finish().unwrap().into_iter().map(shown).collect()
+    }
+
+    #[test]
+    fn headings_paragraphs_and_items_become_blocks() {
+        let text = "---\ntitle: left out\n---\n# Practice {#top}\n\nSlow, *even* and\n**relaxed**.  \nDaily.\n\n\
+            The wrist\n---\n\n1. Sit\n   - low\n   - near\n\n   Then wait.\n2. [x] Play\n\n> A quotation\n";
+        let expected = [
+            "1# Practice",
+            "Slow, even and relaxed.",
+            "Daily.",
+            "2# The wrist",
+            "Sit",
+            "low",
+            "near",
+            "Then wait.",
+            "Play",
+            "A quotation",
+        ];
+        assert_eq!(shown(text), expected);
+    }
+
+    #[test]
+    fn links_and_images_keep_their_words_alone() {
+        let text = "See [the *thumb*](https://example.org/thumb) and ![a low wrist](wrist.png \"W\").[^1]\n\n\
+            [^1]: By ear.\n";
+        assert_eq!(shown(text), ["See the thumb and a low wrist.", "By ear."]);
+    }
+
+    #[test]
+    fn rows_and_code_keep_their_lines() {
+        let text = "| Week | Tempo |\n|---|---|\n| 1 | `60`<br>or less |\n\n```\nRH 1 2 3\n\nLH 5 4 3\n```\n";
+        assert_eq!(
+            shown(text),
+            ["Week Tempo", "1 60 or less", "RH 1 2 3", "LH 5 4 3"]
+        );
+    }
+
+    #[test]
+    fn of_html_the_text_stays() {
+        let text = "<div align=center>\n<h2>Our studio</h2>\n<script>x</script>\n</div>\n\nPlay <kbd>C</kbd> &amp; listen.\n";
+        assert_eq!(shown(text), ["2# Our studio", "Play C & listen."]);
+    }
+}
