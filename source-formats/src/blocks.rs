@@ -9,10 +9,10 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Collects blocks within the limits.
 pub(crate) struct Blocks {
-    blocks: Vec<Block>,
+    written: Vec<Block>,
     chars: usize,
-    max_chars: usize,
-    max_blocks: usize,
+    most_chars: usize,
+    most: usize,
     /// A page ended since the last text.
     page_ended: bool,
 }
@@ -20,10 +20,10 @@ pub(crate) struct Blocks {
 impl Blocks {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
-            blocks: Vec::new(),
+            written: Vec::new(),
             chars: 0,
-            max_chars: limits.max_chars,
-            max_blocks: limits.max_blocks,
+            most_chars: limits.max_chars,
+            most: limits.max_blocks,
             page_ended: false,
         }
     }
@@ -41,7 +41,7 @@ impl Blocks {
 
     /// Ends the page.
     pub(crate) fn page_break(&mut self) {
-        self.page_ended = !self.blocks.is_empty();
+        self.page_ended = !self.written.is_empty();
     }
 
     /// Adds a block that was made elsewhere.
@@ -57,15 +57,15 @@ impl Blocks {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.blocks.len()
+        self.written.len()
     }
 
     /// All blocks, at least one of them text.
     pub(crate) fn finish(self) -> Result<Vec<Block>, Refusal> {
-        if self.blocks.is_empty() {
+        if self.written.is_empty() {
             return Err(Refusal::Empty);
         }
-        Ok(self.blocks)
+        Ok(self.written)
     }
 
     fn add(&mut self, text: &str, block: impl FnOnce(String) -> Block) -> Result<(), Refusal> {
@@ -75,10 +75,10 @@ impl Blocks {
         }
         self.chars += text.chars().count();
         if std::mem::take(&mut self.page_ended) {
-            self.blocks.push(Block::PageBreak);
+            self.written.push(Block::PageBreak);
         }
-        self.blocks.push(block(text));
-        if self.chars > self.max_chars || self.blocks.len() > self.max_blocks {
+        self.written.push(block(text));
+        if self.chars > self.most_chars || self.written.len() > self.most {
             return Err(Refusal::TooMuchText);
         }
         Ok(())

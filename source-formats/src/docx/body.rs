@@ -2,7 +2,7 @@
 
 use super::{
     containers::{Container, Paragraph, Row},
-    styles::{Styles, outline_level},
+    styles::{Outline, Styles},
     xml::{self, Element, Piece},
 };
 use crate::{Block, Limits, Refusal, blocks::Blocks};
@@ -260,13 +260,13 @@ impl<'a> Reader<'a> {
         match name {
             "pStyle" => {
                 let style = element.attribute("val").unwrap_or_default();
-                paragraph.style_level = self.styles.level(&style);
+                paragraph.style = self.styles.outline(&style);
                 paragraph.hidden = self.styles.hides(&style);
             }
             "outlineLvl" => {
-                paragraph.level = element
+                paragraph.outline = element
                     .attribute("val")
-                    .and_then(|level| outline_level(&level));
+                    .and_then(|level| Outline::parse(&level));
             }
             "pageBreakBefore" if element.is_on() => paragraph.break_page(),
             _ => {}

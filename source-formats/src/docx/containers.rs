@@ -1,5 +1,6 @@
 //! Paragraphs and rows of tables while they are read. A text box stands in a paragraph, a table in a cell.
 
+use super::styles::Outline;
 use crate::Block;
 
 /// What is being read.
@@ -49,9 +50,9 @@ impl Container {
 /// A paragraph.
 #[derive(Default)]
 pub(super) struct Paragraph {
-    /// Its level as a heading by its style, and by itself: `Some(None)` for body text.
-    pub(super) style_level: Option<u8>,
-    pub(super) level: Option<Option<u8>>,
+    /// What its style makes of it, and what it says itself.
+    pub(super) style: Option<Outline>,
+    pub(super) outline: Option<Outline>,
     pub(super) hidden: bool,
     /// What it refers to.
     pub(super) notes: Vec<Block>,
@@ -81,7 +82,10 @@ impl Paragraph {
     }
 
     fn heading(&self) -> Option<u8> {
-        self.level.unwrap_or(self.style_level)
+        match self.outline.or(self.style)? {
+            Outline::Heading(level) => Some(level),
+            Outline::Body => None,
+        }
     }
 
     fn flush(&mut self) {

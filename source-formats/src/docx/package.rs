@@ -34,7 +34,7 @@ impl<'a> Package<'a> {
         if !bytes.starts_with(b"PK") {
             return Err(Refusal::NotThisFormat);
         }
-        let archive = ZipArchive::new(Cursor::new(bytes)).map_err(refusal)?;
+        let archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| refusal(&error))?;
         if archive.len() > limits.max_entries {
             return Err(Refusal::TooComplex);
         }
@@ -55,7 +55,10 @@ impl<'a> Package<'a> {
         let Some(at) = self.places.get(&key(name)) else {
             return Ok(None);
         };
-        let file = self.archive.by_index(*at).map_err(refusal)?;
+        let file = self
+            .archive
+            .by_index(*at)
+            .map_err(|error| refusal(&error))?;
         let mut bytes = Vec::new();
         // What the file says about its size may be a lie.
         let mut bounded = file.take(self.left as u64 + 1);
@@ -142,7 +145,7 @@ fn resolve(folder: &str, target: &str) -> String {
     steps.join("/")
 }
 
-fn refusal(error: ZipError) -> Refusal {
+fn refusal(error: &ZipError) -> Refusal {
     match error {
         ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED) => Refusal::Encrypted,
         _ => Refusal::Damaged,

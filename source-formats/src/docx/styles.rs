@@ -6,8 +6,36 @@ use std::collections::HashMap;
 
 /// How many styles are followed from one to the one that it is based on: loops end there.
 const MAX_BASES: usize = 16;
-/// The `outlineLvl` of body text.
-const BODY_TEXT: u8 = 9;
+
+/// What a paragraph is in the outline of its document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outline {
+    /// A heading of this level, from 1 to 9.
+    Heading(u8),
+    /// Not part of the outline, whatever a style says on which its own is based.
+    Body,
+}
+
+impl Outline {
+    /// What an `outlineLvl` says.
+    pub(super) fn parse(value: &str) -> Option<Self> {
+        match value.parse().ok()? {
+            level @ 0..9 => Some(Self::Heading(level + 1)),
+            9 => Some(Self::Body),
+            _ => None,
+        }
+    }
+
+    /// What the styles are that Word itself knows, whose names are English in every language.
+    fn of_style(name: &str) -> Option<Self> {
+        let name = name.to_ascii_lowercase();
+        if name == "title" {
+            return Some(Self::Heading(1));
+        }
+        let level = name.strip_prefix("heading ")?.parse().ok()?;
+        (1..=9).contains(&level).then_some(Self::Heading(level))
+    }
+}
 
 /// A document's styles.
 #[derive(Default)]
@@ -18,8 +46,7 @@ pub(super) struct Styles {
 #[derive(Default)]
 struct Style {
     base: Option<String>,
-    /// From 1; `Some(None)` for body text.
-    level: Option<Option<u8>>,
+    outline: Option<Outline>,
     hidden: Option<bool>,
 }
 
@@ -42,15 +69,12 @@ impl Styles {
             };
             match element.name() {
                 "name" => {
-                    style.level = element
-                        .attribute("val")
-                        .and_then(|name| level_of_name(&name))
-                        .or(style.level)
+                    let name = element.attribute("val").unwrap_or_default();
+                    style.outline = Outline::of_style(&name).or(style.outline);
                 }
-                "outlineLvl" if style.level.is_none() => {
-                    style.level = element
-                        .attribute("val")
-                        .and_then(|level| outline_level(&level));
+                "outlineLvl" if style.outline.is_none() => {
+                    let level = element.attribute("val").unwrap_or_default();
+                    style.outline = Outline::parse(&level);
                 }
                 "basedOn" => style.base = element.attribute("val"),
                 "vanish" => style.hidden = Some(element.is_on()),
@@ -62,9 +86,9 @@ impl Styles {
         Ok(Self { styles })
     }
 
-    /// The level of the heading that a style makes of a paragraph.
-    pub(super) fn level(&self, id: &str) -> Option<u8> {
-        self.bases(id).find_map(|style| style.level).flatten()
+    /// What a style makes of a paragraph, if it says so.
+    pub(super) fn outline(&self, id: &str) -> Option<Outline> {
+        self.bases(id).find_map(|style| style.outline)
     }
 
     /// Whether a style hides its text.
@@ -81,25 +105,9 @@ impl Styles {
     }
 }
 
-/// The level of the styles that Word itself knows, whose names are English in every language.
-fn level_of_name(name: &str) -> Option<Option<u8>> {
-    let name = name.to_ascii_lowercase();
-    if name == "title" {
-        return Some(Some(1));
-    }
-    let level = name.strip_prefix("heading ")?.parse().ok()?;
-    (1..=9).contains(&level).then_some(Some(level))
-}
-
-/// The level that an `outlineLvl` gives.
-pub(super) fn outline_level(value: &str) -> Option<Option<u8>> {
-    let level: u8 = value.parse().ok()?;
-    (level <= BODY_TEXT).then(|| (level < BODY_TEXT).then_some(level + 1))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Limits, Styles};
+    use super::{Limits, Outline, Styles};
 
     #[test]
     fn a_style_has_the_level_of_its_name_its_outline_or_its_base() {
@@ -117,12 +125,12 @@ mod tests {
             &Limits::DEFAULT,
         )
         .unwrap();
-        assert_eq!(styles.level("Kop2"), Some(2));
-        assert_eq!(styles.level("Etude"), Some(2));
-        assert_eq!(styles.level("Contents"), None);
-        assert_eq!(styles.level("Part"), Some(1));
-        assert_eq!(styles.level("Name"), Some(1));
-        assert_eq!(styles.level("A"), None);
+        assert_eq!(styles.outline("Kop2"), Some(Outline::Heading(2)));
+        assert_eq!(styles.outline("Etude"), Some(Outline::Heading(2)));
+        assert_eq!(styles.outline("Contents"), Some(Outline::Body));
+        assert_eq!(styles.outline("Part"), Some(Outline::Heading(1)));
+        assert_eq!(styles.outline("Name"), Some(Outline::Heading(1)));
+        assert_eq!(styles.outline("A"), None);
         assert!(styles.hides("Secret") && !styles.hides("A") && !styles.hides("missing"));
     }
 }

@@ -83,9 +83,8 @@ pub(super) fn read(
                     hear(Piece::Text(text))?;
                 }
             }
-            Event::DocType(_) => return Err(Refusal::Damaged),
             Event::Eof if depth == 0 && elements > 0 => return Ok(()),
-            Event::Eof => return Err(Refusal::Damaged),
+            Event::Eof | Event::DocType(_) => return Err(Refusal::Damaged),
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
         }
     }

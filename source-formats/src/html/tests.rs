@@ -71,5 +71,8 @@ fn misplaced_content_of_a_table_is_read_where_browsers_show_it() {
 fn a_page_that_repeats_its_elements_without_end_is_refused() {
     let marks: String = (0..300).map(|n| format!("<b a={n}>")).collect();
     let page = format!("<p>{marks}{}", "<p>x".repeat(100_000));
-    assert_eq!(blocks(&page, &Limits::DEFAULT).err(), Some(Refusal::TooComplex));
+    assert_eq!(
+        blocks(&page, &Limits::DEFAULT).err(),
+        Some(Refusal::TooComplex)
+    );
 }
