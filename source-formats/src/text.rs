@@ -152,12 +152,18 @@ fn is_hard_break(line: &Line<'_>, next: &Line<'_>, edge: usize) -> bool {
     }
 }
 
-/// Lines that each begin with a capital letter.
+/// Lines that each begin with a capital letter, as any line may where nouns have one, and mostly end at a pause.
 fn is_verse(group: &[Line<'_>]) -> bool {
-    group.len() > 2
-        && group
-            .iter()
-            .all(|line| line.text.starts_with(char::is_uppercase))
+    let Some((last, lines)) = group.split_last() else {
+        return false;
+    };
+    let begins = |line: &Line<'_>| line.text.starts_with(char::is_uppercase);
+    let pauses =
+        |line: &&Line<'_>| ends_sentence(line.text) || line.text.ends_with([',', '–', '—']);
+    lines.len() > 1
+        && begins(last)
+        && lines.iter().all(begins)
+        && 2 * lines.iter().filter(pauses).count() > lines.len()
 }
 
 fn ends_sentence(text: &str) -> bool {
@@ -284,6 +290,14 @@ mod tests {
             "C major two octaves, hands together sixty beats a minute"
         );
         assert_eq!(blocks(table).len(), 2);
+    }
+
+    #[test]
+    fn prose_whose_lines_begin_with_nouns_is_no_verse() {
+        let text = "Die linke Hand beginnt allein und hört auf das Gewicht der\n\
+            Finger, bis jeder Ton so klingt, wie er gedacht war, und die\n\
+            Schulter dabei ruhig bleibt.";
+        assert_eq!(blocks(text).len(), 1);
     }
 
     #[test]
