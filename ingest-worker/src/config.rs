@@ -1,6 +1,9 @@
 //! Settings, read once at start from the environment.
 
-use crate::extract::{Extractor, Limits};
+use crate::{
+    extract::{Extractor, Limits},
+    recognize::Recognizer,
+};
 use secrecy::SecretString;
 use std::{
     net::{IpAddr, SocketAddr},
@@ -120,6 +123,10 @@ pub struct Config {
     pub tokenizer_file: PathBuf,
     /// How PDFs are read; `PDFIUM_LIBRARY` is the path of `libpdfium.so`, and `MAX_PAGES` (2,000) bounds a document.
     pub extractor: Extractor,
+    /// How scanned pages are read. `TESSERACT_LIBRARY` is the path of `libtesseract.so`, `TESSDATA_DIR` the folder of its
+    /// models, `OCR_LANGUAGES` (`eng`) those of the library's documents, joined by `+`; `MAX_SCANNED_PAGES` (150) bounds a
+    /// document's.
+    pub recognizer: Recognizer,
     /// `INGEST_CONCURRENCY`: documents at a time, by default 5.
     pub concurrency: usize,
     /// When what is done.
@@ -135,7 +142,10 @@ impl Config {
         program: PathBuf,
     ) -> Result<Self, ConfigError> {
         let environment = Environment(&variable);
+        let extractor = environment.extractor(program)?;
         Ok(Self {
+            recognizer: environment.recognizer(&extractor)?,
+            extractor,
             database_url: environment.secret("DATABASE_URL")?,
             r2: R2Config {
                 endpoint: environment.url("R2_ENDPOINT", None)?,
@@ -150,20 +160,6 @@ impl Config {
                 token: environment.secret("EDGE_TOKEN")?,
             },
             tokenizer_file: environment.text("TOKENIZER_FILE", None)?.into(),
-            extractor: Extractor {
-                program,
-                library: environment.text("PDFIUM_LIBRARY", None)?.into(),
-                limits: Limits {
-                    max_pages: environment.number(
-                        "MAX_PAGES",
-                        "2000",
-                        1..=20_000,
-                        "a number from 1 to 20,000",
-                    )? as u32,
-                    ..Limits::default()
-                },
-                deadline: Duration::from_mins(5),
-            },
             concurrency: environment.number(
                 "INGEST_CONCURRENCY",
                 "5",
@@ -273,6 +269,36 @@ impl Environment<'_> {
         })
     }
 
+    fn extractor(&self, program: PathBuf) -> Result<Extractor, ConfigError> {
+        let expected = "a number from 1 to 20,000";
+        let max_pages = self.number("MAX_PAGES", "2000", 1..=20_000, expected)?;
+        Ok(Extractor {
+            program,
+            library: self.text("PDFIUM_LIBRARY", None)?.into(),
+            limits: Limits {
+                max_pages: max_pages as u32,
+                ..Limits::default()
+            },
+            deadline: Duration::from_mins(5),
+        })
+    }
+
+    fn recognizer(&self, extractor: &Extractor) -> Result<Recognizer, ConfigError> {
+        let expected = "a number from 0 to 20,000";
+        let max_pages = self.number("MAX_SCANNED_PAGES", "150", 0..=20_000, expected)?;
+        Ok(Recognizer {
+            program: extractor.program.clone(),
+            pdfium: extractor.library.clone(),
+            tesseract: self.text("TESSERACT_LIBRARY", None)?.into(),
+            models: self.text("TESSDATA_DIR", None)?.into(),
+            languages: self.text("OCR_LANGUAGES", Some("eng"))?,
+            max_pages: max_pages as u32,
+            memory_bytes: Recognizer::MEMORY_BYTES,
+            page_cpu_s: Recognizer::PAGE_CPU_S,
+            deadline: Duration::from_mins(9),
+        })
+    }
+
     fn rhythm(&self) -> Result<Rhythm, ConfigError> {
         let seconds = |name, default, least| {
             let expected = match least {
@@ -340,7 +366,9 @@ mod tests {
             | "INGEST_LEASE_S"
             | "INGEST_RETRY_S"
             | "INGEST_SWEEP_S"
-            | "MAX_PAGES" => return None,
+            | "MAX_PAGES"
+            | "MAX_SCANNED_PAGES"
+            | "OCR_LANGUAGES" => return None,
             _ => "x",
         };
         Some(value.to_owned())
@@ -352,6 +380,8 @@ mod tests {
         assert_eq!(config.embedding.model, "@cf/baai/bge-base-en-v1.5");
         assert_eq!(config.concurrency, 5);
         assert_eq!(config.extractor.limits.max_pages, 2_000);
+        assert_eq!(config.recognizer.max_pages, 150);
+        assert_eq!(config.recognizer.languages, "eng");
     }
 
     #[test]

@@ -8,11 +8,12 @@ use crate::{
     failure::{JobError, Part, Rejection},
     layout::{self, RawPage},
     object_store::{FetchError, ObjectStore},
+    recognize::Recognizer,
     tokens::TokenCounter,
 };
 use rag_core::chunking::{Chunk, ChunkConfig, PageText, chunk};
 use shared_types::documents::IngestStage;
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 use storage::jobs::{EmbeddedChunk, Job, Legibility};
 use tokio::sync::watch;
 
@@ -45,6 +46,8 @@ pub struct Pipeline {
     pub store: ObjectStore,
     /// Reads PDFs.
     pub extractor: Extractor,
+    /// Reads their scanned pages.
+    pub recognizer: Recognizer,
     /// Counts the encoder's tokens.
     pub tokens: Arc<TokenCounter>,
     /// Makes vectors; of which model, the library says once it has documents.
@@ -59,6 +62,7 @@ impl Pipeline {
         Ok(Self {
             store: ObjectStore::new(&config.r2)?,
             extractor: config.extractor.clone(),
+            recognizer: config.recognizer.clone(),
             tokens: Arc::new(TokenCounter::from_file(&config.tokenizer_file)?),
             embedder: Embedder::new(&config.embedding)?,
             edge: Edge::new(&config.edge)?,
@@ -102,12 +106,34 @@ impl Pipeline {
         let pages = self.extractor.extract(&file, |done, total| {
             tell(progress, IngestStage::Extracting, done, total);
         });
-        match pages.await {
-            Ok(pages) if pages.is_empty() => Err(Rejection::NoPages.into()),
-            Ok(pages) => Ok(pages),
-            Err(ExtractError::Rejected(rejection)) => Err(rejection.into()),
-            Err(error) => Err(JobError::failed(Part::Extraction, error)),
+        let mut pages = pages.await.map_err(extraction_failed)?;
+        if pages.is_empty() {
+            return Err(Rejection::NoPages.into());
         }
+        self.recognize(&file, &mut pages, progress).await?;
+        Ok(pages)
+    }
+
+    /// Has scanned pages read, if there are any.
+    async fn recognize(
+        &self,
+        file: &Path,
+        pages: &mut [RawPage],
+        progress: &watch::Sender<Progress>,
+    ) -> Result<(), JobError> {
+        let scanned = pages.iter().filter(|page| page.scanned).count() as u32;
+        let most = self.recognizer.max_pages;
+        if scanned > most {
+            return Err(Rejection::TooManyScannedPages { scanned, most }.into());
+        }
+        if scanned == 0 {
+            return Ok(());
+        }
+        tell(progress, IngestStage::Recognizing, 0, scanned);
+        let recognized = self.recognizer.recognize(file, pages, |done, total| {
+            tell(progress, IngestStage::Recognizing, done, total);
+        });
+        recognized.await.map_err(extraction_failed)
     }
 
     /// Off the async threads: a large document takes seconds of computing.
@@ -131,7 +157,7 @@ impl Pipeline {
         if unreadable > 0 {
             tracing::warn!(
                 unreadable,
-                "pages are in fonts that do not say which letters they draw"
+                "pages are in fonts that do not say which letters they draw, and could not be recognised"
             );
         }
         Ok((legibility, chunks))
@@ -150,6 +176,13 @@ fn legibility(pages: &[PageText], unreadable_pages: u32) -> Legibility {
         scanned_pages: pages,
         scan_confidence: sum.checked_div(weight).map(|mean: u64| mean as u8),
         unreadable_pages,
+    }
+}
+
+fn extraction_failed(error: ExtractError) -> JobError {
+    match error {
+        ExtractError::Rejected(rejection) => rejection.into(),
+        error => JobError::failed(Part::Extraction, error),
     }
 }
 

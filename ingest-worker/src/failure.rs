@@ -26,15 +26,16 @@ pub enum Rejection {
     /// A document without pages.
     #[error("This PDF has no pages. Export it again and upload that.")]
     NoPages,
-    /// Pages without text, as a scanner makes them.
+    /// Pages without text, of which nothing was recognised either.
     #[error(
-        "This PDF has no text in it; it is probably a scan. Run text recognition (OCR) on it and upload the result."
+        "This PDF has no text in it, and none could be recognised in its pictures. If it is a scan, scan it again upright, \
+         at 300 dots per inch and with good contrast, and upload that."
     )]
     NoText,
-    /// Pages of text, in fonts that do not say which characters they draw.
+    /// Pages of text, in fonts that do not say which characters they draw, and of which nothing was recognised either.
     #[error(
-        "The text of this PDF can't be read on {pages} of its pages: its fonts don't say which letters they draw. Export it again with \
-         embedded fonts, or run text recognition (OCR) on it, and upload the result."
+        "The text of this PDF can't be read on {pages} of its pages: its fonts don't say which letters they draw, and \
+         text recognition (OCR) found none. Export it again with embedded fonts and upload the result."
     )]
     UnmappedFonts {
         /// So many of its pages.
@@ -43,6 +44,17 @@ pub enum Rejection {
     /// More pages than this.
     #[error("This PDF has more than {0} pages. Split it and upload the parts one by one.")]
     TooManyPages(u32),
+    /// More scanned pages than are recognised.
+    #[error(
+        "{scanned} pages of this PDF are scanned, and we read {most} at most. Run text recognition (OCR) on it, or split \
+         it, and upload the result."
+    )]
+    TooManyScannedPages {
+        /// So many are scanned.
+        scanned: u32,
+        /// So many may be.
+        most: u32,
+    },
     /// More text than a document may have.
     #[error(
         "This PDF holds more text than one document may have. Split it and upload the parts one by one."
@@ -155,6 +167,10 @@ mod tests {
             Rejection::NoText,
             Rejection::UnmappedFonts { pages: 3 },
             Rejection::TooManyPages(2_000),
+            Rejection::TooManyScannedPages {
+                scanned: 300,
+                most: 200,
+            },
             Rejection::TooMuchText,
             Rejection::TooComplex,
             Rejection::Mismatch,

@@ -1,8 +1,9 @@
 //! Makes uploaded PDFs searchable: extract, chunk, embed, store.
 //!
 //! A [`worker::Worker`] claims jobs from the queue in Postgres; each runs through [`job::run`]. The file is
-//! read by a child process ([`extract`]), since uploads are hostile until proven otherwise. Every job may
-//! be done twice: its passages are replaced in one transaction at its end, and nothing is written before.
+//! read by a child process ([`extract`]), and by a second one where it is scanned ([`recognize`]), since
+//! uploads are hostile until proven otherwise. Every job may be done twice: its passages are replaced in one
+//! transaction at its end, and nothing is written before.
 
 pub mod config;
 pub mod discard;
@@ -17,6 +18,7 @@ pub mod layout;
 pub mod nightly;
 pub mod object_store;
 pub mod receive;
+pub mod recognize;
 pub mod reembed;
 pub mod telemetry;
 pub mod tokens;

@@ -1,6 +1,6 @@
 //! `ingest-worker run` works the queue; `ingest-worker receive` has it worked when Pub/Sub says so; `ingest-worker
-//! nightly` mends what was left undone; `ingest-worker extract` is the child that reads one PDF; `ingest-worker reembed`
-//! is an operator's.
+//! nightly` mends what was left undone; `ingest-worker extract` is the child that reads one PDF, and `ingest-worker
+//! recognize` the one that reads its scanned pages; `ingest-worker reembed` is an operator's.
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
@@ -10,6 +10,7 @@ use ingest_worker::{
     extract::child,
     nightly,
     receive::{self, Receiver},
+    recognize,
     reembed::{self, Progress},
     telemetry,
     worker::{Until, Worker},
@@ -43,6 +44,8 @@ enum Command {
     Nightly,
     /// Reads one PDF and writes its pages to standard output, one JSON document per line.
     Extract(child::Options),
+    /// Recognises the text of pages and writes them in the same way.
+    Recognize(recognize::child::Options),
     /// Changes the model that the library is searched by; settings come from the environment.
     #[command(subcommand)]
     Reembed(Reembed),
@@ -75,6 +78,9 @@ fn main() -> ExitCode {
         Command::Reembed(step) => reembed(step),
         Command::Extract(options) => {
             child::run(&options, std::io::stdout().lock()).map_err(anyhow::Error::from)
+        }
+        Command::Recognize(options) => {
+            recognize::child::run(&options, std::io::stdout().lock()).map_err(anyhow::Error::from)
         }
     };
     match result {

@@ -252,6 +252,8 @@ impl DocumentStatus {
 pub enum IngestStage {
     /// Reading text out of pages.
     Extracting,
+    /// Recognising the text of scanned pages.
+    Recognizing,
     /// Cutting text into passages.
     Chunking,
     /// Embedding passages.
@@ -266,6 +268,7 @@ impl IngestStage {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Extracting => "extracting",
+            Self::Recognizing => "recognizing",
             Self::Chunking => "chunking",
             Self::Embedding => "embedding",
             Self::Storing => "storing",

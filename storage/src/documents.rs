@@ -372,8 +372,8 @@ fn status(text: &str) -> Result<DocumentStatus, Error> {
 }
 
 fn stage(text: &str) -> Result<IngestStage, Error> {
-    use IngestStage::{Chunking, Embedding, Extracting, Storing};
-    [Extracting, Chunking, Embedding, Storing]
+    use IngestStage::{Chunking, Embedding, Extracting, Recognizing, Storing};
+    [Extracting, Recognizing, Chunking, Embedding, Storing]
         .into_iter()
         .find(|stage| stage.as_str() == text)
         .ok_or(Error::Corrupt("ingestion stage"))

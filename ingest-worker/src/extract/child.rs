@@ -6,7 +6,7 @@
 use super::{
     limits,
     protocol::{Count, Message, Refusal},
-    words,
+    scans, words,
 };
 use crate::layout::{self, RawPage};
 use pdfium_render::prelude::*;
@@ -57,6 +57,9 @@ pub enum ChildError {
         /// As told by the binding.
         cause: PdfiumError,
     },
+    /// Text recognition could not be loaded.
+    #[error("can't load text recognition")]
+    Recognizer(#[from] tesseract::LoadError),
     /// The file could not be read, or the output not written.
     #[error("can't read the file or write what it says")]
     Io(#[from] io::Error),
@@ -70,20 +73,24 @@ pub enum ChildError {
 /// A file that can't be read is a [`Message::Refused`], not an error.
 pub fn run(options: &Options, output: impl Write) -> Result<(), ChildError> {
     limits::die_with_parent(options.parent)?;
-    let library = options.library.as_path();
     // Loaded first: the library is ours and needs the dynamic linker, the file gets what is left.
-    let bindings = Pdfium::bind_to_library(library).map_err(|cause| ChildError::Library {
-        library: library.to_owned(),
-        cause,
-    })?;
+    let pdfium = pdfium(&options.library)?;
     limits::apply(&options.limits)?;
-    let pdfium = Pdfium::new(bindings);
     let mut output = BufWriter::new(output);
     if let Err(refused) = read(&pdfium, options, &mut output)? {
         say(&mut output, &Message::Refused(refused))?;
     }
     output.flush()?;
     Ok(())
+}
+
+/// The library at `path`.
+pub(crate) fn pdfium(path: &Path) -> Result<Pdfium, ChildError> {
+    let bindings = Pdfium::bind_to_library(path).map_err(|cause| ChildError::Library {
+        library: path.to_owned(),
+        cause,
+    })?;
+    Ok(Pdfium::new(bindings))
 }
 
 fn read(
@@ -140,7 +147,8 @@ fn sniff(file: &Path) -> io::Result<Option<Refusal>> {
     })
 }
 
-fn open<'a>(pdfium: &'a Pdfium, file: &Path) -> Result<PdfDocument<'a>, Refusal> {
+/// The document in a file.
+pub(crate) fn open<'a>(pdfium: &'a Pdfium, file: &Path) -> Result<PdfDocument<'a>, Refusal> {
     use PdfiumError::PdfiumLibraryInternalError as Internal;
     pdfium
         .load_pdf_from_file(file, None)
@@ -156,11 +164,7 @@ fn open<'a>(pdfium: &'a Pdfium, file: &Path) -> Result<PdfDocument<'a>, Refusal>
 fn page(document: &PdfDocument<'_>, number: u32) -> RawPage {
     let mut raw = RawPage {
         page: number + 1,
-        width: 0.0,
-        height: 0.0,
-        runs: Vec::new(),
-        unmapped_glyphs: 0,
-        confidence: None,
+        ..RawPage::default()
     };
     let Ok(page) = document.pages().get(number.cast_signed()) else {
         return raw;
@@ -173,10 +177,12 @@ fn page(document: &PdfDocument<'_>, number: u32) -> RawPage {
         raw.unmapped_glyphs = unmapped;
         raw.runs = layout::group(words);
     }
+    raw.scanned = scans::is_scanned(&page, &raw);
     raw
 }
 
-fn say(output: &mut impl Write, message: &Message) -> Result<(), ChildError> {
+/// Writes one line.
+pub(crate) fn say(output: &mut impl Write, message: &Message) -> Result<(), ChildError> {
     serde_json::to_writer(&mut *output, message)?;
     output.write_all(b"\n")?;
     Ok(())

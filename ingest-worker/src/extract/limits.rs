@@ -40,7 +40,7 @@ impl Default for Limits {
 }
 
 /// Asks the kernel to kill this process when the thread that started it ends.
-pub(super) fn die_with_parent(parent: Option<i32>) -> Result<(), ChildError> {
+pub(crate) fn die_with_parent(parent: Option<i32>) -> Result<(), ChildError> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     // The parent may have ended before the kernel was asked.
     match parent {
@@ -50,7 +50,7 @@ pub(super) fn die_with_parent(parent: Option<i32>) -> Result<(), ChildError> {
 }
 
 /// Limits this process for the rest of its life: no core dump, no file written, no process started.
-pub(super) fn apply(limits: &Limits) -> nix::Result<()> {
+pub(crate) fn apply(limits: &Limits) -> nix::Result<()> {
     let hard = |resource, most| setrlimit(resource, most, most);
     hard(Resource::RLIMIT_CORE, 0)?;
     hard(Resource::RLIMIT_FSIZE, 0)?;

@@ -1,4 +1,4 @@
-//! What the extracting child says on its standard output: one JSON document per line.
+//! What a child that reads pages says on its standard output: one JSON document per line.
 //!
 //! ```text
 //! {"header":{"pages":2}}
@@ -8,7 +8,8 @@
 //! ```
 //!
 //! The child reads hostile files, so the parent trusts nothing here: lines and totals are bounded, pages
-//! come in order and once, and a stream without its trailer is no document.
+//! come in order and once, and a stream without its trailer is no document. A child that is asked for some
+//! pages says those and no other.
 
 use crate::layout::RawPage;
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,7 @@ use thiserror::Error;
 pub const MAX_LINE_BYTES: usize = 8 * 1024 * 1024;
 /// All lines of one document together. A dense page takes about 15 KiB, so 2,000 of them pass.
 pub const MAX_TOTAL_BYTES: usize = 128 * 1024 * 1024;
+
 /// One line of the child.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -36,7 +38,7 @@ pub enum Message {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Count {
-    /// Pages in the document.
+    /// Pages in the document, or pages that were asked for.
     pub pages: u32,
 }
 
@@ -70,10 +72,36 @@ pub enum ProtocolError {
     TooMuch,
 }
 
+/// Which pages are to come.
+#[derive(Clone, Debug)]
+enum Wanted {
+    /// All of a document that has so many at most.
+    All(u32),
+    /// Those of these numbers, in this order.
+    Some(Vec<u32>),
+}
+
+impl Wanted {
+    fn allows(&self, pages: u32) -> bool {
+        match self {
+            Self::All(most) => pages <= *most,
+            Self::Some(numbers) => numbers.len() == pages as usize,
+        }
+    }
+
+    /// The number of the page that comes after so many.
+    fn after(&self, pages: usize) -> Option<u32> {
+        match self {
+            Self::All(_) => u32::try_from(pages + 1).ok(),
+            Self::Some(numbers) => numbers.get(pages).copied(),
+        }
+    }
+}
+
 /// Folds lines into pages.
 #[derive(Debug)]
 pub struct Reader {
-    max_pages: u32,
+    wanted: Wanted,
     announced: Option<u32>,
     pages: Vec<RawPage>,
     bytes: usize,
@@ -85,8 +113,18 @@ impl Reader {
     /// A reader of a document of so many pages at most.
     #[must_use]
     pub fn new(max_pages: u32) -> Self {
+        Self::of(Wanted::All(max_pages))
+    }
+
+    /// A reader of the pages of these numbers, in this order.
+    #[must_use]
+    pub fn of_pages(numbers: &[u32]) -> Self {
+        Self::of(Wanted::Some(numbers.to_vec()))
+    }
+
+    fn of(wanted: Wanted) -> Self {
         Self {
-            max_pages,
+            wanted,
             announced: None,
             pages: Vec::new(),
             bytes: 0,
@@ -105,11 +143,12 @@ impl Reader {
             return Err(ProtocolError::Order);
         }
         match (serde_json::from_slice(line)?, self.announced) {
-            (Message::Header(count), None) if count.pages <= self.max_pages => {
+            (Message::Header(count), None) if self.wanted.allows(count.pages) => {
                 self.announced = Some(count.pages);
             }
             (Message::Page(page), Some(pages))
-                if page.page <= pages && page.page as usize == self.pages.len() + 1 =>
+                if self.pages.len() < pages as usize
+                    && self.wanted.after(self.pages.len()) == Some(page.page) =>
             {
                 self.pages.push(page);
             }
@@ -122,6 +161,14 @@ impl Reader {
             _ => return Err(ProtocolError::Order),
         }
         Ok(())
+    }
+
+    /// So many pages at most.
+    pub(super) fn max_pages(&self) -> u32 {
+        match &self.wanted {
+            Wanted::All(most) => *most,
+            Wanted::Some(numbers) => numbers.len() as u32,
+        }
     }
 
     /// Pages read so far, and pages announced (0 before the header).
@@ -151,14 +198,15 @@ mod tests {
             page: number,
             width: 100.0,
             height: 200.0,
-            runs: vec![],
-            unmapped_glyphs: 0,
-            confidence: None,
+            ..RawPage::default()
         })
     }
 
     fn read(messages: &[Message]) -> Result<Reader, ProtocolError> {
-        let mut reader = Reader::new(2_000);
+        read_with(Reader::new(2_000), messages)
+    }
+
+    fn read_with(mut reader: Reader, messages: &[Message]) -> Result<Reader, ProtocolError> {
         for message in messages {
             reader.line(&serde_json::to_vec(message).unwrap())?;
         }
@@ -197,7 +245,51 @@ mod tests {
         assert!(matches!(read(&[page(1)]), Err(ProtocolError::Order)));
     }
 
+    #[test]
+    fn of_pages_that_were_asked_for_all_come_and_no_other() {
+        let asked = [3, 7];
+        let told = |numbers: &[u32]| {
+            let count = Count {
+                pages: numbers.len() as u32,
+            };
+            let messages: Vec<_> = std::iter::once(Message::Header(count))
+                .chain(numbers.iter().map(|number| page(*number)))
+                .chain([Message::Trailer(count)])
+                .collect();
+            read_with(Reader::of_pages(&asked), &messages)
+        };
+        let reader = told(&[3, 7]).unwrap();
+        assert_eq!(reader.progress(), (2, 2));
+        assert!(reader.finish().is_some());
+        for others in [&[3][..], &[7, 3], &[3, 3], &[3, 8], &[3, 7, 8], &[1, 2]] {
+            assert!(matches!(told(others), Err(ProtocolError::Order)));
+        }
+    }
+
     proptest! {
+        #[test]
+        fn no_order_of_messages_gives_other_pages_than_those_asked_for(
+            asked in prop::collection::btree_set(1_u32..9, 1..4),
+            told in prop::collection::vec((0_u8..3, 0_u32..9), 0..8),
+        ) {
+            let asked: Vec<u32> = asked.into_iter().collect();
+            let messages: Vec<Message> = told
+                .into_iter()
+                .map(|(kind, number)| match kind {
+                    0 => Message::Header(Count { pages: number }),
+                    1 => page(number),
+                    _ => Message::Trailer(Count { pages: number }),
+                })
+                .collect();
+            let pages = read_with(Reader::of_pages(&asked), &messages)
+                .ok()
+                .and_then(Reader::finish);
+            if let Some(Ok(pages)) = pages {
+                let numbers: Vec<u32> = pages.iter().map(|page| page.page).collect();
+                prop_assert_eq!(numbers, asked);
+            }
+        }
+
         #[test]
         fn foreign_lines_never_panic(lines in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 0..8)) {
             let mut reader = Reader::new(2_000);

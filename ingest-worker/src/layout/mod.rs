@@ -59,7 +59,7 @@ pub struct Run {
 }
 
 /// A page as the child reports it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawPage {
     /// From 1.
@@ -73,18 +73,26 @@ pub struct RawPage {
     /// Glyphs of which the file does not say what characters they are, those of music aside.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unmapped_glyphs: u32,
-    /// Of a page whose text was recognised: how sure that is, from 0 to 100.
+    /// What it shows has to be recognised: it is a picture of text, or its fonts don't say which letters they draw.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub scanned: bool,
+    /// How sure text recognition is of the runs, 0 to 100; `None` where they are the file's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<u8>,
 }
 
 impl RawPage {
-    /// Whether most of what is written on it can't be read.
+    /// Whether most of what is written on it can't be read, and was not recognised either.
     #[must_use]
     pub fn is_unreadable(&self) -> bool {
-        let readable = self.runs.iter().flat_map(|run| run.text.chars());
-        let readable = readable.filter(|c| c.is_alphanumeric()).count();
-        self.unmapped_glyphs as usize > readable
+        self.confidence.is_none() && self.unmapped_glyphs as usize > self.letters()
+    }
+
+    /// Letters and digits of its runs.
+    #[must_use]
+    pub fn letters(&self) -> usize {
+        let chars = self.runs.iter().flat_map(|run| run.text.chars());
+        chars.filter(|c| c.is_alphanumeric()).count()
     }
 }
 

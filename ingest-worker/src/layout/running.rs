@@ -215,8 +215,7 @@ mod tests {
             width: 400.0,
             height: 600.0,
             runs,
-            unmapped_glyphs: 0,
-            confidence: None,
+            ..RawPage::default()
         }
     }
 

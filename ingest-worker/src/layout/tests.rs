@@ -41,8 +41,7 @@ fn page(runs: Vec<Run>) -> RawPage {
         width: 400.0,
         height: 600.0,
         runs,
-        unmapped_glyphs: 0,
-        confidence: None,
+        ..RawPage::default()
     }
 }
 
@@ -392,7 +391,7 @@ proptest! {
             .into_iter()
             .map(|(text, left, right, baseline, size)| Run { left, right, baseline, size, ..run(&text, 0.0, 0.0) })
             .collect();
-        let pages = vec![RawPage { page: 1, width: 1.0, height, runs, unmapped_glyphs: 0, confidence: None }];
+        let pages = vec![RawPage { page: 1, width: 1.0, height, runs, ..RawPage::default() }];
         prop_assert_eq!(read(pages).len(), 1);
     }
 }

@@ -246,6 +246,7 @@ fn show(bar: &ProgressBar, document: &Document) {
         (DocumentStatus::Uploading, _) => "uploading",
         (DocumentStatus::Queued, _) => "waiting",
         (DocumentStatus::Processing, Some(IngestStage::Extracting)) => "reading pages",
+        (DocumentStatus::Processing, Some(IngestStage::Recognizing)) => "reading scanned pages",
         (DocumentStatus::Processing, Some(IngestStage::Chunking)) => "cutting passages",
         (DocumentStatus::Processing, Some(IngestStage::Embedding)) => "embedding passages",
         (DocumentStatus::Processing, Some(IngestStage::Storing)) => "storing",

@@ -1,0 +1,172 @@
+//! Running a child that writes pages.
+
+use super::{
+    ExtractError, Limits,
+    protocol::{MAX_LINE_BYTES, MAX_TOTAL_BYTES, ProtocolError, Reader},
+};
+use crate::{failure::Rejection, layout::RawPage};
+use nix::sys::signal::Signal;
+use std::{
+    os::unix::process::ExitStatusExt,
+    path::Path,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader},
+    process::Command,
+};
+
+/// How much of the child's complaints is kept.
+const MAX_STDERR_BYTES: u64 = 4 * 1024;
+
+/// `program` with a subcommand, without an environment, told its parent and its limits.
+pub(crate) fn command(program: &Path, subcommand: &str, limits: &Limits) -> Command {
+    let mut command = Command::new(program);
+    command
+        .arg(subcommand)
+        .arg("--parent")
+        .arg(std::process::id().to_string())
+        .arg("--memory-bytes")
+        .arg(limits.memory_bytes.to_string())
+        .arg("--cpu-s")
+        .arg(limits.cpu_s.to_string())
+        .arg("--max-pages")
+        .arg(limits.max_pages.to_string())
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+/// The pages that the child writes and `reader` accepts. `progress` is told pages read and pages announced.
+///
+/// Dropping the future kills the child; so does the end of this process.
+pub(crate) async fn pages(
+    command: Command,
+    reader: Reader,
+    deadline: Duration,
+    progress: impl FnMut(u32, u32),
+) -> Result<Vec<RawPage>, ExtractError> {
+    match tokio::time::timeout(deadline, run(command, reader, progress)).await {
+        Ok(result) => result,
+        Err(_) => Err(ExtractError::Overdue(deadline)),
+    }
+}
+
+async fn run(
+    mut command: Command,
+    mut reader: Reader,
+    mut progress: impl FnMut(u32, u32),
+) -> Result<Vec<RawPage>, ExtractError> {
+    let mut child = command.spawn()?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    // Read at the same time, or a child with much to complain about would wait for ever.
+    let complaints = tokio::spawn(complaints(stderr));
+    if let Some(stdout) = stdout {
+        read_lines(stdout, &mut reader, &mut progress).await?;
+    }
+    let status = child.wait().await?;
+    let stderr = complaints.await.unwrap_or_default();
+    let max_pages = reader.max_pages();
+    match reader.finish() {
+        Some(Ok(pages)) if status.success() => Ok(pages),
+        Some(Err(refusal)) if status.success() => Err(Rejection::of(refusal, max_pages).into()),
+        _ => Err(judge(status, stderr)),
+    }
+}
+
+async fn read_lines(
+    output: impl AsyncRead + Unpin,
+    reader: &mut Reader,
+    progress: &mut impl FnMut(u32, u32),
+) -> Result<(), ExtractError> {
+    let mut output = BufReader::new(output);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let mut bounded = (&mut output).take(MAX_LINE_BYTES as u64);
+        if bounded.read_until(b'\n', &mut line).await? == 0 {
+            return Ok(());
+        }
+        if line.pop_if(|byte| *byte == b'\n').is_none() {
+            // The child was killed in the middle of a line, or the line is longer than any may be.
+            return if line.len() < MAX_LINE_BYTES {
+                Ok(())
+            } else {
+                Err(Rejection::TooMuchText.into())
+            };
+        }
+        reader.line(&line).map_err(|error| match error {
+            ProtocolError::TooMuch => Rejection::TooMuchText.into(),
+            other => ExtractError::Protocol(other),
+        })?;
+        let (done, total) = reader.progress();
+        progress(done, total);
+    }
+}
+
+async fn complaints(stderr: Option<impl AsyncRead + Unpin>) -> String {
+    let mut kept = Vec::new();
+    if let Some(mut stderr) = stderr {
+        // A failure to read complaints must not hide the failure itself.
+        let _ = (&mut stderr)
+            .take(MAX_STDERR_BYTES)
+            .read_to_end(&mut kept)
+            .await;
+        let _ = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
+    }
+    String::from_utf8_lossy(&kept).trim().to_owned()
+}
+
+/// Whose fault it is that the child ended without a document.
+fn judge(status: ExitStatus, stderr: String) -> ExtractError {
+    match status.signal().map(Signal::try_from) {
+        // Out of processor time; the others are how pdfium ends without memory, or where it stumbles.
+        Some(Ok(
+            Signal::SIGXCPU
+            | Signal::SIGABRT
+            | Signal::SIGBUS
+            | Signal::SIGFPE
+            | Signal::SIGILL
+            | Signal::SIGSEGV
+            | Signal::SIGSYS
+            | Signal::SIGTRAP
+            | Signal::SIGXFSZ,
+        )) => Rejection::TooComplex.into(),
+        // The document opened once and then no more.
+        None if status.success() => Rejection::Damaged.into(),
+        // Killed from outside, or an error of the child's own.
+        _ => ExtractError::Failed { status, stderr },
+    }
+}
+
+const _: () = assert!(MAX_LINE_BYTES < MAX_TOTAL_BYTES);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_line_without_end_is_refused_before_it_fills_the_memory() {
+        let endless = tokio::io::repeat(b'x');
+        let result = read_lines(endless, &mut Reader::new(2_000), &mut |_, _| {}).await;
+        assert!(matches!(
+            result,
+            Err(ExtractError::Rejected(Rejection::TooMuchText))
+        ));
+    }
+
+    #[test]
+    fn a_child_killed_from_outside_is_not_the_files_fault() {
+        let killed = judge(ExitStatus::from_raw(9), String::new());
+        assert!(matches!(killed, ExtractError::Failed { .. }));
+        let out_of_time = judge(ExitStatus::from_raw(24), String::new());
+        assert!(matches!(
+            out_of_time,
+            ExtractError::Rejected(Rejection::TooComplex)
+        ));
+    }
+}

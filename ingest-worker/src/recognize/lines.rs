@@ -1,0 +1,213 @@
+//! Recognised lines as words on a page, those that are no text left out.
+
+use crate::layout::{Ending, Word};
+use tesseract::{Baseline, Bounds, Line};
+
+/// Words of which the recogniser is less sure than this are left out: it makes letters of staves, grain and pictures.
+const MIN_CONFIDENCE: f32 = 40.0;
+/// A line of which it is less sure in the mean of its letters is left out.
+const MIN_LINE_CONFIDENCE: f32 = 60.0;
+/// Sizes of lines that differ by less than this share are one size.
+const SAME_SIZE: f32 = 0.1;
+/// How high letters such as "d", capitals and figures reach above the baseline, in font sizes.
+const TALL: f32 = 0.69;
+/// The same of letters such as "n".
+const SMALL: f32 = 0.46;
+/// A line's height from its highest to its lowest point, in font sizes, where no letter says more.
+const WHOLE: f32 = 0.9;
+/// How far letters are taken to reach, in font sizes, as for other pages.
+const ASCENT: f32 = 0.9;
+const DESCENT: f32 = 0.25;
+
+/// Points of a pixel, and the page's height in points.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scale {
+    pub(super) x: f32,
+    pub(super) y: f32,
+    pub(super) height: f32,
+}
+
+impl Scale {
+    fn left(self, pixels: i32) -> f32 {
+        hundredths(pixels as f32 * self.x)
+    }
+
+    /// Above the page's lower edge.
+    fn above(self, pixels: f32) -> f32 {
+        hundredths(self.height - pixels * self.y)
+    }
+}
+
+/// What is read of a page.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Text {
+    pub(super) words: Vec<Word>,
+    /// The mean over letters; `None` where there is no word.
+    pub(super) confidence: Option<u8>,
+}
+
+/// The words of the lines that are text, in the order of reading.
+pub(super) fn words(lines: &[Line], scale: Scale) -> Text {
+    let lines: Vec<Line> = lines.iter().filter_map(text).collect();
+    let sizes = sizes(&lines, scale);
+    let mut words = Vec::new();
+    let (mut sum, mut letters) = (0.0, 0.0);
+    for (at, line) in lines.iter().enumerate() {
+        let goes_on = lines
+            .get(at + 1)
+            .is_some_and(|next| next.upright == line.upright);
+        let last = line.words.len().saturating_sub(1);
+        for (nth, word) in line.words.iter().enumerate() {
+            let weight = letters_of(&word.text) as f32;
+            sum += word.confidence * weight;
+            letters += weight;
+            let mut placed = place(line, word, sizes[at], scale);
+            if nth < last {
+                placed.ending = Ending::Space;
+            } else if let Some(part) = broken(&word.text).filter(|_| goes_on) {
+                placed.text.truncate(part);
+                placed.ending = Ending::Hyphen;
+            }
+            words.push(placed);
+        }
+    }
+    let confidence = (letters > 0.0).then(|| (sum / letters).round().clamp(0.0, 100.0) as u8);
+    // Marks without a single letter are no text.
+    if confidence.is_none() {
+        words.clear();
+    }
+    Text { words, confidence }
+}
+
+/// The words of a line that can be believed; `None` where the line can't.
+fn text(line: &Line) -> Option<Line> {
+    let (mut sum, mut letters) = (0.0, 0.0);
+    for word in &line.words {
+        let weight = letters_of(&word.text) as f32;
+        sum += word.confidence * weight;
+        letters += weight;
+    }
+    if letters == 0.0 || sum / letters < MIN_LINE_CONFIDENCE {
+        return None;
+    }
+    let mut line = line.clone();
+    line.words.retain(|word| word.confidence >= MIN_CONFIDENCE);
+    (!line.words.is_empty()).then_some(line)
+}
+
+fn letters_of(text: &str) -> usize {
+    text.chars().filter(|c| c.is_alphanumeric()).count()
+}
+
+/// Where a word that is broken at the line's end ends without its hyphen.
+fn broken(text: &str) -> Option<usize> {
+    let part = text.strip_suffix(['-', '\u{ad}', '\u{2010}', '¬'])?;
+    part.ends_with(char::is_alphabetic).then_some(part.len())
+}
+
+fn place(line: &Line, word: &tesseract::Word, size: f32, scale: Scale) -> Word {
+    let bounds = word.bounds;
+    let (top, bottom) = (
+        scale.above(bounds.top as f32),
+        scale.above(bounds.bottom as f32),
+    );
+    let mut placed = Word {
+        text: word.text.clone(),
+        left: scale.left(bounds.left),
+        right: scale.left(bounds.right),
+        baseline: bottom,
+        size,
+        top,
+        bottom,
+        bold: false,
+        turned: !line.upright,
+        ending: Ending::Break,
+    };
+    if line.upright {
+        // One for the whole line, though it may rise: words of a line stand on one.
+        let middle = line.bounds.left.midpoint(line.bounds.right);
+        placed.baseline = scale.above(baseline_at(line, middle));
+        placed.top = top.max(hundredths(placed.baseline + ASCENT * size));
+        placed.bottom = bottom.min(hundredths(placed.baseline - DESCENT * size));
+    }
+    placed
+}
+
+/// The baseline's distance from the picture's upper edge, at a distance from its left edge.
+fn baseline_at(line: &Line, x: i32) -> f32 {
+    match line.baseline {
+        Some(Baseline { start, end }) if end.0 > start.0 => {
+            let slope = (end.1 - start.1) as f32 / (end.0 - start.0) as f32;
+            start.1 as f32 + slope * (x - start.0) as f32
+        }
+        _ => line.bounds.bottom as f32,
+    }
+}
+
+/// The size of each line's font in points. It is measured on letters, so lines of one font differ a little: those that
+/// differ by little get the size that most of their letters have.
+fn sizes(lines: &[Line], scale: Scale) -> Vec<f32> {
+    let measured: Vec<(f32, f32)> = lines
+        .iter()
+        .map(|line| {
+            let letters: usize = line.words.iter().map(|word| letters_of(&word.text)).sum();
+            (size(line, scale.y), letters as f32)
+        })
+        .collect();
+    measured
+        .iter()
+        .map(|(size, _)| {
+            let same = measured
+                .iter()
+                .filter(|(other, _)| (other - size).abs() <= size * SAME_SIZE);
+            let size = median(same.copied().collect()).unwrap_or(*size);
+            (size * 2.0).round() / 2.0
+        })
+        .collect()
+}
+
+/// As measured on the words of the line.
+fn size(line: &Line, y: f32) -> f32 {
+    if !line.upright {
+        let Bounds { left, right, .. } = line.bounds;
+        return (right - left).max(1) as f32 * y / WHOLE;
+    }
+    let heights = line.words.iter().filter_map(|word| {
+        let middle = word.bounds.left.midpoint(word.bounds.right);
+        let height = baseline_at(line, middle) - word.bounds.top as f32;
+        let share = reach(&word.text)?;
+        (height > 0.0).then(|| (height * y / share, letters_of(&word.text) as f32))
+    });
+    median(heights.collect()).unwrap_or_else(|| {
+        let Bounds { top, bottom, .. } = line.bounds;
+        (bottom - top).max(1) as f32 * y / WHOLE
+    })
+}
+
+/// How high a word reaches above its baseline; `None` where no letter says so.
+fn reach(text: &str) -> Option<f32> {
+    let is_tall = |c: char| c.is_uppercase() || c.is_ascii_digit() || "bdfhkl".contains(c);
+    let is_small = |c: char| "acegmnopqrsuvwxyz".contains(c);
+    if text.chars().any(is_tall) {
+        Some(TALL)
+    } else {
+        // Dots and accents reach somewhere between.
+        let mut letters = text.chars().filter(|c| c.is_alphanumeric()).peekable();
+        (letters.peek().is_some() && letters.all(is_small)).then_some(SMALL)
+    }
+}
+
+/// Of values with their weights.
+fn median(mut values: Vec<(f32, f32)>) -> Option<f32> {
+    values.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let half = values.iter().map(|(_, weight)| weight).sum::<f32>() / 2.0;
+    let mut sum = 0.0;
+    values.into_iter().find_map(|(value, weight)| {
+        sum += weight;
+        (sum >= half).then_some(value)
+    })
+}
+
+fn hundredths(length: f32) -> f32 {
+    (length * 100.0).round() / 100.0
+}
