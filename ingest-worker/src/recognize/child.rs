@@ -137,9 +137,10 @@ impl Picture {
         let mut pixels = vec![u8::MAX; across as usize * down as usize];
         let (w, h) = (across.cast_signed(), down.cast_signed());
         let mut bitmap = PdfBitmap::from_bytes(w, h, PdfBitmapFormat::Gray, &mut pixels).ok()?;
+        // Of gray there is one byte, and pdfium draws neither images nor small letters where it is told to turn bytes around.
         let config = PdfRenderConfig::new()
             .set_fixed_size(w, h)
-            .use_grayscale_rendering(true);
+            .set_reverse_byte_order(false);
         page.render_into_bitmap_with_config(&mut bitmap, &config)
             .ok()?;
         drop(bitmap);
