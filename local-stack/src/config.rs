@@ -99,6 +99,10 @@ pub struct Install {
     pub models: PathBuf,
     /// `libpdfium.so`.
     pub pdfium: PathBuf,
+    /// Tesseract's library.
+    pub tesseract: PathBuf,
+    /// The folder of its models.
+    pub tessdata: PathBuf,
     /// `PostgreSQL`'s own installation: the folder with `bin/`, `lib/` and `share/`.
     pub postgres: PathBuf,
     /// Vectors kept between runs; several stacks share it.
@@ -121,6 +125,8 @@ impl Install {
             node: path("ETUDE_NODE")?,
             models: path("ETUDE_MODELS_DIR")?,
             pdfium: path("PDFIUM_LIBRARY")?,
+            tesseract: path("TESSERACT_LIBRARY")?,
+            tessdata: path("TESSDATA_DIR")?,
             postgres: path("ETUDE_POSTGRES")?,
             vectors: path("ETUDE_VECTORS")?,
         })
@@ -135,6 +141,8 @@ impl Install {
             ("ETUDE_NODE", &self.node),
             ("ETUDE_MODELS_DIR", &self.models),
             ("PDFIUM_LIBRARY", &self.pdfium),
+            ("TESSERACT_LIBRARY", &self.tesseract),
+            ("TESSDATA_DIR", &self.tessdata),
             ("ETUDE_POSTGRES", &self.postgres),
             ("ETUDE_VECTORS", &self.vectors),
         ]

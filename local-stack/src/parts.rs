@@ -252,6 +252,8 @@ impl Wiring {
             ("EMBEDDING_MODEL", self.embedding_model().to_owned()),
             ("TOKENIZER_FILE", text(&tokenizer)),
             ("PDFIUM_LIBRARY", text(&config.install.pdfium)),
+            ("TESSERACT_LIBRARY", text(&config.install.tesseract)),
+            ("TESSDATA_DIR", text(&config.install.tessdata)),
             ("EDGE_URL", self.edge_url()),
             ("EDGE_TOKEN", self.secrets.edge_token.clone()),
         ];

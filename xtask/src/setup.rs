@@ -6,6 +6,7 @@ use crate::{
     fetch::{
         self,
         manifest::{self, Artifact},
+        tessdata,
     },
     native::{self, Native},
     npm,
@@ -58,6 +59,13 @@ pub async fn run(
             .run("fetch the edge's tools (npm ci)", npm::install(checkout))
             .await?;
     }
+    if !tessdata::is_there(cache) {
+        steps
+            .run("unpack the model of text recognition", async {
+                tessdata::ensure(cache, checkout)
+            })
+            .await?;
+    }
     let target = steps.run("wasm target", wasm::ensure_target(cache)).await?;
     let tools = if wasm::tools_are_there(cache) {
         wasm::ensure_tools(cache).await?
@@ -88,7 +96,7 @@ pub async fn run(
 }
 
 fn artifacts(wanted: Wanted) -> Vec<Artifact> {
-    let mut artifacts = vec![manifest::POSTGRES, manifest::PDFIUM];
+    let mut artifacts = vec![manifest::POSTGRES, manifest::PDFIUM, manifest::TESSERACT];
     artifacts.extend(wanted.encoders.iter().map(|encoder| match encoder {
         Encoder::Mpnet => manifest::MPNET,
         Encoder::Small => manifest::MINILM,
@@ -106,6 +114,8 @@ fn install(cache: &Cache, checkout: &Checkout, prerequisites: &Prerequisites) ->
         node: prerequisites.node.clone(),
         models: cache.path(manifest::MODELS),
         pdfium: cache.path(manifest::PDFIUM_LIBRARY),
+        tesseract: cache.path(manifest::TESSERACT_LIBRARY),
+        tessdata: cache.path(manifest::TESSDATA),
         postgres: cache.path(manifest::POSTGRES_INSTALLATION),
         vectors: cache.path("vectors"),
     }

@@ -208,15 +208,15 @@ fn tokenizer_file() -> String {
     format!("{models}/minilm/tokenizer.json")
 }
 
-fn pdfium_library() -> String {
-    std::env::var("PDFIUM_LIBRARY")
-        .expect("set PDFIUM_LIBRARY to the path of libpdfium.so; `cargo xtask test` does")
+fn path(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("set {name}; `cargo xtask test` does"))
 }
 
 /// The settings of a worker in this world.
 pub fn environment(database_url: &str, world: &World) -> Vec<(String, String)> {
     let (r2, ai, edge) = (world.url("r2"), world.url("ai"), world.url("edge"));
-    let (tokenizer, pdfium) = (tokenizer_file(), pdfium_library());
+    let (tokenizer, pdfium) = (tokenizer_file(), path("PDFIUM_LIBRARY"));
+    let (tesseract, tessdata) = (path("TESSERACT_LIBRARY"), path("TESSDATA_DIR"));
     [
         ("DATABASE_URL", database_url),
         ("R2_ENDPOINT", r2.as_str()),
@@ -228,6 +228,8 @@ pub fn environment(database_url: &str, world: &World) -> Vec<(String, String)> {
         ("EMBEDDING_MODEL", MODEL),
         ("TOKENIZER_FILE", &tokenizer),
         ("PDFIUM_LIBRARY", &pdfium),
+        ("TESSERACT_LIBRARY", &tesseract),
+        ("TESSDATA_DIR", &tessdata),
         ("EDGE_URL", edge.as_str()),
         ("EDGE_TOKEN", EDGE_TOKEN),
     ]

