@@ -202,7 +202,7 @@ async fn a_pdf_of_too_many_pages_is_rejected() {
 
 #[tokio::test]
 async fn pages_without_text_are_pages_all_the_same() {
-    assert_eq!(read(&fixture("scan.pdf")).await.unwrap()[0].text, "");
+    assert_eq!(read(&fixture("drawing.pdf")).await.unwrap()[0].text, "");
     assert!(read(&fixture("no-pages.pdf")).await.unwrap().is_empty());
 }
 
@@ -248,11 +248,32 @@ async fn pages_in_fonts_without_characters_are_told_from_blank_ones() {
         .unwrap();
     let unreadable: Vec<bool> = pages.iter().map(RawPage::is_unreadable).collect();
     assert_eq!(unreadable, [true, false]);
-    let scan = extractor(Limits::default())
-        .extract(&fixture("scan.pdf"), |_, _| {})
+    let drawing = extractor(Limits::default())
+        .extract(&fixture("drawing.pdf"), |_, _| {})
         .await
         .unwrap();
-    assert!(!scan[0].is_unreadable());
+    assert!(!drawing[0].is_unreadable());
+}
+
+#[tokio::test]
+async fn pages_that_are_pictures_of_text_are_told_from_pages_that_hold_it() {
+    for (name, expected) in [
+        ("scan.pdf", &[true, true, true, true][..]),
+        ("mixed.pdf", &[false, true]),
+        ("stamped.pdf", &[true]),
+        ("unmapped.pdf", &[true, false]),
+        ("undecoded.pdf", &[true]),
+        ("searchable.pdf", &[false]),
+        ("drawing.pdf", &[false]),
+        ("narrow.pdf", &[false, false, false, false]),
+    ] {
+        let pages = extractor(Limits::default())
+            .extract(&fixture(name), |_, _| {})
+            .await
+            .unwrap();
+        let scanned: Vec<bool> = pages.iter().map(|page| page.scanned).collect();
+        assert_eq!(scanned, expected, "{name}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Jobs from the queue in a real Postgres to their end.
 //!
-//! Needs `ETUDE_TEST_DATABASE_URL` (see `storage/tests/support`), `PDFIUM_LIBRARY` and `ETUDE_MODELS_DIR`.
+//! Needs `ETUDE_TEST_DATABASE_URL` (see `storage/tests/support`), `PDFIUM_LIBRARY`, `TESSERACT_LIBRARY`,
+//! `TESSDATA_DIR` and `ETUDE_MODELS_DIR`.
 
 #![expect(
     clippy::unwrap_used,
@@ -213,13 +214,15 @@ async fn a_service_that_stays_down_ends_the_job_after_three_attempts_with_a_reas
 async fn a_file_that_can_never_be_read_fails_at_once_with_a_reason_for_its_owner() {
     let studio = Studio::new().await;
     let encrypted = studio.upload("tests/fixtures/encrypted.pdf").await;
-    let scan = studio.upload("tests/fixtures/scan.pdf").await;
+    let drawing = studio.upload("tests/fixtures/drawing.pdf").await;
+    let music = studio.upload("tests/fixtures/music.pdf").await;
     let unmapped = studio.upload("tests/fixtures/all-unmapped.pdf").await;
     let letter = studio.upload_bytes(b"Dear teacher,\n".to_vec()).await;
     studio.drain().await;
     for (id, words) in [
         (encrypted, "Save a copy without a password"),
-        (scan, "Run text recognition (OCR)"),
+        (drawing, "none could be recognised"),
+        (music, "none could be recognised"),
         (unmapped, "can't be read on 1 of its pages"),
         (letter, "Export it as a PDF"),
     ] {
@@ -229,6 +232,30 @@ async fn a_file_that_can_never_be_read_fails_at_once_with_a_reason_for_its_owner
         assert_eq!(studio.attempts(id).await, 1);
     }
     assert!(studio.world.embedded().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scan_becomes_searchable() {
+    let studio = Studio::new().await;
+    let id = studio.upload("tests/fixtures/scan.pdf").await;
+    studio.drain().await;
+    assert_eq!(studio.document(id).await.status, DocumentStatus::Ready);
+    let contents = studio.contents(id).await.concat();
+    assert!(contents.contains("an efficient fingering is to find fluent fingers"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_of_too_many_scanned_pages_fails_with_their_number() {
+    let studio = Studio::new().await;
+    let mut config = studio.config();
+    config.recognizer.max_pages = 3;
+    let scan = studio.upload("tests/fixtures/scan.pdf").await;
+    let mixed = studio.upload("tests/fixtures/mixed.pdf").await;
+    let worker = Worker::start(config, "frugal".into()).await.unwrap();
+    worker.run(Until::Drained, std::future::pending()).await;
+    let failure = studio.document(scan).await.failure.unwrap();
+    assert!(failure.starts_with("4 pages of this PDF are scanned, and we read 3 at most."));
+    assert_eq!(studio.document(mixed).await.status, DocumentStatus::Ready);
 }
 
 #[tokio::test(flavor = "multi_thread")]

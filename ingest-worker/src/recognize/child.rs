@@ -72,10 +72,9 @@ pub fn run(options: &Options, output: impl Write) -> Result<(), ChildError> {
     };
     say(&mut output, &Message::Header(count))?;
     for numbers in options.pages.chunks(PAGES_PER_OPENING) {
-        let document = match open(&pdfium, &options.file) {
-            Ok(document) => document,
+        let Ok(document) = open(&pdfium, &options.file) else {
             // It opened a moment ago: the stream ends without its trailer.
-            Err(_) => return Ok(output.flush()?),
+            return Ok(output.flush()?);
         };
         for number in numbers {
             let page = page(&document, *number, &mut tesseract);

@@ -157,8 +157,8 @@ fn place(line: &Line, word: &tesseract::Word, size: f32, scale: Scale) -> Word {
 fn baseline_at(line: &Line, x: i32) -> f32 {
     match line.baseline {
         Some(Baseline { start, end }) if end.0 > start.0 => {
-            let slope = (end.1 - start.1) as f32 / (end.0 - start.0) as f32;
-            start.1 as f32 + slope * (x - start.0) as f32
+            let slope = (end.1 as f32 - start.1 as f32) / (end.0 as f32 - start.0 as f32).max(1.0);
+            start.1 as f32 + slope * (x as f32 - start.0 as f32)
         }
         _ => line.bounds.bottom as f32,
     }
@@ -190,7 +190,7 @@ fn sizes(lines: &[Line], scale: Scale) -> Vec<f32> {
 fn size(line: &Line, y: f32) -> f32 {
     if !line.upright {
         let Bounds { left, right, .. } = line.bounds;
-        return (right - left).max(1) as f32 * y / WHOLE;
+        return (right as f32 - left as f32).max(1.0) * y / WHOLE;
     }
     let heights = line.words.iter().filter_map(|word| {
         let middle = word.bounds.left.midpoint(word.bounds.right);
@@ -200,7 +200,7 @@ fn size(line: &Line, y: f32) -> f32 {
     });
     median(heights.collect()).unwrap_or_else(|| {
         let Bounds { top, bottom, .. } = line.bounds;
-        (bottom - top).max(1) as f32 * y / WHOLE
+        (bottom as f32 - top as f32).max(1.0) * y / WHOLE
     })
 }
 
@@ -231,3 +231,6 @@ fn median(mut values: Vec<(f32, f32)>) -> Option<f32> {
 fn hundredths(length: f32) -> f32 {
     (length * 100.0).round() / 100.0
 }
+
+#[cfg(test)]
+mod tests;

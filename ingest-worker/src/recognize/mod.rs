@@ -92,9 +92,10 @@ impl Recognizer {
     }
 }
 
-/// Puts what was recognised in place of what the page says itself, unless that is more.
+/// Puts what was recognised in place of what the page says itself, unless that can be read and is more.
 fn replace(page: &mut RawPage, recognized: RawPage) {
-    if recognized.confidence.is_some() && recognized.letters() >= page.letters() {
+    let is_better = page.is_unreadable() || recognized.letters() >= page.letters();
+    if recognized.confidence.is_some() && is_better {
         page.runs = recognized.runs;
         page.confidence = recognized.confidence;
     }
@@ -105,7 +106,7 @@ mod tests {
     use super::*;
     use crate::layout::{Ending, Word, group};
 
-    fn page(text: &str, confidence: Option<u8>) -> RawPage {
+    fn page(text: &str, unmapped_glyphs: u32, confidence: Option<u8>) -> RawPage {
         let word = Word {
             text: text.into(),
             left: 50.0,
@@ -121,7 +122,7 @@ mod tests {
         RawPage {
             page: 1,
             runs: group([word]),
-            unmapped_glyphs: 40,
+            unmapped_glyphs,
             confidence,
             ..RawPage::default()
         }
@@ -129,22 +130,20 @@ mod tests {
 
     #[test]
     fn a_page_that_was_recognised_can_be_read() {
-        let mut stamped = page("12", None);
-        assert!(stamped.is_unreadable());
-        replace(&mut stamped, page("Practise", Some(91)));
-        assert_eq!(stamped.runs[0].text, "Practise");
-        assert_eq!(
-            (stamped.confidence, stamped.unmapped_glyphs),
-            (Some(91), 40)
-        );
-        assert!(!stamped.is_unreadable());
+        let mut unmapped = page("!#12345678", 40, None);
+        assert!(unmapped.is_unreadable());
+        replace(&mut unmapped, RawPage::default());
+        assert!(unmapped.is_unreadable(), "nothing was recognised");
+        replace(&mut unmapped, page("Play", 0, Some(91)));
+        assert_eq!(unmapped, page("Play", 40, Some(91)));
+        assert!(!unmapped.is_unreadable());
     }
 
     #[test]
     fn a_page_keeps_its_own_words_where_fewer_were_recognised() {
-        let mut stamped = page("Studio copy", None);
-        replace(&mut stamped, page("Stud", Some(60)));
+        let mut stamped = page("Studio copy", 0, None);
+        replace(&mut stamped, page("Stud", 0, Some(60)));
         replace(&mut stamped, RawPage::default());
-        assert_eq!(stamped, page("Studio copy", None));
+        assert_eq!(stamped, page("Studio copy", 0, None));
     }
 }

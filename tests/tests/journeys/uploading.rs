@@ -34,7 +34,7 @@ fn a_file_that_can_not_be_read_fails_with_a_reason_for_its_owner() {
                 "no pages",
             ),
             (
-                pdf("scan.pdf", fixture("scan.pdf"), Visibility::Private),
+                pdf("drawing.pdf", fixture("drawing.pdf"), Visibility::Private),
                 "no text",
             ),
             (

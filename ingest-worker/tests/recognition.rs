@@ -1,0 +1,213 @@
+//! Scanned pages through both child processes and the layout.
+//!
+//! Needs `PDFIUM_LIBRARY`, `TESSERACT_LIBRARY` and `TESSDATA_DIR`.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a step of a test that fails is a test that fails"
+)]
+
+use ingest_worker::{
+    extract::{ExtractError, Extractor, Limits},
+    failure::Rejection,
+    layout::{self, RawPage},
+    recognize::Recognizer,
+};
+use rag_core::{
+    chunking::PageText,
+    lines::{Area, highlight},
+};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+fn variable(name: &str) -> PathBuf {
+    std::env::var_os(name)
+        .unwrap_or_else(|| panic!("set {name}; `cargo xtask test` does"))
+        .into()
+}
+
+fn extractor() -> Extractor {
+    Extractor {
+        program: env!("CARGO_BIN_EXE_ingest-worker").into(),
+        library: variable("PDFIUM_LIBRARY"),
+        limits: Limits::default(),
+        deadline: Duration::from_mins(5),
+    }
+}
+
+fn recognizer() -> Recognizer {
+    Recognizer {
+        program: env!("CARGO_BIN_EXE_ingest-worker").into(),
+        pdfium: variable("PDFIUM_LIBRARY"),
+        tesseract: variable("TESSERACT_LIBRARY"),
+        models: variable("TESSDATA_DIR"),
+        languages: "eng".into(),
+        max_pages: 100,
+        memory_bytes: Recognizer::MEMORY_BYTES,
+        page_cpu_s: Recognizer::PAGE_CPU_S,
+        deadline: Duration::from_mins(5),
+    }
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(name)
+}
+
+async fn extract(name: &str) -> Vec<RawPage> {
+    let pages = extractor().extract(&fixture(name), |_, _| {});
+    pages.await.unwrap()
+}
+
+async fn recognize(name: &str) -> Vec<RawPage> {
+    let mut pages = extract(name).await;
+    let work = recognizer();
+    work.recognize(&fixture(name), &mut pages, |_, _| {})
+        .await
+        .unwrap();
+    pages
+}
+
+async fn failure(recognizer: Recognizer) -> ExtractError {
+    let mut pages = extract("scan.pdf").await;
+    let work = recognizer.recognize(&fixture("scan.pdf"), &mut pages, |_, _| {});
+    work.await.unwrap_err()
+}
+
+fn areas(page: &PageText, words: &str) -> Vec<Area> {
+    let start = page.text[..page.text.find(words).unwrap()].chars().count() as u32;
+    let chars = start..start + words.chars().count() as u32;
+    highlight(&page.text, &page.lines, &chars).remove(0).areas
+}
+
+#[tokio::test]
+async fn a_scan_of_two_columns_reads_like_what_was_scanned() {
+    let printed = layout::read(extract("narrow.pdf").await);
+    let recognized = recognize("scan.pdf").await;
+    assert!(recognized.iter().all(|page| page.confidence > Some(85)));
+    let scanned = layout::read(recognized);
+    let texts = |pages: &[PageText]| -> Vec<String> {
+        pages.iter().map(|page| page.text.clone()).collect()
+    };
+    assert_eq!(texts(&scanned), texts(&printed));
+}
+
+#[tokio::test]
+async fn what_is_cited_from_a_scan_is_marked_where_it_is_printed() {
+    let printed = layout::read(extract("narrow.pdf").await);
+    let scanned = layout::read(recognize("scan.pdf").await);
+    for words in ["difficult affair", "unnecessary", "complications"] {
+        let (expected, found) = (areas(&printed[0], words), areas(&scanned[0], words));
+        assert_eq!(expected.len(), found.len(), "{words}");
+        for (expected, found) in expected.into_iter().zip(found) {
+            // Tenths of a point: within a millimetre.
+            let near = |a: u32, b: u32| a.abs_diff(b) <= 28;
+            assert!(
+                near(expected.left, found.left)
+                    && near(expected.top, found.top)
+                    && near(expected.right, found.right)
+                    && near(expected.bottom, found.bottom),
+                "{words}: {found:?} for {expected:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_a_mixed_document_only_the_scanned_page_is_recognised() {
+    let pages = recognize("mixed.pdf").await;
+    assert_eq!(pages[0].confidence, None);
+    assert!(pages[1].confidence > Some(85));
+    let pages = layout::read(pages);
+    assert!(pages[0].text.contains("The difficult affair"));
+    assert!(
+        pages[1]
+            .text
+            .contains("understanding the instrumentation remains")
+    );
+}
+
+#[tokio::test]
+async fn a_page_whose_fonts_say_no_letters_is_recognised_from_what_it_shows() {
+    let pages = recognize("undecoded.pdf").await;
+    assert!(pages[0].unmapped_glyphs > 0 && !pages[0].is_unreadable());
+    let pages = layout::read(pages);
+    assert!(
+        pages[0]
+            .text
+            .contains("The difficult affair of an efficient fingering")
+    );
+    let nothing = recognize("unmapped.pdf").await;
+    assert!(nothing[0].is_unreadable(), "it shows no letters either");
+}
+
+#[tokio::test]
+async fn a_page_with_a_stamp_in_its_margin_is_recognised() {
+    let pages = layout::read(recognize("stamped.pdf").await);
+    assert!(
+        pages[0]
+            .text
+            .contains("The difficult affair of an efficient fingering")
+    );
+}
+
+#[tokio::test]
+async fn staves_are_not_taken_for_text() {
+    let pages = recognize("music.pdf").await;
+    assert!(pages.iter().all(|page| page.scanned));
+    let runs: Vec<&str> = pages
+        .iter()
+        .flat_map(|page| &page.runs)
+        .map(|run| run.text.as_str())
+        .collect();
+    assert!(runs.is_empty(), "{runs:?}");
+    assert!(pages.iter().all(|page| page.confidence.is_none()));
+}
+
+#[tokio::test]
+async fn scanned_pages_are_counted_while_they_are_read() {
+    let mut seen = Vec::new();
+    let mut pages = extract("mixed.pdf").await;
+    let work = recognizer();
+    work.recognize(&fixture("mixed.pdf"), &mut pages, |done, total| {
+        seen.push((done, total));
+    })
+    .await
+    .unwrap();
+    assert_eq!(seen, [(0, 1), (1, 1), (1, 1)]);
+}
+
+#[tokio::test]
+async fn a_recogniser_without_memory_or_time_dies_alone() {
+    let little_memory = Recognizer {
+        memory_bytes: 64 * 1024 * 1024,
+        ..recognizer()
+    };
+    let failed = failure(little_memory).await;
+    assert!(
+        matches!(failed, ExtractError::Rejected(Rejection::TooComplex)),
+        "{failed:?}"
+    );
+    let overdue = Recognizer {
+        deadline: Duration::from_millis(1),
+        ..recognizer()
+    };
+    let failed = failure(overdue).await;
+    assert!(matches!(failed, ExtractError::Overdue(_)), "{failed:?}");
+    assert!(recognize("mixed.pdf").await[1].confidence.is_some());
+}
+
+#[tokio::test]
+async fn missing_models_are_not_the_files_fault() {
+    let speechless = Recognizer {
+        languages: "klingon".into(),
+        ..recognizer()
+    };
+    let ExtractError::Failed { stderr, .. } = failure(speechless).await else {
+        panic!("it can't have been read");
+    };
+    assert!(stderr.contains("klingon"), "{stderr}");
+}
