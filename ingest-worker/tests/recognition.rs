@@ -58,8 +58,9 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 async fn extract(name: &str) -> Vec<RawPage> {
-    let pages = extractor().extract(&fixture(name), |_, _| {});
-    pages.await.unwrap()
+    let extractor = extractor();
+    let pages = extractor.extract(&fixture(name), |_, _| {}).await;
+    pages.unwrap()
 }
 
 async fn recognize(name: &str) -> Vec<RawPage> {
@@ -73,7 +74,8 @@ async fn recognize(name: &str) -> Vec<RawPage> {
 
 async fn failure(recognizer: Recognizer) -> ExtractError {
     let mut pages = extract("scan.pdf").await;
-    let work = recognizer.recognize(&fixture("scan.pdf"), &mut pages, |_, _| {});
+    let file = fixture("scan.pdf");
+    let work = recognizer.recognize(&file, &mut pages, |_, _| {});
     work.await.unwrap_err()
 }
 
