@@ -5,10 +5,9 @@
     reason = "Tesseract is a C library; what is handed out of this module is owned and checked"
 )]
 
-use crate::{
-    Baseline, Bounds, GrayImage, Line, LoadError, RecognizeError, Word,
-    symbols::{Api, Functions, Monitor, Results},
-};
+mod symbols;
+
+use crate::{Baseline, Bounds, GrayImage, Line, LoadError, RecognizeError, Word};
 use libloading::Library;
 use std::{
     ffi::{CStr, CString, c_char, c_int},
@@ -17,6 +16,7 @@ use std::{
     path::Path,
     time::Duration,
 };
+use symbols::{Api, Functions, Monitor, Results};
 
 /// `OEM_LSTM_ONLY`: the models of the old recogniser are three times as large and worse.
 const NEURAL: c_int = 1;

@@ -4,7 +4,6 @@
 //! in one module, which hands out no pointer and no borrowed memory of the library's.
 
 mod api;
-mod symbols;
 
 pub use api::Tesseract;
 

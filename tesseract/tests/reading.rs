@@ -76,7 +76,6 @@ fn a_picture_of_text_is_read_line_by_line_with_the_places_of_its_words() {
         ]
     );
     assert!(lines.iter().all(|line| line.upright));
-    assert!(lines[0].paragraph < lines[1].paragraph);
     for line in &lines {
         let baseline = line.baseline.unwrap();
         assert!((line.bounds.top..line.bounds.bottom).contains(&baseline.start.1));

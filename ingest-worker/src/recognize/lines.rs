@@ -15,10 +15,12 @@ const MIN_CONFIDENCE_OF_WORD: f32 = 30.0;
 const SAME_SIZE: f32 = 0.1;
 /// How high letters such as "d", capitals and figures reach above the baseline, in font sizes.
 const TALL: f32 = 0.69;
+/// The same of "i" with its dot.
+const DOTTED: f32 = 0.66;
+/// The same of "t".
+const HALF: f32 = 0.58;
 /// The same of letters such as "n".
 const SMALL: f32 = 0.46;
-/// A line's height from its highest to its lowest point, in font sizes, where no letter says more.
-const WHOLE: f32 = 0.9;
 /// How far letters are taken to reach, in font sizes, as for other pages.
 const ASCENT: f32 = 0.9;
 const DESCENT: f32 = 0.25;
@@ -69,6 +71,9 @@ pub(super) fn words(lines: &[Line], scale: Scale) -> Text {
             if nth < last {
                 placed.ending = Ending::Space;
             } else if let Some(part) = broken(&word.text).filter(|_| goes_on) {
+                // A mark ends with the letters, as that of other pages.
+                let hyphen = (placed.right - placed.left) / word.text.chars().count() as f32;
+                placed.right = hundredths(placed.right - hyphen);
                 placed.text.truncate(part);
                 placed.ending = Ending::Hyphen;
             }
@@ -188,33 +193,31 @@ fn sizes(lines: &[Line], scale: Scale) -> Vec<f32> {
 
 /// As measured on the words of the line.
 fn size(line: &Line, y: f32) -> f32 {
+    let Bounds {
+        left, top, right, ..
+    } = line.bounds;
     if !line.upright {
-        let Bounds { left, right, .. } = line.bounds;
-        return (right as f32 - left as f32).max(1.0) * y / WHOLE;
+        return (right as f32 - left as f32).max(1.0) * y;
     }
-    let heights = line.words.iter().filter_map(|word| {
+    let above = |x: i32, top: i32| (baseline_at(line, x) - top as f32).max(1.0) * y;
+    let sizes = line.words.iter().filter_map(|word| {
         let middle = word.bounds.left.midpoint(word.bounds.right);
-        let height = baseline_at(line, middle) - word.bounds.top as f32;
-        let share = reach(&word.text)?;
-        (height > 0.0).then(|| (height * y / share, letters_of(&word.text) as f32))
+        let size = above(middle, word.bounds.top) / reach(&word.text)?;
+        Some((size, letters_of(&word.text) as f32))
     });
-    median(heights.collect()).unwrap_or_else(|| {
-        let Bounds { top, bottom, .. } = line.bounds;
-        (bottom as f32 - top as f32).max(1.0) * y / WHOLE
-    })
+    median(sizes.collect()).unwrap_or_else(|| above(left, top) / TALL)
 }
 
 /// How high a word reaches above its baseline; `None` where no letter says so.
 fn reach(text: &str) -> Option<f32> {
-    let is_tall = |c: char| c.is_uppercase() || c.is_ascii_digit() || "bdfhkl".contains(c);
-    let is_small = |c: char| "acegmnopqrsuvwxyz".contains(c);
-    if text.chars().any(is_tall) {
-        Some(TALL)
-    } else {
-        // Dots and accents reach somewhere between.
-        let mut letters = text.chars().filter(|c| c.is_alphanumeric()).peekable();
-        (letters.peek().is_some() && letters.all(is_small)).then_some(SMALL)
-    }
+    let height = |c: char| match c {
+        'b' | 'd' | 'f' | 'h' | 'k' | 'l' | '0'..='9' => Some(TALL),
+        'i' | 'j' => Some(DOTTED),
+        't' => Some(HALF),
+        'a'..='z' => Some(SMALL),
+        _ => c.is_uppercase().then_some(TALL),
+    };
+    text.chars().filter_map(height).max_by(f32::total_cmp)
 }
 
 /// Of values with their weights.

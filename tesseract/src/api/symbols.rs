@@ -1,29 +1,24 @@
 //! The functions of Tesseract's C interface (`tesseract/capi.h`) that are used.
 
-#![expect(
-    unsafe_code,
-    reason = "symbols of a library have the types that its header says"
-)]
-
 use libloading::Library;
 use std::ffi::{c_char, c_float, c_int, c_uchar, c_void};
 
 /// A `TessBaseAPI*`.
-pub(crate) type Api = *mut c_void;
+pub(super) type Api = *mut c_void;
 /// An `ETEXT_DESC*`.
-pub(crate) type Monitor = *mut c_void;
+pub(super) type Monitor = *mut c_void;
 /// A `TessResultIterator*`, and the `TessPageIterator*` that is a view of it.
-pub(crate) type Results = *mut c_void;
+pub(super) type Results = *mut c_void;
 
 macro_rules! functions {
     ($($field:ident = $symbol:literal ($($argument:ty),*) $(-> $result:ty)?;)*) => {
-        pub(crate) struct Functions {
-            $(pub(crate) $field: unsafe extern "C" fn($($argument),*) $(-> $result)?,)*
+        pub(super) struct Functions {
+            $(pub(super) $field: unsafe extern "C" fn($($argument),*) $(-> $result)?,)*
         }
 
         impl Functions {
             /// The functions of a loaded library. They must not be called once it is closed.
-            pub(crate) fn of(library: &Library) -> Result<Self, libloading::Error> {
+            pub(super) fn of(library: &Library) -> Result<Self, libloading::Error> {
                 Ok(Self {
                     // SAFETY: the types are those of capi.h, which Tesseract 4 and 5 share.
                     $($field: *unsafe { library.get($symbol)? },)*
