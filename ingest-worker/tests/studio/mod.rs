@@ -7,6 +7,7 @@ use crate::{
 use ingest_worker::{
     config::{Config, EdgeConfig, EmbeddingConfig, R2Config, Rhythm},
     extract::{Extractor, Limits},
+    recognize::Recognizer,
     worker::{Until, Worker},
 };
 use sha2::{Digest, Sha256};
@@ -97,8 +98,19 @@ impl Studio {
             tokenizer_file: tokenizer_file().into(),
             extractor: Extractor {
                 program: env!("CARGO_BIN_EXE_ingest-worker").into(),
-                library: pdfium_library().into(),
+                library: path("PDFIUM_LIBRARY").into(),
                 limits: Limits::default(),
+                deadline: Duration::from_mins(5),
+            },
+            recognizer: Recognizer {
+                program: env!("CARGO_BIN_EXE_ingest-worker").into(),
+                pdfium: path("PDFIUM_LIBRARY").into(),
+                tesseract: path("TESSERACT_LIBRARY").into(),
+                models: path("TESSDATA_DIR").into(),
+                languages: "eng".into(),
+                max_pages: 100,
+                memory_bytes: Recognizer::MEMORY_BYTES,
+                page_cpu_s: Recognizer::PAGE_CPU_S,
                 deadline: Duration::from_mins(5),
             },
             concurrency: 2,

@@ -17,7 +17,7 @@ fn line(text: &str, top: i32, confidence: f32) -> Line {
             let bounds = Bounds {
                 left,
                 top: if tall { top } else { top + 10 },
-                right: left + 20 * text.chars().count() as i32,
+                right: left + text.chars().map(|_| 20).sum::<i32>(),
                 bottom: baseline,
             };
             left = bounds.right + 20;
