@@ -10,7 +10,7 @@
 use std::{fs, path::PathBuf, time::Duration};
 use tesseract::{GrayImage, Line, LoadError, RecognizeError, Tesseract};
 
-const AT_MOST: Duration = Duration::from_secs(60);
+const AT_MOST: Duration = Duration::from_mins(1);
 
 fn variable(name: &str) -> PathBuf {
     std::env::var_os(name)
