@@ -167,6 +167,27 @@ async fn a_page_with_a_stamp_in_its_margin_is_recognised() {
 }
 
 #[tokio::test]
+async fn a_page_that_lies_on_its_side_or_its_head_is_read_all_the_same() {
+    let pages = recognize("askew.pdf").await;
+    assert!(pages.iter().all(|page| page.confidence > Some(85)));
+    assert!(
+        pages
+            .iter()
+            .flat_map(|page| &page.runs)
+            .all(|run| run.turned)
+    );
+    for page in layout::read(pages) {
+        assert!(
+            page.text.contains("efficient fingering is to"),
+            "{}",
+            page.text
+        );
+        let areas = areas(&page, "efficient fingering");
+        assert!(areas[0].right > areas[0].left && areas[0].bottom > areas[0].top);
+    }
+}
+
+#[tokio::test]
 async fn staves_are_not_taken_for_text() {
     let pages = recognize("music.pdf").await;
     assert!(pages.iter().all(|page| page.scanned));

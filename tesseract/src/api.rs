@@ -189,12 +189,13 @@ impl Page<'_> {
             block += u32::from(cursor.begins(BLOCK));
             paragraph += u32::from(cursor.begins(PARAGRAPH));
             if cursor.begins(LINE) {
+                let baseline = cursor.baseline();
                 lines.push(Line {
                     block,
                     paragraph,
                     bounds: cursor.bounds(LINE).unwrap_or_default(),
-                    baseline: cursor.baseline(),
-                    upright: cursor.is_upright(),
+                    baseline,
+                    upright: cursor.is_upright() && baseline.is_none_or(Baseline::is_level),
                     words: Vec::new(),
                 });
             }

@@ -45,6 +45,13 @@ pub struct Baseline {
     pub end: (i32, i32),
 }
 
+impl Baseline {
+    /// Whether it runs across the picture rather than up or down.
+    fn is_level(self) -> bool {
+        self.start.0.abs_diff(self.end.0) >= self.start.1.abs_diff(self.end.1)
+    }
+}
+
 /// A word as it was recognised.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Word {

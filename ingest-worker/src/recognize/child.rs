@@ -104,12 +104,25 @@ fn page(document: &PdfDocument<'_>, number: u32, tesseract: &mut Tesseract) -> R
     };
     // The page is let go before the recogniser takes its share of the memory.
     drop(page);
-    if let Ok(found) = tesseract.recognize(&picture.gray(), PAGE_AT_MOST) {
-        let scale = picture.scale(width, height);
-        let text = lines::words(&found, scale);
-        raw.confidence = text.confidence;
-        raw.runs = layout::group(text.words);
+    let scale = picture.scale(width, height);
+    let Ok(found) = tesseract.recognize(&picture.gray(), PAGE_AT_MOST) else {
+        return raw;
+    };
+    let mut text = lines::words(&found, scale);
+    // Of the two ways in which a page may lie on its side, the recogniser knows one. Turned by half, the other is that
+    // one, and what stood on its head stands upright.
+    if lines::are_doubtful(&found) {
+        let picture = picture.turned_by_half();
+        if let Ok(found) = tesseract.recognize(&picture.gray(), PAGE_AT_MOST) {
+            let found = lines::turned_back(found, picture.width, picture.height);
+            let turned = lines::words(&found, scale);
+            if turned.letters() > text.letters() {
+                text = turned;
+            }
+        }
     }
+    raw.confidence = text.confidence;
+    raw.runs = layout::group(text.words);
     raw
 }
 
@@ -148,6 +161,11 @@ impl Picture {
             width: across,
             height: down,
         })
+    }
+
+    fn turned_by_half(mut self) -> Self {
+        self.pixels.reverse();
+        self
     }
 
     fn gray(&self) -> GrayImage<'_> {

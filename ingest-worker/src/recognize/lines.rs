@@ -11,6 +11,9 @@ const MIN_CONFIDENCE_OF_FEW: f32 = 85.0;
 const FEW_LETTERS: f32 = 5.0;
 /// A word of a line that is believed is left out below this.
 const MIN_CONFIDENCE_OF_WORD: f32 = 30.0;
+/// A page of which the recogniser is less sure than this, and that has more letters than these, may stand on its head.
+const DOUBTFUL_CONFIDENCE: f32 = 50.0;
+const DOUBTFUL_LETTERS: f32 = 40.0;
 /// Sizes of lines that differ by less than this share are one size.
 const SAME_SIZE: f32 = 0.1;
 /// How high letters such as "d", capitals and figures reach above the baseline, in font sizes.
@@ -52,21 +55,61 @@ pub(super) struct Text {
     pub(super) confidence: Option<u8>,
 }
 
+impl Text {
+    /// Letters and digits of its words.
+    pub(super) fn letters(&self) -> usize {
+        self.words.iter().map(|word| letters_of(&word.text)).sum()
+    }
+}
+
+/// Whether what was found may be text that stands on its head.
+pub(super) fn are_doubtful(lines: &[Line]) -> bool {
+    let (sum, letters) = weigh(lines.iter().flat_map(|line| &line.words));
+    letters > DOUBTFUL_LETTERS && sum < letters * DOUBTFUL_CONFIDENCE
+}
+
+/// Lines of a picture that was turned by half, as they stand in the picture that it was turned from.
+pub(super) fn turned_back(mut lines: Vec<Line>, width: u32, height: u32) -> Vec<Line> {
+    let (width, height) = (width.cast_signed(), height.cast_signed());
+    let back = |bounds: &mut Bounds| {
+        *bounds = Bounds {
+            left: width.saturating_sub(bounds.right),
+            top: height.saturating_sub(bounds.bottom),
+            right: width.saturating_sub(bounds.left),
+            bottom: height.saturating_sub(bounds.top),
+        };
+    };
+    for line in &mut lines {
+        back(&mut line.bounds);
+        line.words
+            .iter_mut()
+            .for_each(|word| back(&mut word.bounds));
+        line.baseline = None;
+        line.upright = false;
+    }
+    lines
+}
+
+/// The sum of confidences, each as often as its word has letters, and all letters.
+fn weigh<'a>(words: impl IntoIterator<Item = &'a tesseract::Word>) -> (f32, f32) {
+    words.into_iter().fold((0.0, 0.0), |(sum, letters), word| {
+        let weight = letters_of(&word.text) as f32;
+        (sum + word.confidence * weight, letters + weight)
+    })
+}
+
 /// The words of the lines that are text, in the order of reading.
 pub(super) fn words(lines: &[Line], scale: Scale) -> Text {
     let lines: Vec<Line> = lines.iter().filter_map(text).collect();
     let sizes = sizes(&lines, scale);
     let mut words = Vec::new();
-    let (mut sum, mut letters) = (0.0, 0.0);
+    let (sum, letters) = weigh(lines.iter().flat_map(|line| &line.words));
     for (at, line) in lines.iter().enumerate() {
         let goes_on = lines
             .get(at + 1)
             .is_some_and(|next| next.upright == line.upright);
         let last = line.words.len().saturating_sub(1);
         for (nth, word) in line.words.iter().enumerate() {
-            let weight = letters_of(&word.text) as f32;
-            sum += word.confidence * weight;
-            letters += weight;
             let mut placed = place(line, word, sizes[at], scale);
             if nth < last {
                 placed.ending = Ending::Space;
@@ -90,12 +133,7 @@ pub(super) fn words(lines: &[Line], scale: Scale) -> Text {
 
 /// The words of a line that can be believed; `None` where the line can't.
 fn text(line: &Line) -> Option<Line> {
-    let (mut sum, mut letters) = (0.0, 0.0);
-    for word in &line.words {
-        let weight = letters_of(&word.text) as f32;
-        sum += word.confidence * weight;
-        letters += weight;
-    }
+    let (sum, letters) = weigh(&line.words);
     let least = if letters < FEW_LETTERS {
         MIN_CONFIDENCE_OF_FEW
     } else {
@@ -194,10 +232,14 @@ fn sizes(lines: &[Line], scale: Scale) -> Vec<f32> {
 /// As measured on the words of the line.
 fn size(line: &Line, y: f32) -> f32 {
     let Bounds {
-        left, top, right, ..
+        left,
+        top,
+        right,
+        bottom,
     } = line.bounds;
     if !line.upright {
-        return (right as f32 - left as f32).max(1.0) * y;
+        let (across, down) = (right as f32 - left as f32, bottom as f32 - top as f32);
+        return across.min(down).max(1.0) * y;
     }
     let above = |x: i32, top: i32| (baseline_at(line, x) - top as f32).max(1.0) * y;
     let sizes = line.words.iter().filter_map(|word| {
