@@ -9,10 +9,12 @@ use crate::{
     layout::{self, RawPage},
     object_store::{FetchError, ObjectStore},
     recognize::Recognizer,
+    sources,
     tokens::TokenCounter,
 };
 use rag_core::chunking::{Chunk, ChunkConfig, PageText, chunk};
-use shared_types::documents::IngestStage;
+use shared_types::documents::{IngestStage, SourceFormat};
+use source_formats::Block;
 use std::{path::Path, sync::Arc};
 use storage::jobs::{EmbeddedChunk, Job, Legibility};
 use tokio::sync::watch;
@@ -76,23 +78,6 @@ impl Pipeline {
         embedder: &Embedder,
         progress: &watch::Sender<Progress>,
     ) -> Result<Passages, JobError> {
-        let pages = self.extract(job, progress).await?;
-        let page_count = pages.len() as u32;
-        tell(progress, IngestStage::Chunking, 0, 0);
-        let (legibility, chunks) = self.chunk(pages).await?;
-        let chunks = embed(chunks, embedder, progress).await?;
-        Ok(Passages {
-            page_count,
-            legibility,
-            chunks,
-        })
-    }
-
-    async fn extract(
-        &self,
-        job: &Job,
-        progress: &watch::Sender<Progress>,
-    ) -> Result<Vec<RawPage>, JobError> {
         tell(progress, IngestStage::Extracting, 0, 0);
         let file = match self
             .store
@@ -103,14 +88,44 @@ impl Pipeline {
             Err(FetchError::Rejected(rejection)) => return Err(rejection.into()),
             Err(error) => return Err(JobError::failed(Part::Files, error)),
         };
-        let pages = self.extractor.extract(&file, |done, total| {
+        let source = match job.file.format {
+            SourceFormat::Pdf => Source::Pages(self.pages(&file, progress).await?),
+            format => Source::Blocks(self.blocks(format, &file).await?),
+        };
+        tell(progress, IngestStage::Chunking, 0, 0);
+        let Chunked {
+            page_count,
+            legibility,
+            chunks,
+        } = self.chunk(source).await?;
+        let chunks = embed(chunks, embedder, progress).await?;
+        Ok(Passages {
+            page_count,
+            legibility,
+            chunks,
+        })
+    }
+
+    /// What stands in a file that is made of text.
+    async fn blocks(&self, format: SourceFormat, file: &Path) -> Result<Vec<Block>, JobError> {
+        let blocks = self.extractor.read_source(format, file);
+        blocks.await.map_err(extraction_failed)
+    }
+
+    /// The pages of a PDF.
+    async fn pages(
+        &self,
+        file: &Path,
+        progress: &watch::Sender<Progress>,
+    ) -> Result<Vec<RawPage>, JobError> {
+        let pages = self.extractor.extract(file, |done, total| {
             tell(progress, IngestStage::Extracting, done, total);
         });
         let mut pages = pages.await.map_err(extraction_failed)?;
         if pages.is_empty() {
             return Err(Rejection::NoPages.into());
         }
-        self.recognize(&file, &mut pages, progress).await?;
+        self.recognize(file, &mut pages, progress).await?;
         Ok(pages)
     }
 
@@ -137,18 +152,28 @@ impl Pipeline {
     }
 
     /// Off the async threads: a large document takes seconds of computing.
-    async fn chunk(&self, pages: Vec<RawPage>) -> Result<(Legibility, Vec<Chunk>), JobError> {
+    async fn chunk(&self, source: Source) -> Result<Chunked, JobError> {
         let tokens = Arc::clone(&self.tokens);
-        let unreadable = pages.iter().filter(|page| page.is_unreadable()).count() as u32;
-        let chunks = tokio::task::spawn_blocking(move || {
-            let pages = layout::read(pages);
-            let chunks = chunk(&pages, &ChunkConfig::default(), &tokens.word_by_word());
-            (legibility(&pages, unreadable), chunks)
+        let chunked = tokio::task::spawn_blocking(move || {
+            let unreadable = source.unreadable_pages();
+            let pages = source.read();
+            Chunked {
+                page_count: pages.len() as u32,
+                legibility: legibility(&pages, unreadable),
+                chunks: chunk(&pages, &ChunkConfig::default(), &tokens.word_by_word()),
+            }
         });
-        let (legibility, chunks) = chunks
+        let chunked = chunked
             .await
             .map_err(|error| JobError::failed(Part::Extraction, error))?;
-        if chunks.is_empty() {
+        let (most, unreadable) = (
+            self.extractor.limits.max_pages,
+            chunked.legibility.unreadable_pages,
+        );
+        if chunked.page_count > most {
+            return Err(Rejection::TooManyPages(most).into());
+        }
+        if chunked.chunks.is_empty() {
             return Err(match unreadable {
                 0 => Rejection::NoText.into(),
                 pages => Rejection::UnmappedFonts { pages }.into(),
@@ -160,8 +185,38 @@ impl Pipeline {
                 "pages are in fonts that do not say which letters they draw, and could not be recognised"
             );
         }
-        Ok((legibility, chunks))
+        Ok(chunked)
     }
+}
+
+/// What was read of a file.
+enum Source {
+    Pages(Vec<RawPage>),
+    Blocks(Vec<Block>),
+}
+
+impl Source {
+    /// Pages with text of which nothing could be read.
+    fn unreadable_pages(&self) -> u32 {
+        match self {
+            Self::Pages(pages) => pages.iter().filter(|page| page.is_unreadable()).count() as u32,
+            Self::Blocks(_) => 0,
+        }
+    }
+
+    fn read(self) -> Vec<PageText> {
+        match self {
+            Self::Pages(pages) => layout::read(pages),
+            Self::Blocks(blocks) => sources::pages(&blocks),
+        }
+    }
+}
+
+/// A document in passages without their vectors.
+struct Chunked {
+    page_count: u32,
+    legibility: Legibility,
+    chunks: Vec<Chunk>,
 }
 
 fn legibility(pages: &[PageText], unreadable_pages: u32) -> Legibility {

@@ -1,6 +1,7 @@
 //! Why a document can't become searchable, for its owner and for the queue.
 
 use crate::extract::Refusal;
+use shared_types::documents::SourceFormat;
 use std::fmt;
 use thiserror::Error;
 
@@ -15,12 +16,28 @@ pub enum Rejection {
         "This file is not a PDF. Export it as a PDF from the program it was made with and upload that."
     )]
     NotAPdf,
+    /// Not what its name says, and no PDF should be.
+    #[error("{}", not_this_format(*.0))]
+    NotThisFormat(SourceFormat),
+    /// A document of Word from before 2007.
+    #[error(
+        "This file is in the format that Word had before 2007. Open it, save it as .docx or as a PDF and upload that."
+    )]
+    OldFormat,
+    /// Made of text, and without any.
+    #[error(
+        "There are no words in this file. Check that it opens on your computer; if its text is in pictures, save it as a \
+         PDF, and upload that."
+    )]
+    NoWords,
     /// Only opens with a password.
-    #[error("This PDF is protected by a password. Save a copy without a password and upload that.")]
+    #[error(
+        "This file is protected by a password. Save a copy without a password and upload that."
+    )]
     Encrypted,
     /// Cut off, or broken in another way.
     #[error(
-        "This PDF is damaged or incomplete. Open it on your computer, save or print it as a new PDF and upload that."
+        "This file is damaged or incomplete. Open it on your computer, save it anew or as a PDF and upload that."
     )]
     Damaged,
     /// A document without pages.
@@ -42,7 +59,7 @@ pub enum Rejection {
         pages: u32,
     },
     /// More pages than this.
-    #[error("This PDF has more than {0} pages. Split it and upload the parts one by one.")]
+    #[error("This file has more than {0} pages. Split it and upload the parts one by one.")]
     TooManyPages(u32),
     /// More scanned pages than are recognised.
     #[error(
@@ -57,12 +74,12 @@ pub enum Rejection {
     },
     /// More text than a document may have.
     #[error(
-        "This PDF holds more text than one document may have. Split it and upload the parts one by one."
+        "This file holds more text than one document may have. Split it and upload the parts one by one."
     )]
     TooMuchText,
     /// It took more memory or processor time than a file may take.
     #[error(
-        "This PDF is too complex to be read within our limits. Save it as a new, simpler PDF, or split it, and upload that."
+        "This file is too complex to be read within our limits. Save it as a new, simpler file, or split it, and upload that."
     )]
     TooComplex,
     /// The stored file is not what was announced.
@@ -84,12 +101,20 @@ impl Rejection {
     }
 }
 
+fn not_this_format(format: SourceFormat) -> String {
+    let ending = format.endings()[0];
+    format!(
+        "This file is not what a name that ends in .{ending} says it is. Save it as .{ending} or as a PDF from the program \
+         that it was made with and upload that."
+    )
+}
+
 /// The part of the system that did not do its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// Object storage.
     Files,
-    /// The process that reads PDFs.
+    /// The process that reads files.
     Extraction,
     /// The embedding service.
     Embedding,
@@ -103,7 +128,7 @@ impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Files => "file storage did not answer or no longer has the file",
-            Self::Extraction => "the process that reads PDFs was interrupted",
+            Self::Extraction => "the process that reads files was interrupted",
             Self::Embedding => "the embedding service did not answer",
             Self::Database => "the database did not answer",
             Self::Time => "it took longer than ten minutes",
@@ -161,6 +186,9 @@ mod tests {
         let rejections = [
             Rejection::Empty,
             Rejection::NotAPdf,
+            Rejection::NotThisFormat(SourceFormat::Docx),
+            Rejection::OldFormat,
+            Rejection::NoWords,
             Rejection::Encrypted,
             Rejection::Damaged,
             Rejection::NoPages,

@@ -20,6 +20,7 @@ pub mod object_store;
 pub mod receive;
 pub mod recognize;
 pub mod reembed;
+pub mod sources;
 pub mod telemetry;
 pub mod tokens;
 pub mod worker;

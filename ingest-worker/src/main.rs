@@ -1,6 +1,7 @@
 //! `ingest-worker run` works the queue; `ingest-worker receive` has it worked when Pub/Sub says so; `ingest-worker
-//! nightly` mends what was left undone; `ingest-worker extract` is the child that reads one PDF, and `ingest-worker
-//! recognize` the one that reads its scanned pages; `ingest-worker reembed` is an operator's.
+//! nightly` mends what was left undone; `ingest-worker extract` is the child that reads one PDF, `ingest-worker recognize`
+//! the one that reads its scanned pages, and `ingest-worker read-source` the one that reads files without pages;
+//! `ingest-worker reembed` is an operator's.
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
@@ -12,7 +13,7 @@ use ingest_worker::{
     receive::{self, Receiver},
     recognize,
     reembed::{self, Progress},
-    telemetry,
+    sources, telemetry,
     worker::{Until, Worker},
 };
 use secrecy::ExposeSecret;
@@ -24,7 +25,7 @@ use tokio::{
 };
 
 #[derive(Parser)]
-#[command(version, about = "Makes uploaded PDFs searchable.")]
+#[command(version, about = "Makes uploaded documents searchable.")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -46,6 +47,8 @@ enum Command {
     Extract(child::Options),
     /// Recognises the text of pages and writes them in the same way.
     Recognize(recognize::child::Options),
+    /// Reads one file that is made of text and writes what stands in it to standard output, as one JSON document.
+    ReadSource(sources::child::Options),
     /// Changes the model that the library is searched by; settings come from the environment.
     #[command(subcommand)]
     Reembed(Reembed),
@@ -81,6 +84,9 @@ fn main() -> ExitCode {
         }
         Command::Recognize(options) => {
             recognize::child::run(&options, std::io::stdout().lock()).map_err(anyhow::Error::from)
+        }
+        Command::ReadSource(options) => {
+            sources::child::run(&options, std::io::stdout().lock()).map_err(anyhow::Error::from)
         }
     };
     match result {

@@ -239,9 +239,22 @@ async fn a_scan_becomes_searchable() {
     let studio = Studio::new().await;
     let id = studio.upload("tests/fixtures/scan.pdf").await;
     studio.drain().await;
-    assert_eq!(studio.document(id).await.status, DocumentStatus::Ready);
+    let document = studio.document(id).await;
+    assert_eq!(document.status, DocumentStatus::Ready);
     let contents = studio.contents(id).await.concat();
     assert!(contents.contains("an efficient fingering is to find fluent fingers"));
+    // The owner is told how surely, and so is whoever asks the passages.
+    assert_eq!(document.scanned_pages, document.page_count);
+    assert!(document.scan_confidence.unwrap() > 80);
+    assert_eq!(document.unreadable_pages, None);
+    let unsure = "document_chunks where not (metadata ? 'confidence')";
+    let unsure: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
+        "select count(*) from {unsure}"
+    )))
+    .fetch_one(&studio.db.owner)
+    .await
+    .unwrap();
+    assert_eq!(unsure, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

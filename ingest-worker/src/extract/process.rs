@@ -1,4 +1,4 @@
-//! Running a child that writes pages.
+//! Running a child that reads a file.
 
 use super::{
     ExtractError, Limits,
@@ -7,6 +7,7 @@ use super::{
 use crate::{failure::Rejection, layout::RawPage};
 use nix::sys::signal::Signal;
 use std::{
+    io,
     os::unix::process::ExitStatusExt,
     path::Path,
     process::{ExitStatus, Stdio},
@@ -14,7 +15,8 @@ use std::{
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader},
-    process::Command,
+    process::{Child, Command},
+    task::JoinHandle,
 };
 
 /// How much of the child's complaints is kept.
@@ -56,20 +58,66 @@ pub(crate) async fn pages(
     }
 }
 
+/// All that the child writes: at most `most` bytes, after which it holds too much text.
+///
+/// Dropping the future kills the child; so does the end of this process.
+pub(crate) async fn output(
+    command: Command,
+    most: u64,
+    deadline: Duration,
+) -> Result<Vec<u8>, ExtractError> {
+    match tokio::time::timeout(deadline, run_for_output(command, most)).await {
+        Ok(result) => result,
+        Err(_) => Err(ExtractError::Overdue(deadline)),
+    }
+}
+
+async fn run_for_output(mut command: Command, most: u64) -> Result<Vec<u8>, ExtractError> {
+    let mut running = Running::start(&mut command)?;
+    let mut output = Vec::new();
+    if let Some(stdout) = running.child.stdout.take() {
+        stdout.take(most + 1).read_to_end(&mut output).await?;
+    }
+    if output.len() as u64 > most {
+        return Err(Rejection::TooMuchText.into());
+    }
+    match running.end().await? {
+        (status, _) if status.success() => Ok(output),
+        (status, stderr) => Err(judge(status, stderr)),
+    }
+}
+
+/// A child and what hears its complaints.
+struct Running {
+    child: Child,
+    complaints: JoinHandle<String>,
+}
+
+impl Running {
+    fn start(command: &mut Command) -> io::Result<Self> {
+        let mut child = command.spawn()?;
+        // Read at the same time, or a child with much to complain about would wait for ever.
+        let complaints = tokio::spawn(complaints(child.stderr.take()));
+        Ok(Self { child, complaints })
+    }
+
+    /// How it ended, and of what it complained.
+    async fn end(mut self) -> io::Result<(ExitStatus, String)> {
+        let status = self.child.wait().await?;
+        Ok((status, self.complaints.await.unwrap_or_default()))
+    }
+}
+
 async fn run(
     mut command: Command,
     mut reader: Reader,
     mut progress: impl FnMut(u32, u32),
 ) -> Result<Vec<RawPage>, ExtractError> {
-    let mut child = command.spawn()?;
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    // Read at the same time, or a child with much to complain about would wait for ever.
-    let complaints = tokio::spawn(complaints(stderr));
-    if let Some(stdout) = stdout {
+    let mut running = Running::start(&mut command)?;
+    if let Some(stdout) = running.child.stdout.take() {
         read_lines(stdout, &mut reader, &mut progress).await?;
     }
-    let status = child.wait().await?;
-    let stderr = complaints.await.unwrap_or_default();
+    let (status, stderr) = running.end().await?;
     let max_pages = reader.max_pages();
     match reader.finish() {
         Some(Ok(pages)) if status.success() => Ok(pages),
