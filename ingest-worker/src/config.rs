@@ -124,7 +124,7 @@ pub struct Config {
     /// How PDFs are read; `PDFIUM_LIBRARY` is the path of `libpdfium.so`, and `MAX_PAGES` (2,000) bounds a document.
     pub extractor: Extractor,
     /// How scanned pages are read. `TESSERACT_LIBRARY` is the path of `libtesseract.so`, `TESSDATA_DIR` the folder of its
-    /// models, `OCR_LANGUAGES` (`eng`) those of the library's documents, joined by `+`; `MAX_SCANNED_PAGES` (150) bounds a
+    /// models, `OCR_LANGUAGES` (`eng`) those of the library's documents, joined by `+`; `MAX_SCANNED_PAGES` (100) bounds a
     /// document's.
     pub recognizer: Recognizer,
     /// `INGEST_CONCURRENCY`: documents at a time, by default 5.
@@ -285,7 +285,7 @@ impl Environment<'_> {
 
     fn recognizer(&self, extractor: &Extractor) -> Result<Recognizer, ConfigError> {
         let expected = "a number from 0 to 20,000";
-        let max_pages = self.number("MAX_SCANNED_PAGES", "150", 0..=20_000, expected)?;
+        let max_pages = self.number("MAX_SCANNED_PAGES", "100", 0..=20_000, expected)?;
         Ok(Recognizer {
             program: extractor.program.clone(),
             pdfium: extractor.library.clone(),
@@ -380,7 +380,7 @@ mod tests {
         assert_eq!(config.embedding.model, "@cf/baai/bge-base-en-v1.5");
         assert_eq!(config.concurrency, 5);
         assert_eq!(config.extractor.limits.max_pages, 2_000);
-        assert_eq!(config.recognizer.max_pages, 150);
+        assert_eq!(config.recognizer.max_pages, 100);
         assert_eq!(config.recognizer.languages, "eng");
     }
 
