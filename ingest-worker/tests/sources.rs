@@ -55,7 +55,8 @@ async fn what_a_teacher_has_beside_pdfs_becomes_searchable_under_its_headings() 
     let markdown = "# Pedal\n\nLift the foot **before** the new chord.\n\n# Legato\n\nHold each key \
                     until the next one sounds.\n";
     let markdown = studio.upload_as(SourceFormat::Markdown, markdown.into());
-    let text = "Pedal\n=====\n\nLift the foot before the new\nchord.\n\u{c}Legato comes later.\n";
+    let text = "Pedal\n=====\n\nLift the foot before the new chord, and press it down again behind the\nchord.\n\u{c}\
+                Legato comes later.\n";
     let text = studio.upload_as(SourceFormat::Text, text.into());
     let page = fs::read(fixture("practice.html")).unwrap();
     let page = studio.upload_as(SourceFormat::Html, page);
@@ -76,7 +77,8 @@ async fn what_a_teacher_has_beside_pdfs_becomes_searchable_under_its_headings() 
             ),
         ]
     );
-    let pedal = "Pedal\nLift the foot before the new chord.\nLegato comes later.";
+    let pedal = "Pedal\nLift the foot before the new chord, and press it down again behind the chord.\n\
+                 Legato comes later.";
     assert_eq!(passages(&studio, text).await, [said("Pedal", 1, pedal)]);
     assert_eq!(studio.document(text).await.page_count, Some(2));
     for id in [page, word] {

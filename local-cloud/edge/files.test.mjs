@@ -46,6 +46,7 @@ beforeEach(() => {
       file: {
         key: KEY,
         file_name: "Tonleitern für Anfänger.pdf",
+        media_type: "application/pdf",
         size_bytes: BYTES.length,
         sha256: SHA256,
         announced_at_s: Date.parse(ANNOUNCED) / 1000,

@@ -199,7 +199,7 @@ pub async fn file(
     Ok(DocumentFile {
         key: file.key(),
         file_name: document.file_name,
-        format: file.format,
+        media_type: file.format.shown_as().to_owned(),
         size_bytes: document.size_bytes,
         sha256,
         announced_at_s: document.created_at.timestamp(),

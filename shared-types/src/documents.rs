@@ -70,6 +70,15 @@ impl SourceFormat {
         }
     }
 
+    /// The media type as which a browser shows it. Markdown is read as it is written; a web page says its encoding itself.
+    #[must_use]
+    pub fn shown_as(self) -> &'static str {
+        match self {
+            Self::Text | Self::Markdown => "text/plain; charset=utf-8",
+            format => format.media_type(),
+        }
+    }
+
     /// The text used on the wire and in the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {

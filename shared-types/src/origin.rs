@@ -4,7 +4,6 @@
 use crate::{
     cache::FoundPassage,
     chat::{SearchFilters, Source},
-    documents::SourceFormat,
     embedding::Embedding,
     ids::{ChunkId, DocumentId, UserId},
     purge::Purges,
@@ -204,8 +203,8 @@ pub struct DocumentFile {
     pub key: String,
     /// The name it was uploaded under.
     pub file_name: String,
-    /// What it is.
-    pub format: SourceFormat,
+    /// As what a browser takes it: a media type.
+    pub media_type: String,
     /// Its length.
     pub size_bytes: u64,
     /// SHA-256 of its bytes, 64 lower-case hex digits.

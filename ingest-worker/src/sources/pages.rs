@@ -147,7 +147,7 @@ mod tests {
             .iter()
             .map(|heading| (heading.start_char, heading.level))
             .collect();
-        assert_eq!(starts, [(0, 1), (39, 2)]);
+        assert_eq!(starts, [(0, 1), (40, 2)]);
         assert_eq!((pages[1].page, pages[1].text.as_str()), (2, "Later."));
         assert_eq!(pages.len(), 2);
     }

@@ -209,7 +209,7 @@ async fn the_edge_is_told_where_a_file_lies_for_those_who_may_have_it() {
     let told = DocumentFile {
         key: format!("teachers/{}/{id}/original.pdf", teacher.sub),
         file_name: "scales.pdf".into(),
-        format: SourceFormat::Pdf,
+        media_type: "application/pdf".into(),
         size_bytes: FILE.len() as u64,
         sha256: "0a".repeat(32),
         announced_at_s: created.document.created_at.timestamp(),

@@ -16,11 +16,11 @@ use disposition::disposition;
 use http::{Method, StatusCode};
 use selection::{Extent, Verdict, Version};
 use shared_types::{
-    documents::SourceFormat,
     origin::DocumentFile,
     problem::{Problem, ProblemKind},
 };
 
+const PDF: &str = "application/pdf";
 /// A browser may keep the file, and must ask us each time whether its reader may still have it.
 const KEPT_AND_ASKED: &str = "private, no-cache";
 /// The web app, on a host beside ours, may put it on its pages; no foreign page may.
@@ -83,12 +83,13 @@ pub async fn send<H: Host>(
     let modified = exchange.host.write_date(version.modified_s);
     headers.set("last-modified", modified);
     headers.set("accept-ranges", "bytes");
+    let is_pdf = file.media_type == PDF;
     // No browser shows a document of Word.
-    let is_saved = file.format == SourceFormat::Docx
+    let is_saved = !is_pdf && file.media_type.starts_with("application/")
         || incoming.query.split('&').any(|word| word == "download=1");
     let disposition = disposition(is_saved, &file.file_name);
     headers.set("content-disposition", disposition);
-    guard(headers, file.format, &exchange.config.allowed_origins);
+    guard(headers, is_pdf, &exchange.config.allowed_origins);
     Ok(reply)
 }
 
@@ -121,16 +122,8 @@ async fn opened<H: Host>(
     }
     let headers = &mut reply.headers;
     headers.set("content-length", length.to_string());
-    headers.set("content-type", shown_as(file.format));
+    headers.set("content-type", file.media_type.clone());
     Ok(reply)
-}
-
-/// As what a browser takes it. Markdown is read as it is written; a web page says its encoding itself.
-fn shown_as(format: SourceFormat) -> &'static str {
-    match format {
-        SourceFormat::Text | SourceFormat::Markdown => "text/plain; charset=utf-8",
-        format => format.media_type(),
-    }
 }
 
 /// The store does not have the file that the database knows of. It was checked at its confirmation,
@@ -160,13 +153,10 @@ fn beyond<H>(exchange: &Exchange<H>, file: &DocumentFile) -> Reply {
 }
 
 /// Says what a browser may do with the file: show it, on the web app's pages too, and nothing else.
-fn guard(headers: &mut ReplyHeaders, format: SourceFormat, pages: &[String]) {
+fn guard(headers: &mut ReplyHeaders, is_pdf: bool, pages: &[String]) {
     headers.set("cache-control", KEPT_AND_ASKED);
     headers.set(RESOURCE_POLICY.0, RESOURCE_POLICY.1);
-    let mut policy = String::from(match format {
-        SourceFormat::Pdf => PDF_POLICY,
-        _ => OTHER_POLICY,
-    });
+    let mut policy = String::from(if is_pdf { PDF_POLICY } else { OTHER_POLICY });
     for page in pages {
         policy.push(' ');
         policy.push_str(page);

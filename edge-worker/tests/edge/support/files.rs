@@ -43,7 +43,10 @@ impl Files {
         let file = DocumentFile {
             key: key.clone(),
             file_name: file_name.to_owned(),
-            format: SourceFormat::of_file_name(file_name).unwrap(),
+            media_type: SourceFormat::of_file_name(file_name)
+                .unwrap()
+                .shown_as()
+                .to_owned(),
             size_bytes: bytes.len() as u64,
             sha256: hex::encode(Sha256::digest(bytes)),
             announced_at_s: ANNOUNCED_S,
