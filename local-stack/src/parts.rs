@@ -196,9 +196,9 @@ impl Wiring {
             ("SUPABASE_URL", self.supabase_url()),
         ]);
         if self.config.overrides.workers_ai.is_none() {
-            // The stand-in's reranker on the questions about the sample library: below this are a tenth of
-            // those that are answered there and three fifths of those that are not.
-            variables.push(("REFUSAL_THRESHOLD", "0.45".into()));
+            // The stand-in's reranker on the questions about the sample library: below this are a twelfth of
+            // those that are answered there and almost two thirds of those that are not.
+            variables.push(("REFUSAL_THRESHOLD", "0.5".into()));
         }
         variables.extend(self.objects_variables());
         if !self.config.overrides.chooses_language_model() {
