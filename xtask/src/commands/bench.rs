@@ -63,12 +63,13 @@ async fn ingest(
 ) -> Result<()> {
     prerequisites::check().await?;
     let lock = cache.lock()?;
-    for artifact in [manifest::PDFIUM, manifest::MINILM] {
+    for artifact in [manifest::PDFIUM, manifest::TESSERACT, manifest::MINILM] {
         let name = format!("fetch {}", artifact.name);
         steps
             .run_visibly(&name, fetch::ensure(cache, &artifact))
             .await?;
     }
+    setup::ensure_npm(cache, checkout, steps).await?;
     drop(lock);
     let corpora = corpora::ensure(cache, steps).await?;
     let building = native::build(checkout, Native::IngestWorker);
@@ -93,6 +94,8 @@ async fn ingest(
             checkout.binaries().join("ingest-worker"),
         )
         .env("PDFIUM_LIBRARY", cache.path(manifest::PDFIUM_LIBRARY))
+        .env("TESSERACT_LIBRARY", cache.path(manifest::TESSERACT_LIBRARY))
+        .env("TESSDATA_DIR", cache.path(manifest::TESSDATA))
         .envs(
             corpora
                 .libraries
