@@ -24,7 +24,7 @@ pub enum Command {
     Down,
     /// Asks the running system
     Ask(AskOptions),
-    /// Uploads PDFs to the running system and waits until they are searchable
+    /// Uploads documents to the running system and waits until they are searchable
     Add(AddOptions),
     /// Prints an access token for the running system
     Token {
@@ -43,6 +43,14 @@ pub enum Command {
         name: String,
         #[command(flatten)]
         options: BenchOptions,
+    },
+    /// Runs the fuzz targets under libFuzzer
+    Fuzz {
+        /// Which one; all of them without
+        target: Option<String>,
+        /// How long each of them runs
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
     },
     /// Runs every check: formatting, lints, docs, licences, migrations, tests, a dry deployment
     Ci,

@@ -5,6 +5,7 @@ mod ask;
 mod bench;
 mod ci;
 mod down;
+mod fuzz;
 mod library;
 mod running;
 mod test;
@@ -45,6 +46,7 @@ async fn dispatch(checkout: &Checkout, command: Command) -> Result<ExitCode> {
         Command::Bench { name, options } => bench::run(checkout, &name, &options.words())
             .await
             .map(|()| ExitCode::SUCCESS),
+        Command::Fuzz { target, seconds } => fuzz::run(checkout, target.as_deref(), seconds).await,
         Command::Ci => ci::run(checkout).await,
     }
 }
