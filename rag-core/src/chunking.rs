@@ -165,39 +165,26 @@ pub fn chunk(
     config: &ChunkConfig,
     count_tokens: &dyn Fn(&str) -> usize,
 ) -> Vec<Chunk> {
-    let limit = config.content_tokens();
-    let pieces: Vec<Piece<'_>> = pages
-        .iter()
-        .flat_map(|page| pieces(page, limit, count_tokens))
-        .collect();
     let mut builder = Builder::default();
-    for (at, piece) in pieces.iter().enumerate() {
-        if let Some(level) = piece.heading
-            && builder.ends_before(level, own_tokens(&pieces[at..]), config)
-        {
-            builder.flush(0);
-        } else if builder.tokens + piece.tokens > limit {
-            // The overlap shrinks where the next unit needs the room.
-            let room = limit.saturating_sub(piece.tokens);
-            builder.flush(config.overlap_tokens.min(room));
+    // Up to the next heading: how long a section is decides whether it shares a passage.
+    let mut section = Vec::new();
+    for page in pages {
+        for piece in pieces(page, config.content_tokens(), count_tokens) {
+            if piece.heading.is_some() {
+                builder.add_section(std::mem::take(&mut section), config);
+            }
+            section.push(piece);
         }
-        builder.add(piece);
     }
+    builder.add_section(section, config);
     builder.flush(0);
     builder.chunks
-}
-
-/// The tokens of the section that the first of these pieces is the heading of, without those of its subsections.
-fn own_tokens(pieces: &[Piece<'_>]) -> usize {
-    let own = |(at, piece): &(usize, &Piece<'_>)| *at == 0 || piece.heading.is_none();
-    let own = pieces.iter().enumerate().take_while(own);
-    own.map(|(_, piece)| piece.tokens).sum()
 }
 
 #[derive(Default)]
 struct Builder<'a> {
     chunks: Vec<Chunk>,
-    pieces: Vec<&'a Piece<'a>>,
+    pieces: Vec<Piece<'a>>,
     tokens: usize,
     /// Pieces that already stand in the chunk before.
     repeated: usize,
@@ -210,6 +197,25 @@ struct Builder<'a> {
 type Title<'a> = (u8, &'a str);
 
 impl<'a> Builder<'a> {
+    /// Adds a heading and what stands under it, or what stands before the first heading.
+    fn add_section(&mut self, section: Vec<Piece<'a>>, config: &ChunkConfig) {
+        let limit = config.content_tokens();
+        let tokens = section.iter().map(|piece| piece.tokens).sum();
+        for piece in section {
+            if piece
+                .heading
+                .is_some_and(|level| self.ends_before(level, tokens, config))
+            {
+                self.flush(0);
+            } else if self.tokens + piece.tokens > limit {
+                // The overlap shrinks where the next unit needs the room.
+                let room = limit.saturating_sub(piece.tokens);
+                self.flush(config.overlap_tokens.min(room));
+            }
+            self.add(piece);
+        }
+    }
+
     /// Whether the passage ends before a heading of this level, whose section has so many tokens.
     fn ends_before(&self, level: u8, tokens: usize, config: &ChunkConfig) -> bool {
         let has_text = self.pieces.iter().any(|piece| piece.heading.is_none());
@@ -218,7 +224,7 @@ impl<'a> Builder<'a> {
         has_text && !(is_its_part && is_short)
     }
 
-    fn add(&mut self, piece: &'a Piece<'a>) {
+    fn add(&mut self, piece: Piece<'a>) {
         if let Some(level) = piece.heading {
             self.heading = Some((level, piece.text));
         }
@@ -255,7 +261,7 @@ impl<'a> Builder<'a> {
 
 fn assemble(
     index: u32,
-    pieces: &[&Piece<'_>],
+    pieces: &[Piece<'_>],
     section: Option<Title<'_>>,
     tokens: usize,
 ) -> Option<Chunk> {
@@ -299,7 +305,7 @@ fn assemble(
 }
 
 /// The mean over the characters that were recognised.
-fn confidence(pieces: &[&Piece<'_>]) -> Option<u8> {
+fn confidence(pieces: &[Piece<'_>]) -> Option<u8> {
     let recognised = pieces
         .iter()
         .filter_map(|piece| Some((piece, piece.confidence?)));

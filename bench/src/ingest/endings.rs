@@ -56,17 +56,17 @@ async fn pages(readers: &Readers, file: &Path) -> Result<Vec<PageText>, ExtractE
 }
 
 fn described(pages: &[PageText]) -> String {
-    let mut text = format!("{} pages", pages.len());
+    let mut parts = vec![format!("{} pages", pages.len())];
     let sure: Vec<u8> = pages.iter().filter_map(|page| page.confidence).collect();
     if !sure.is_empty() {
         let mean = sure.iter().copied().map(usize::from).sum::<usize>() / sure.len();
-        text.push_str(&format!(", {} recognised ({mean} % sure)", sure.len()));
+        parts.push(format!("{} recognised ({mean} % sure)", sure.len()));
     }
     let blank = pages.iter().filter(|page| page.text.is_empty()).count();
     if blank > 0 {
-        text.push_str(&format!(", {blank} without text"));
+        parts.push(format!("{blank} without text"));
     }
-    text
+    parts.join(", ")
 }
 
 fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {

@@ -127,8 +127,8 @@ pub fn read(mut pages: Vec<RawPage>) -> Vec<PageText> {
     let blocks = || pages.iter().flat_map(Page::blocks);
     let words = Vocabulary::of(blocks().map(|(block, _)| block.text.text()));
     let outline = Outline::of(blocks(), body);
-    let text_of = |page: &Page| page.text(&words, &outline);
-    pages.iter().map(text_of).collect()
+    let text_of = |page: Page| page.text(&words, &outline);
+    pages.into_iter().map(text_of).collect()
 }
 
 /// A page in parts, in the order of reading.

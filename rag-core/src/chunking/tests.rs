@@ -276,7 +276,7 @@ proptest! {
             let section = heading_levels.len();
             if level > 0 {
                 heading_levels.push(level);
-                text.push_str(&format!("{}H{section}\n", "#".repeat(level.into())));
+                text.extend(["#".repeat(level.into()), format!("H{section}\n")]);
             } else if section > 0 {
                 text.push_str(&format!("w{} ", section - 1).repeat(words));
                 text.push('\n');
