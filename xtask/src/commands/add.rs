@@ -7,7 +7,7 @@ use super::{
 use crate::{checkout::Checkout, cli::AddOptions};
 use anyhow::{Context, Result, ensure};
 use local_stack::client::NewDocument;
-use shared_types::documents::{DocumentStatus, Visibility};
+use shared_types::documents::{Document, DocumentStatus, Visibility};
 use std::{fs, path::Path, process::ExitCode};
 
 pub async fn run(checkout: &Checkout, options: &AddOptions) -> Result<ExitCode> {
@@ -59,11 +59,7 @@ pub async fn run(checkout: &Checkout, options: &AddOptions) -> Result<ExitCode> 
                 .unwrap_or("for an unknown reason");
             println!("{} failed: {reason}", document.title);
         } else {
-            let pages = document
-                .page_count
-                .map(|pages| format!(" ({pages} pages)"))
-                .unwrap_or_default();
-            println!("{}{pages} is searchable", document.title);
+            println!("{} ({}) is searchable", document.title, pages(document));
         }
     }
     Ok(if failed {
@@ -71,6 +67,19 @@ pub async fn run(checkout: &Checkout, options: &AddOptions) -> Result<ExitCode> 
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// How many pages there are, and how well they could be read.
+fn pages(document: &Document) -> String {
+    let count = document.page_count.unwrap_or_default();
+    let mut parts = vec![format!("{count} pages")];
+    if let (Some(scanned), Some(confidence)) = (document.scanned_pages, document.scan_confidence) {
+        parts.push(format!("{scanned} of them recognised, {confidence} % sure"));
+    }
+    if let Some(unreadable) = document.unreadable_pages {
+        parts.push(format!("{unreadable} of them unreadable"));
+    }
+    parts.join(", ")
 }
 
 /// `notation-reference_2.pdf` → `notation reference 2`.
