@@ -11,8 +11,6 @@ pub(crate) fn read(text: &str, limits: &Limits, blocks: &mut Blocks) -> Result<(
         | Options::ENABLE_FOOTNOTES
         | Options::ENABLE_TASKLISTS
         | Options::ENABLE_HEADING_ATTRIBUTES
-        | Options::ENABLE_YAML_STYLE_METADATA_BLOCKS
-        | Options::ENABLE_PLUSES_DELIMITED_METADATA_BLOCKS
         | Options::ENABLE_GFM;
     let mut reader = Reader {
         blocks,
@@ -21,10 +19,29 @@ pub(crate) fn read(text: &str, limits: &Limits, blocks: &mut Blocks) -> Result<(
         inside: Inside::Flow,
         depth: 0,
     };
-    for event in Parser::new_ext(text, options) {
+    for event in Parser::new_ext(without_front_matter(text), options) {
         reader.hear(event)?;
     }
     reader.flush()
+}
+
+/// A text behind its front matter: from a fence on the first line to the next one. Between two rules further down stands
+/// text.
+fn without_front_matter(text: &str) -> &str {
+    for fence in ["---", "+++"] {
+        let mut lines = text.split_inclusive('\n');
+        if lines.next().is_none_or(|line| line.trim_end() != fence) {
+            continue;
+        }
+        let mut end = text.len() - lines.clone().map(str::len).sum::<usize>();
+        for line in lines {
+            end += line.len();
+            if line.trim_end() == fence {
+                return &text[end..];
+            }
+        }
+    }
+    text
 }
 
 /// Which block the text now belongs to.
@@ -35,7 +52,6 @@ enum Inside {
     Row,
     Code,
     Html,
-    FrontMatter,
 }
 
 struct Reader<'a> {
@@ -89,8 +105,8 @@ impl Reader<'_> {
             Tag::TableHead | Tag::TableRow => Inside::Row,
             Tag::CodeBlock(_) => Inside::Code,
             Tag::HtmlBlock => Inside::Html,
-            Tag::MetadataBlock(_) => Inside::FrontMatter,
             Tag::Paragraph
+            | Tag::MetadataBlock(_)
             | Tag::BlockQuote(_)
             | Tag::List(_)
             | Tag::Item
@@ -126,7 +142,6 @@ impl Reader<'_> {
             | TagEnd::Link
             | TagEnd::Image => return Ok(()),
             TagEnd::HtmlBlock => html::read_part(&self.line, self.limits, self.blocks)?,
-            TagEnd::MetadataBlock(_) => {}
             TagEnd::Heading(level) => self.blocks.heading(level as u8, &self.line)?,
             _ => self.blocks.text(&self.line)?,
         }
@@ -193,6 +208,15 @@ mod tests {
         let text = "See [the *thumb*](https://example.org/thumb) and ![a low wrist](wrist.png \"W\").[^1]\n\n\
             [^1]: By ear.\n";
         assert_eq!(shown(text), ["See the thumb and a low wrist.", "By ear."]);
+    }
+
+    #[test]
+    fn front_matter_goes_and_what_stands_between_rules_stays() {
+        let text = "---\ntitle: Pedal\n---\nPractise.\n\n---\nThe second lesson.\n\nMore.\n\n---\n\nEnd.\n";
+        assert_eq!(
+            shown(text),
+            ["Practise.", "The second lesson.", "More.", "End."]
+        );
     }
 
     #[test]

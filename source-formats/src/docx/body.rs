@@ -232,11 +232,15 @@ impl<'a> Reader<'a> {
 
     fn set_run_property(&mut self, name: &str, element: &Element<'_>) {
         let hides = match name {
-            "vanish" => element.is_on(),
+            "vanish" => Some(element.is_on()),
             "rStyle" => element
                 .attribute("val")
-                .is_some_and(|style| self.styles.hides(&style)),
-            _ => return,
+                .and_then(|style| self.styles.hides(&style)),
+            _ => None,
+        };
+        // A style that says nothing of it leaves a paragraph's own in place.
+        let Some(hides) = hides else {
+            return;
         };
         let runs = self.open.iter_mut().rev();
         if let Some(hidden) = runs.into_iter().find_map(|open| match open {
@@ -261,7 +265,7 @@ impl<'a> Reader<'a> {
             "pStyle" => {
                 let style = element.attribute("val").unwrap_or_default();
                 paragraph.style = self.styles.outline(&style);
-                paragraph.hidden = self.styles.hides(&style);
+                paragraph.hidden = self.styles.hides(&style).unwrap_or(false);
             }
             "outlineLvl" => {
                 paragraph.outline = element

@@ -91,11 +91,9 @@ impl Styles {
         self.bases(id).find_map(|style| style.outline)
     }
 
-    /// Whether a style hides its text.
-    pub(super) fn hides(&self, id: &str) -> bool {
-        self.bases(id)
-            .find_map(|style| style.hidden)
-            .unwrap_or(false)
+    /// Whether a style hides its text, if it says so.
+    pub(super) fn hides(&self, id: &str) -> Option<bool> {
+        self.bases(id).find_map(|style| style.hidden)
     }
 
     /// A style, the one that it is based on, and so on.
@@ -131,6 +129,7 @@ mod tests {
         assert_eq!(styles.outline("Part"), Some(Outline::Heading(1)));
         assert_eq!(styles.outline("Name"), Some(Outline::Heading(1)));
         assert_eq!(styles.outline("A"), None);
-        assert!(styles.hides("Secret") && !styles.hides("A") && !styles.hides("missing"));
+        assert_eq!(styles.hides("Secret"), Some(true));
+        assert_eq!((styles.hides("A"), styles.hides("missing")), (None, None));
     }
 }
