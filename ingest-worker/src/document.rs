@@ -15,9 +15,9 @@ use crate::{
 use rag_core::chunking::{Chunk, ChunkConfig, PageText, chunk};
 use shared_types::documents::{IngestStage, SourceFormat};
 use source_formats::Block;
-use std::{path::Path, sync::Arc};
+use std::{num::NonZero, path::Path, sync::Arc, thread::available_parallelism};
 use storage::jobs::{EmbeddedChunk, Job, Legibility};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// How far a job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub struct Pipeline {
     pub extractor: Extractor,
     /// Reads their scanned pages.
     pub recognizer: Recognizer,
+    /// Documents whose pages are recognised at a time: each takes all of a processor.
+    pub turns: Semaphore,
     /// Counts the encoder's tokens.
     pub tokens: Arc<TokenCounter>,
     /// Makes vectors; of which model, the library says once it has documents.
@@ -65,6 +67,7 @@ impl Pipeline {
             store: ObjectStore::new(&config.r2)?,
             extractor: config.extractor.clone(),
             recognizer: config.recognizer.clone(),
+            turns: Semaphore::new(available_parallelism().map_or(1, NonZero::get)),
             tokens: Arc::new(TokenCounter::from_file(&config.tokenizer_file)?),
             embedder: Embedder::new(&config.embedding)?,
             edge: Edge::new(&config.edge)?,
@@ -129,7 +132,8 @@ impl Pipeline {
         Ok(pages)
     }
 
-    /// Has scanned pages read, if there are any.
+    /// Has scanned pages read, if there are any. A document that is mostly scanned must not have more of them than are
+    /// read; of any other, the first ones are.
     async fn recognize(
         &self,
         file: &Path,
@@ -138,54 +142,60 @@ impl Pipeline {
     ) -> Result<(), JobError> {
         let scanned = pages.iter().filter(|page| page.scanned).count() as u32;
         let most = self.recognizer.max_pages;
-        if scanned > most {
+        if scanned > most && scanned > pages.len() as u32 / 2 {
             return Err(Rejection::TooManyScannedPages { scanned, most }.into());
         }
-        if scanned == 0 {
+        let wanted = scanned.min(most);
+        if wanted == 0 {
             return Ok(());
         }
-        tell(progress, IngestStage::Recognizing, 0, scanned);
+        tell(progress, IngestStage::Recognizing, 0, wanted);
+        let turn = self.turns.acquire().await;
+        let _turn = turn.map_err(|error| JobError::failed(Part::Extraction, error))?;
         let recognized = self.recognizer.recognize(file, pages, |done, total| {
             tell(progress, IngestStage::Recognizing, done, total);
         });
-        recognized.await.map_err(extraction_failed)
+        let rejection = match recognized.await {
+            Ok(()) => return Ok(()),
+            Err(ExtractError::Rejected(rejection)) => rejection,
+            // They would take as long the next time.
+            Err(ExtractError::Overdue(_)) => Rejection::TooComplex,
+            Err(error) => return Err(JobError::failed(Part::Extraction, error)),
+        };
+        // The pages that say their text themselves need not go with one picture that is too much.
+        let has_text = |page: &RawPage| !page.scanned && page.letters() > 0;
+        if !pages.iter().any(has_text) {
+            return Err(rejection.into());
+        }
+        tracing::warn!(rejection = ?rejection, scanned, "scanned pages were not recognised");
+        Ok(())
     }
 
     /// Off the async threads: a large document takes seconds of computing.
     async fn chunk(&self, source: Source) -> Result<Chunked, JobError> {
         let tokens = Arc::clone(&self.tokens);
+        let most = self.extractor.limits.max_pages;
         let chunked = tokio::task::spawn_blocking(move || {
-            let unreadable = source.unreadable_pages();
+            let (unreadable, nothing) = (source.unreadable_pages(), source.rejection());
             let pages = source.read();
-            Chunked {
-                page_count: pages.len() as u32,
-                legibility: legibility(&pages, unreadable),
-                chunks: chunk(&pages, &ChunkConfig::default(), &tokens.word_by_word()),
+            let page_count = pages.len() as u32;
+            if page_count > most {
+                return Err(Rejection::TooManyPages(most));
             }
+            let chunks = chunk(&pages, &ChunkConfig::default(), &tokens.word_by_word());
+            if chunks.is_empty() {
+                return Err(nothing);
+            }
+            Ok(Chunked {
+                page_count,
+                legibility: legibility(&pages, unreadable),
+                chunks,
+            })
         });
         let chunked = chunked
             .await
             .map_err(|error| JobError::failed(Part::Extraction, error))?;
-        let (most, unreadable) = (
-            self.extractor.limits.max_pages,
-            chunked.legibility.unreadable_pages,
-        );
-        if chunked.page_count > most {
-            return Err(Rejection::TooManyPages(most).into());
-        }
-        if chunked.chunks.is_empty() {
-            return Err(match unreadable {
-                0 => Rejection::NoText.into(),
-                pages => Rejection::UnmappedFonts { pages }.into(),
-            });
-        }
-        if unreadable > 0 {
-            tracing::warn!(
-                unreadable,
-                "pages are in fonts that do not say which letters they draw, and could not be recognised"
-            );
-        }
-        Ok(chunked)
+        Ok(chunked?)
     }
 }
 
@@ -196,11 +206,26 @@ enum Source {
 }
 
 impl Source {
-    /// Pages with text of which nothing could be read.
+    /// Pages of which nothing could be read: pictures, and those in fonts that do not say which letters they draw.
     fn unreadable_pages(&self) -> u32 {
+        let is_unreadable =
+            |page: &&RawPage| page.is_unreadable() || (page.scanned && page.confidence.is_none());
         match self {
-            Self::Pages(pages) => pages.iter().filter(|page| page.is_unreadable()).count() as u32,
+            Self::Pages(pages) => pages.iter().filter(is_unreadable).count() as u32,
             Self::Blocks(_) => 0,
+        }
+    }
+
+    /// Why there is no passage, where there is none.
+    fn rejection(&self) -> Rejection {
+        match self {
+            Self::Blocks(_) => Rejection::NoWords,
+            Self::Pages(pages) => match pages.iter().filter(|page| page.is_unreadable()).count() {
+                0 => Rejection::NoText,
+                pages => Rejection::UnmappedFonts {
+                    pages: pages as u32,
+                },
+            },
         }
     }
 

@@ -1,4 +1,4 @@
-//! Makes uploaded PDFs searchable: extract, chunk, embed, store.
+//! Makes uploaded documents searchable: extract, chunk, embed, store.
 //!
 //! A [`worker::Worker`] claims jobs from the queue in Postgres; each runs through [`job::run`]. The file is
 //! read by a child process ([`extract`]), and by a second one where it is scanned ([`recognize`]), since

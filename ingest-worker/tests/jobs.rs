@@ -13,7 +13,10 @@ mod studio;
 mod support;
 mod world;
 
-use ingest_worker::worker::{Until, Worker};
+use ingest_worker::{
+    recognize::Recognizer,
+    worker::{Until, Worker},
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -269,6 +272,26 @@ async fn a_document_of_too_many_scanned_pages_fails_with_their_number() {
     let failure = studio.document(scan).await.failure.unwrap();
     assert!(failure.starts_with("4 pages of this PDF are scanned, and we read 3 at most."));
     assert_eq!(studio.document(mixed).await.status, DocumentStatus::Ready);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_text_do_not_go_with_scanned_ones_that_are_too_many_or_too_much() {
+    for (max_pages, memory_bytes) in [(0, Recognizer::MEMORY_BYTES), (9, 64 << 20)] {
+        let studio = Studio::new().await;
+        let mut config = studio.config();
+        config.recognizer.max_pages = max_pages;
+        config.recognizer.memory_bytes = memory_bytes;
+        let id = studio.upload("tests/fixtures/mixed.pdf").await;
+        let worker = Worker::start(config, "frugal".into()).await.unwrap();
+        worker.run(Until::Drained, std::future::pending()).await;
+        let document = studio.document(id).await;
+        assert_eq!(document.status, DocumentStatus::Ready, "{document:?}");
+        assert_eq!(
+            (document.scanned_pages, document.unreadable_pages),
+            (None, Some(1))
+        );
+        assert_eq!(studio.attempts(id).await, 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -307,7 +307,7 @@ pub struct Document {
     /// What the worker is doing, while `status` is `processing`, or while a `ready` document is read once more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<IngestStage>,
-    /// Units done in this stage (pages while extracting, passages while embedding).
+    /// Units done in this stage (pages while extracting and recognising, passages while embedding).
     pub progress_done: u32,
     /// Units in this stage; 0 while unknown.
     pub progress_total: u32,
@@ -320,7 +320,8 @@ pub struct Document {
     /// How sure that recognition is on average, from 0 to 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scan_confidence: Option<u8>,
-    /// Pages with text of which nothing could be read, where there are any: they can't be found or cited.
+    /// Pages of which nothing could be read, where there are any: pictures, and pages in fonts that do not say which
+    /// letters they draw. They can't be found or cited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreadable_pages: Option<u32>,
     /// Why it failed, in words for its owner. Of a `ready` document: why its last reading did; the one before is what

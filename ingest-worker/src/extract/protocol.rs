@@ -148,7 +148,8 @@ impl Reader {
             }
             (Message::Page(page), Some(pages))
                 if self.pages.len() < pages as usize
-                    && self.wanted.after(self.pages.len()) == Some(page.page) =>
+                    && self.wanted.after(self.pages.len()) == Some(page.page)
+                    && page.confidence.is_none_or(|sure| sure <= 100) =>
             {
                 self.pages.push(page);
             }
@@ -264,6 +265,19 @@ mod tests {
         for others in [&[3][..], &[7, 3], &[3, 3], &[3, 8], &[3, 7, 8], &[1, 2]] {
             assert!(matches!(told(others), Err(ProtocolError::Order)));
         }
+    }
+
+    #[test]
+    fn nothing_is_surer_than_sure() {
+        let Message::Page(page) = page(1) else {
+            panic!("a page");
+        };
+        let sure = Message::Page(RawPage {
+            confidence: Some(101),
+            ..page
+        });
+        let header = Message::Header(Count { pages: 1 });
+        assert!(matches!(read(&[header, sure]), Err(ProtocolError::Order)));
     }
 
     proptest! {

@@ -4,7 +4,10 @@
 //! from it. The larger the type, the higher it stands; of one type, `2` stands over `2.1`.
 
 use super::paragraphs::Block;
-use std::{cmp::Reverse, collections::BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 /// A heading has at most this many words.
 const MAX_WORDS: usize = 14;
@@ -25,24 +28,25 @@ struct Style {
 /// What headings of a document look like.
 pub(super) struct Outline {
     body: f32,
-    styles: BTreeSet<Style>,
+    levels: BTreeMap<Style, u8>,
 }
 
 impl Outline {
     /// Of the blocks of a document whose text has the size `body`; `true` beside those that were recognised.
     pub(super) fn of<'a>(blocks: impl Iterator<Item = (&'a Block, bool)>, body: f32) -> Self {
         let styles = blocks.filter_map(|(block, recognised)| style(block, body, recognised));
+        let styles: BTreeSet<Style> = styles.collect();
+        let levels = (1..).map(|level| u8::try_from(level).unwrap_or(u8::MAX));
         Self {
             body,
-            styles: styles.collect(),
+            levels: styles.into_iter().zip(levels).collect(),
         }
     }
 
     /// The level of a heading, from 1; `None` for what is none.
     pub(super) fn level(&self, block: &Block, recognised: bool) -> Option<u8> {
         let style = style(block, self.body, recognised)?;
-        let above = self.styles.range(..style).count();
-        Some(u8::try_from(above + 1).unwrap_or(u8::MAX))
+        self.levels.get(&style).copied()
     }
 }
 

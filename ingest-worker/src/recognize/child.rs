@@ -29,7 +29,7 @@ const MIN_SIDE: u32 = 16;
 /// Pages after which the document is opened anew: pdfium keeps their pictures until then.
 const PAGES_PER_OPENING: usize = 8;
 /// After so long a page is no text: a photograph's grain is taken for letters without end.
-const PAGE_AT_MOST: Duration = Duration::from_secs(40);
+pub(super) const PAGE_AT_MOST: Duration = Duration::from_secs(40);
 
 /// What the child is told.
 #[derive(Clone, Debug, clap::Args)]

@@ -152,7 +152,7 @@ fn text(line: &Line) -> Option<Line> {
 /// The recogniser knows no bullet.
 fn mend_bullet(line: &mut Line) {
     if let [first, _, ..] = line.words.as_mut_slice()
-        && matches!(first.text.as_str(), "«" | "+" | "¢" | "°" | "®" | "©")
+        && matches!(first.text.as_str(), "«" | "+" | "¢" | "°")
     {
         "•".clone_into(&mut first.text);
     }

@@ -28,7 +28,7 @@ pub struct Recognizer {
     pub models: PathBuf,
     /// Languages of the documents, as in `eng+deu`.
     pub languages: String,
-    /// Scanned pages of a document; one that has more is refused.
+    /// Scanned pages of a document that are read.
     pub max_pages: u32,
     /// The child's address space in bytes.
     pub memory_bytes: u64,
@@ -44,7 +44,7 @@ impl Recognizer {
     /// A dense page takes two to three seconds.
     pub const PAGE_CPU_S: u64 = 10;
 
-    /// Recognises those of `pages` that are scanned and puts what is read in place of what they say themselves.
+    /// Recognises those of `pages` that are scanned, the first `max_pages` of them, and puts what is read in place of what they say themselves.
     /// `progress` is told pages done and pages to do. Pages of which nothing is read stay as they are.
     ///
     /// Dropping the future kills the child; so does the end of this process.
@@ -58,11 +58,13 @@ impl Recognizer {
             .iter()
             .filter(|page| page.scanned)
             .map(|page| page.page)
+            .take(self.max_pages as usize)
             .collect();
         let count = scanned.len() as u64;
         let limits = Limits {
             memory_bytes: self.memory_bytes,
-            cpu_s: LOADING_CPU_S + self.page_cpu_s * count,
+            // Any one page may take all the time that a page may, and be read twice.
+            cpu_s: LOADING_CPU_S + 2 * child::PAGE_AT_MOST.as_secs() + self.page_cpu_s * count,
             max_pages: self.max_pages,
         };
         let numbers: Vec<String> = scanned.iter().map(u32::to_string).collect();

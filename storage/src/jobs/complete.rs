@@ -29,7 +29,7 @@ pub struct Legibility {
     pub scanned_pages: u32,
     /// How sure that recognition is on average, from 0 to 100.
     pub scan_confidence: Option<u8>,
-    /// Pages with text of which nothing could be read.
+    /// Pages of which nothing could be read.
     pub unreadable_pages: u32,
 }
 

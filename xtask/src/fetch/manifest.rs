@@ -140,7 +140,7 @@ pub const TESSERACT: Artifact = Artifact {
 pub const TESSERACT_LIBRARY: &str = "tesseract-5.5.4/tesserocr.libs/libtesseract-9721d5b3.so.5.5.4";
 
 /// The folder of Tesseract's models.
-pub const TESSDATA: &str = "tessdata";
+pub const TESSDATA: &str = "tessdata-4.0.0_best_int";
 
 /// Its model of English, which npm fetches.
 pub const TESSDATA_ENGLISH: Outcome = Outcome {
