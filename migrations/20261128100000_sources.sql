@@ -20,6 +20,9 @@ alter table knowledge_base_docs
 grant insert (format) on knowledge_base_docs to authenticated;
 grant update (scanned_pages, scan_confidence, unreadable_pages) on knowledge_base_docs to etude_ingest;
 
+-- An origin from before says no format, and puts every file where teachers' lie.
+alter table knowledge_base_docs alter column format drop default;
+
 -- Where a file lies follows from who uploaded it, and stays when that person's role changes. Nobody can say it: whoever
 -- could would be shown other people's files.
 create function shelve_document() returns trigger
@@ -28,7 +31,9 @@ security definer
 set search_path = ''
 as $$
 begin
-    new.is_base := exists (select from public.users where id = new.owner_id and role = 'admin');
+    new.is_base := new.format is not null
+        and exists (select from public.users where id = new.owner_id and role = 'admin');
+    new.format := coalesce(new.format, 'pdf');
     return new;
 end
 $$;

@@ -385,9 +385,10 @@ async fn text(mut reply: File) -> Result<String, ObjectsError> {
     Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
-/// `temp-uploads/{document}/original` in the upload bucket.
+/// `temp-uploads/{document}/original.pdf` in the upload bucket, whatever the file is: an upload goes on under the key that
+/// it began with.
 fn upload_key(document_id: DocumentId) -> String {
-    format!("temp-uploads/{document_id}/original")
+    format!("temp-uploads/{document_id}/original.pdf")
 }
 
 #[cfg(test)]
@@ -416,7 +417,7 @@ mod tests {
         let url: Url = upload.url.parse().unwrap();
         assert_eq!(
             url.path(),
-            format!("/piano-pdfs/temp-uploads/{id}/original")
+            format!("/piano-pdfs/temp-uploads/{id}/original.pdf")
         );
         let query: BTreeMap<_, _> = url.query_pairs().into_owned().collect();
         assert_eq!(query["X-Amz-Expires"], "600");

@@ -52,7 +52,8 @@ pub async fn announce(
         }
         Some(begun)
             if begun.status == DocumentStatus::Uploading
-                && begun.size_bytes == announced.size_bytes =>
+                && begun.size_bytes == announced.size_bytes
+                && begun.format == format =>
         {
             let change = ChangeDocument {
                 title: Some(announced.title),
@@ -62,7 +63,9 @@ pub async fn announce(
         }
         Some(known) => {
             let Document { title, id, .. } = known;
-            let detail = format!("You have uploaded this file already: “{title}” ({id}).");
+            let detail = format!(
+                "You have uploaded this file already: “{title}” ({id}). Delete that document if this one is to take its place."
+            );
             return Err(ApiError::refused(ProblemKind::Conflict, detail));
         }
     };

@@ -412,7 +412,7 @@ async fn a_confirmation_that_broke_off_behind_the_join_is_made_good_by_the_next(
         let mut inside = origin.clouds.inside();
         let parts = inside.uploads.pop_first().unwrap().1;
         let whole: Vec<u8> = parts.values().flatten().copied().collect();
-        let key = format!("piano-pdfs/temp-uploads/{id}/original");
+        let key = format!("piano-pdfs/temp-uploads/{id}/original.pdf");
         inside.files.insert(key, whole.into());
     }
     let confirmed = confirm_parts(&origin, &teacher, id, &etags).await;
