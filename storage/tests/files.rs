@@ -155,3 +155,52 @@ async fn there_is_no_file_of_a_document_that_does_not_exist() {
     let missing = documents::open(&mut tx, DocumentId(fresh_id())).await;
     assert!(matches!(missing, Err(Error::NotFound)), "{missing:?}");
 }
+
+/// Inserts a document as an origin does, and as one from before there were formats where `format` is none.
+async fn announce(db: &Database, person: &AccessClaims, format: Option<&str>) -> DocumentId {
+    let id = DocumentId(fresh_id());
+    let mut tx = db.reader(person).await;
+    let column = if format.is_some() { ", format" } else { "" };
+    let value = if format.is_some() { ", $3" } else { "" };
+    let insert = format!(
+        "insert into knowledge_base_docs (id, owner_id, title, file_name, size_bytes, sha256{column}) \
+         values ($1, $2, 'Scales', 'scales.pdf', 9, repeat('0a', 32){value})"
+    );
+    let mut insert = sqlx::query(sqlx::AssertSqlSafe(insert))
+        .bind(id.0)
+        .bind(person.sub.0);
+    if let Some(format) = format {
+        insert = insert.bind(format.to_owned());
+    }
+    insert.execute(tx.connection()).await.unwrap();
+    tx.commit().await.unwrap();
+    id
+}
+
+#[tokio::test]
+async fn a_file_lies_where_the_origin_that_announced_it_puts_it_and_stays_there() {
+    let db = Database::new().await;
+    let teacher = db.person(Role::Teacher).await;
+    let admin = db.person(Role::Admin).await;
+    let mut announced = Vec::new();
+    for (person, format, is_base) in [
+        (&teacher, Some("docx"), false),
+        (&admin, Some("docx"), true),
+        (&admin, None, false),
+    ] {
+        let id = announce(&db, person, format).await;
+        announced.push((person, id, format.unwrap_or("pdf"), is_base));
+    }
+    sqlx::query("update users set role = 'teacher' where id = $1")
+        .bind(admin.sub.0)
+        .execute(&db.owner)
+        .await
+        .unwrap();
+    for (person, id, format, is_base) in announced {
+        let file = documents::get(&mut db.reader(person).await, id)
+            .await
+            .unwrap()
+            .file;
+        assert_eq!((file.format.as_str(), file.is_base), (format, is_base));
+    }
+}
