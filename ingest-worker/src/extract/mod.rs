@@ -5,7 +5,7 @@ pub(crate) mod limits;
 pub(crate) mod process;
 pub mod protocol;
 mod scans;
-mod words;
+pub(crate) mod words;
 
 pub use limits::Limits;
 pub use protocol::Refusal;

@@ -52,10 +52,7 @@ pub(crate) async fn pages(
     deadline: Duration,
     progress: impl FnMut(u32, u32),
 ) -> Result<Vec<RawPage>, ExtractError> {
-    match tokio::time::timeout(deadline, run(command, reader, progress)).await {
-        Ok(result) => result,
-        Err(_) => Err(ExtractError::Overdue(deadline)),
-    }
+    within(deadline, run(command, reader, progress)).await
 }
 
 /// All that the child writes: at most `most` bytes, after which it holds too much text.
@@ -66,7 +63,14 @@ pub(crate) async fn output(
     most: u64,
     deadline: Duration,
 ) -> Result<Vec<u8>, ExtractError> {
-    match tokio::time::timeout(deadline, run_for_output(command, most)).await {
+    within(deadline, run_for_output(command, most)).await
+}
+
+async fn within<T>(
+    deadline: Duration,
+    run: impl Future<Output = Result<T, ExtractError>>,
+) -> Result<T, ExtractError> {
+    match tokio::time::timeout(deadline, run).await {
         Ok(result) => result,
         Err(_) => Err(ExtractError::Overdue(deadline)),
     }

@@ -72,8 +72,8 @@ enum Kind {
 
 /// How far letters reach above and below the baseline, in font sizes. What fonts say of themselves is often wrong, and of
 /// lines that say different things a reader would see a ragged mark.
-const ASCENT: f32 = 0.9;
-const DESCENT: f32 = 0.25;
+pub(crate) const ASCENT: f32 = 0.9;
+pub(crate) const DESCENT: f32 = 0.25;
 
 /// The words of a page in the order of its content, those in fonts that draw music left out, and the number of glyphs
 /// of which the file does not say what they mean.
@@ -234,7 +234,7 @@ fn is_bold(font: &str) -> bool {
 }
 
 /// A length as the protocol holds it: JSON has no infinity, and more digits only lengthen the line.
-pub(super) fn hundredths(length: f32) -> f32 {
+pub(crate) fn hundredths(length: f32) -> f32 {
     if length.is_finite() {
         (length.clamp(-1e6, 1e6) * 100.0).round() / 100.0
     } else {

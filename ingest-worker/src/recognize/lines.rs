@@ -1,6 +1,9 @@
 //! Recognised lines as words on a page, those that are no text left out.
 
-use crate::layout::{Ending, Word};
+use crate::{
+    extract::words::{ASCENT, DESCENT, hundredths},
+    layout::{Ending, Word},
+};
 use tesseract::{Baseline, Bounds, Line};
 
 /// A line of which the recogniser is less sure than this, in the mean of its letters, is left out: it makes letters of
@@ -24,9 +27,6 @@ const DOTTED: f32 = 0.66;
 const HALF: f32 = 0.58;
 /// The same of letters such as "n".
 const SMALL: f32 = 0.46;
-/// How far letters are taken to reach, in font sizes, as for other pages.
-const ASCENT: f32 = 0.9;
-const DESCENT: f32 = 0.25;
 
 /// Points of a pixel, and the page's height in points.
 #[derive(Clone, Copy, Debug)]
@@ -271,10 +271,6 @@ fn median(mut values: Vec<(f32, f32)>) -> Option<f32> {
         sum += weight;
         (sum >= half).then_some(value)
     })
-}
-
-fn hundredths(length: f32) -> f32 {
-    (length * 100.0).round() / 100.0
 }
 
 #[cfg(test)]
