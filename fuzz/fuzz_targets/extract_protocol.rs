@@ -1,6 +1,9 @@
 #![no_main]
 
-use ingest_worker::{extract::protocol::Reader, layout};
+use ingest_worker::{
+    extract::{Pages, protocol::Reader},
+    layout,
+};
 use libfuzzer_sys::fuzz_target;
 use rag_core::{
     chunking::{ChunkConfig, chunk},
@@ -9,15 +12,18 @@ use rag_core::{
 
 fuzz_target!(|bytes: &[u8]| {
     let mut reader = Reader::new(2_000);
+    let mut pages = Pages::default();
     for line in bytes.split(|byte| *byte == b'\n') {
-        if reader.line(line).is_err() {
-            return;
+        match reader.line(line) {
+            Ok(Some(page)) => pages.push(&page),
+            Ok(None) => {}
+            Err(_) => return,
         }
     }
-    if let Some(Ok(pages)) = reader.finish() {
+    if reader.finish() == Some(Ok(())) {
         let numbers: Vec<u32> = pages.iter().map(|page| page.page).collect();
         assert!(numbers.iter().copied().eq(1..=numbers.len() as u32));
-        for page in layout::read(pages) {
+        for page in layout::read(|| pages.iter()) {
             assert!(!page.text.contains('\0'));
             let chars = page.text.chars().count() as u32;
             let mut end = 0;

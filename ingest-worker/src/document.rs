@@ -4,9 +4,9 @@ use crate::{
     config::Config,
     edge::Edge,
     embedder::{BATCH, Embedder},
-    extract::{ExtractError, Extractor},
+    extract::{ExtractError, Extractor, Legible, Pages},
     failure::{JobError, Part, Rejection},
-    layout::{self, RawPage},
+    layout,
     object_store::{FetchError, ObjectStore},
     recognize::Recognizer,
     sources,
@@ -28,6 +28,18 @@ pub struct Progress {
     pub done: u32,
     /// Units in all; 0 while unknown.
     pub total: u32,
+    /// Nothing is done until another document's turn ends.
+    pub waits: bool,
+}
+
+impl Progress {
+    /// Nothing is done yet.
+    pub const START: Self = Self {
+        stage: IngestStage::Extracting,
+        done: 0,
+        total: 0,
+        waits: false,
+    };
 }
 
 /// What a document's file was made into.
@@ -120,7 +132,7 @@ impl Pipeline {
         &self,
         file: &Path,
         progress: &watch::Sender<Progress>,
-    ) -> Result<Vec<RawPage>, JobError> {
+    ) -> Result<Pages, JobError> {
         let pages = self.extractor.extract(file, |done, total| {
             tell(progress, IngestStage::Extracting, done, total);
         });
@@ -137,10 +149,10 @@ impl Pipeline {
     async fn recognize(
         &self,
         file: &Path,
-        pages: &mut [RawPage],
+        pages: &mut Pages,
         progress: &watch::Sender<Progress>,
     ) -> Result<(), JobError> {
-        let scanned = pages.iter().filter(|page| page.scanned).count() as u32;
+        let scanned = pages.legible().filter(|page| page.scanned).count() as u32;
         let most = self.recognizer.max_pages;
         if scanned > most && scanned > pages.len() as u32 / 2 {
             return Err(Rejection::TooManyScannedPages { scanned, most }.into());
@@ -149,9 +161,15 @@ impl Pipeline {
         if wanted == 0 {
             return Ok(());
         }
-        tell(progress, IngestStage::Recognizing, 0, wanted);
+        progress.send_replace(Progress {
+            stage: IngestStage::Recognizing,
+            done: 0,
+            total: wanted,
+            waits: true,
+        });
         let turn = self.turns.acquire().await;
         let _turn = turn.map_err(|error| JobError::failed(Part::Extraction, error))?;
+        tell(progress, IngestStage::Recognizing, 0, wanted);
         let recognized = self.recognizer.recognize(file, pages, |done, total| {
             tell(progress, IngestStage::Recognizing, done, total);
         });
@@ -162,12 +180,17 @@ impl Pipeline {
             Err(ExtractError::Overdue(_)) => Rejection::TooComplex,
             Err(error) => return Err(JobError::failed(Part::Extraction, error)),
         };
-        // The pages that say their text themselves need not go with one picture that is too much.
-        let has_text = |page: &RawPage| !page.scanned && page.letters() > 0;
-        if !pages.iter().any(has_text) {
+        // The pages that say their text themselves, and those that were recognised, need not go with one picture that is
+        // too much.
+        let is_read = |page: &Legible| page.recognised || !page.scanned;
+        if !pages
+            .legible()
+            .any(|page| is_read(&page) && page.has_letters)
+        {
             return Err(rejection.into());
         }
-        tracing::warn!(rejection = ?rejection, scanned, "scanned pages were not recognised");
+        let unread = pages.legible().filter(|page| !is_read(page)).count();
+        tracing::warn!(rejection = ?rejection, scanned, unread, "scanned pages were not recognised");
         Ok(())
     }
 
@@ -201,17 +224,16 @@ impl Pipeline {
 
 /// What was read of a file.
 enum Source {
-    Pages(Vec<RawPage>),
+    Pages(Pages),
     Blocks(Vec<Block>),
 }
 
 impl Source {
     /// Pages of which nothing could be read: pictures, and those in fonts that do not say which letters they draw.
     fn unreadable_pages(&self) -> u32 {
-        let is_unreadable =
-            |page: &&RawPage| page.is_unreadable() || (page.scanned && page.confidence.is_none());
+        let is_unreadable = |page: &Legible| page.unreadable || (page.scanned && !page.recognised);
         match self {
-            Self::Pages(pages) => pages.iter().filter(is_unreadable).count() as u32,
+            Self::Pages(pages) => pages.legible().filter(is_unreadable).count() as u32,
             Self::Blocks(_) => 0,
         }
     }
@@ -220,7 +242,7 @@ impl Source {
     fn rejection(&self) -> Rejection {
         match self {
             Self::Blocks(_) => Rejection::NoWords,
-            Self::Pages(pages) => match pages.iter().filter(|page| page.is_unreadable()).count() {
+            Self::Pages(pages) => match pages.legible().filter(|page| page.unreadable).count() {
                 0 => Rejection::NoText,
                 pages => Rejection::UnmappedFonts {
                     pages: pages as u32,
@@ -231,7 +253,7 @@ impl Source {
 
     fn read(self) -> Vec<PageText> {
         match self {
-            Self::Pages(pages) => layout::read(pages),
+            Self::Pages(pages) => layout::read(|| pages.iter()),
             Self::Blocks(blocks) => sources::pages(&blocks),
         }
     }
@@ -293,5 +315,10 @@ async fn embed(
 }
 
 fn tell(progress: &watch::Sender<Progress>, stage: IngestStage, done: u32, total: u32) {
-    progress.send_replace(Progress { stage, done, total });
+    progress.send_replace(Progress {
+        stage,
+        done,
+        total,
+        waits: false,
+    });
 }

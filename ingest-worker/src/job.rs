@@ -7,7 +7,6 @@ use crate::{
     failure::{JobError, Part},
     telemetry::chain,
 };
-use shared_types::documents::IngestStage;
 use std::time::Duration;
 use storage::{
     PgPool,
@@ -16,7 +15,7 @@ use storage::{
 };
 use tokio::{
     sync::watch,
-    time::{MissedTickBehavior, interval, sleep},
+    time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
 /// How often progress is written at most.
@@ -53,10 +52,11 @@ pub async fn run(
     job: &Job,
     stop: watch::Receiver<bool>,
 ) -> End {
+    let (progress, watched) = watch::channel(Progress::START);
     let outcome = tokio::select! {
         () = told(stop) => return hand_back(pool, job).await,
-        outcome = work(pool, pipeline, job, rhythm) => outcome,
-        () = sleep(rhythm.job) => {
+        outcome = work(pool, pipeline, job, rhythm, progress) => outcome,
+        () = overdue(rhythm.job, watched) => {
             Err(JobError::failed(Part::Time, anyhow::anyhow!("longer than {:?}", rhythm.job)))
         }
     };
@@ -84,13 +84,10 @@ async fn work(
     pipeline: &Pipeline,
     job: &Job,
     rhythm: &Rhythm,
+    progress: watch::Sender<Progress>,
 ) -> Result<Done, JobError> {
     let embedder = embedder(pool, pipeline).await?;
-    let (progress, watched) = watch::channel(Progress {
-        stage: IngestStage::Extracting,
-        done: 0,
-        total: 0,
-    });
+    let watched = progress.subscribe();
     let passages = tokio::select! {
         passages = pipeline.read(job, &embedder, &progress) => passages?,
         () = keep(pool, &job.lease, watched.clone(), rhythm) => return Err(JobError::LeaseLost),
@@ -145,7 +142,7 @@ async fn keep(
                 if !watched.has_changed().unwrap_or(false) {
                     continue;
                 }
-                let Progress { stage, done, total } = *watched.borrow_and_update();
+                let Progress { stage, done, total, .. } = *watched.borrow_and_update();
                 jobs::progress(pool, lease, stage, done, total).await
             }
         };
@@ -158,7 +155,27 @@ async fn keep(
     }
 }
 
-async fn note(pool: &PgPool, lease: &Lease, Progress { stage, done, total }: Progress) {
+/// Returns after `limit` of work. What is spent in waiting for other documents does not count.
+async fn overdue(limit: Duration, mut watched: watch::Receiver<Progress>) {
+    let mut left = limit;
+    loop {
+        let begun = Instant::now();
+        let is_over = match timeout(left, watched.wait_for(|progress| progress.waits)).await {
+            Ok(waits) => waits.is_err(),
+            Err(_) => return,
+        };
+        left = left.saturating_sub(begun.elapsed());
+        if is_over || watched.wait_for(|progress| !progress.waits).await.is_err() {
+            // Nobody tells any more: the work has ended in time.
+            return std::future::pending().await;
+        }
+    }
+}
+
+async fn note(pool: &PgPool, lease: &Lease, progress: Progress) {
+    let Progress {
+        stage, done, total, ..
+    } = progress;
     if let Err(error) = jobs::progress(pool, lease, stage, done, total).await {
         tracing::warn!(error = %error, "progress was not written");
     }
@@ -238,4 +255,33 @@ fn retry_in(job: &Job, rhythm: &Rhythm) -> Duration {
     let share = (job.file.document_id.0.as_u128() % 1_000) as f64 / 2_000.0;
     let tripled = rhythm.retry * 3_u32.saturating_pow(job.attempt.saturating_sub(1).min(8));
     tripled.mul_f64(1.0 + share)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waits(waits: bool) -> Progress {
+        Progress {
+            waits,
+            ..Progress::START
+        }
+    }
+
+    #[tokio::test]
+    async fn waiting_for_other_documents_takes_nothing_from_a_jobs_time() {
+        let [limit, wait] = [100, 400].map(Duration::from_millis);
+        let begun = Instant::now();
+        let (progress, watched) = watch::channel(waits(true));
+        let work = async {
+            tokio::time::sleep(wait).await;
+            progress.send_replace(waits(false));
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = work => panic!("it never ends"),
+            () = overdue(limit, watched) => {}
+        }
+        assert!(begun.elapsed() >= limit + wait);
+    }
 }

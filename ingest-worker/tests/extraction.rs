@@ -10,7 +10,7 @@
 use ingest_worker::{
     extract::{ExtractError, Extractor, Limits},
     failure::Rejection,
-    layout::{self, RawPage},
+    layout,
 };
 use rag_core::{
     chunking::PageText,
@@ -49,7 +49,7 @@ async fn read(file: &Path) -> Result<Vec<PageText>, ExtractError> {
     let pages = extractor(Limits::default())
         .extract(file, |_, _| {})
         .await?;
-    Ok(layout::read(pages))
+    Ok(layout::read(|| pages.iter()))
 }
 
 async fn rejection(file: &Path, limits: Limits) -> Rejection {
@@ -246,13 +246,13 @@ async fn pages_in_fonts_without_characters_are_told_from_blank_ones() {
         .extract(&fixture("unmapped.pdf"), |_, _| {})
         .await
         .unwrap();
-    let unreadable: Vec<bool> = pages.iter().map(RawPage::is_unreadable).collect();
+    let unreadable: Vec<bool> = pages.legible().map(|page| page.unreadable).collect();
     assert_eq!(unreadable, [true, false]);
     let drawing = extractor(Limits::default())
         .extract(&fixture("drawing.pdf"), |_, _| {})
         .await
         .unwrap();
-    assert!(!drawing[0].is_unreadable());
+    assert!(drawing.legible().all(|page| !page.unreadable));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@
 )]
 
 use ingest_worker::{
-    extract::{ExtractError, Extractor, Limits},
+    extract::{ExtractError, Extractor, Limits, Pages},
     failure::Rejection,
     layout::{self, RawPage},
     recognize::Recognizer,
@@ -18,6 +18,8 @@ use rag_core::{
     lines::{Area, highlight},
 };
 use std::{
+    fs::Permissions,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -57,7 +59,7 @@ fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
-async fn extract(name: &str) -> Vec<RawPage> {
+async fn extract(name: &str) -> Pages {
     let extractor = extractor();
     let pages = extractor.extract(&fixture(name), |_, _| {}).await;
     pages.unwrap()
@@ -69,7 +71,16 @@ async fn recognize(name: &str) -> Vec<RawPage> {
     work.recognize(&fixture(name), &mut pages, |_, _| {})
         .await
         .unwrap();
-    pages
+    pages.iter().collect()
+}
+
+fn read(pages: &[RawPage]) -> Vec<PageText> {
+    layout::read(|| pages.iter().cloned())
+}
+
+async fn printed(name: &str) -> Vec<PageText> {
+    let pages = extract(name).await;
+    layout::read(|| pages.iter())
 }
 
 async fn failure(recognizer: Recognizer) -> ExtractError {
@@ -87,10 +98,10 @@ fn areas(page: &PageText, words: &str) -> Vec<Area> {
 
 #[tokio::test]
 async fn a_scan_of_two_columns_reads_like_what_was_scanned() {
-    let printed = layout::read(extract("narrow.pdf").await);
+    let printed = printed("narrow.pdf").await;
     let recognized = recognize("scan.pdf").await;
     assert!(recognized.iter().all(|page| page.confidence > Some(85)));
-    let scanned = layout::read(recognized);
+    let scanned = read(&recognized);
     let prose = "The difficult affair of an efficient fingering is to find fluent fingers for difficult passages, without \
                  unnecessary complications and notwithstanding the characteristic peculiarities of an individual hand.";
     assert!(scanned[0].text.contains(prose), "{}", scanned[0].text);
@@ -109,8 +120,8 @@ async fn a_scan_of_two_columns_reads_like_what_was_scanned() {
 
 #[tokio::test]
 async fn what_is_cited_from_a_scan_is_marked_where_it_is_printed() {
-    let printed = layout::read(extract("narrow.pdf").await);
-    let scanned = layout::read(recognize("scan.pdf").await);
+    let printed = printed("narrow.pdf").await;
+    let scanned = read(&recognize("scan.pdf").await);
     for words in ["difficult affair", "unnecessary", "complications"] {
         let (expected, found) = (areas(&printed[0], words), areas(&scanned[0], words));
         assert_eq!(expected.len(), found.len(), "{words}");
@@ -133,7 +144,7 @@ async fn of_a_mixed_document_only_the_scanned_page_is_recognised() {
     let pages = recognize("mixed.pdf").await;
     assert_eq!(pages[0].confidence, None);
     assert!(pages[1].confidence > Some(85));
-    let pages = layout::read(pages);
+    let pages = read(&pages);
     assert!(pages[0].text.contains("The difficult affair"));
     assert!(
         pages[1]
@@ -146,7 +157,7 @@ async fn of_a_mixed_document_only_the_scanned_page_is_recognised() {
 async fn a_page_whose_fonts_say_no_letters_is_recognised_from_what_it_shows() {
     let pages = recognize("undecoded.pdf").await;
     assert!(pages[0].unmapped_glyphs > 0 && !pages[0].is_unreadable());
-    let pages = layout::read(pages);
+    let pages = read(&pages);
     assert!(
         pages[0]
             .text
@@ -158,7 +169,7 @@ async fn a_page_whose_fonts_say_no_letters_is_recognised_from_what_it_shows() {
 
 #[tokio::test]
 async fn a_page_with_a_stamp_in_its_margin_is_recognised() {
-    let pages = layout::read(recognize("stamped.pdf").await);
+    let pages = read(&recognize("stamped.pdf").await);
     assert!(
         pages[0]
             .text
@@ -176,7 +187,7 @@ async fn a_page_that_lies_on_its_side_or_its_head_is_read_all_the_same() {
             .flat_map(|page| &page.runs)
             .all(|run| run.turned)
     );
-    for page in layout::read(pages) {
+    for page in read(&pages) {
         assert!(
             page.text.contains("efficient fingering is to"),
             "{}",
@@ -231,6 +242,94 @@ async fn a_recogniser_without_memory_or_time_dies_alone() {
     let failed = failure(overdue).await;
     assert!(matches!(failed, ExtractError::Overdue(_)), "{failed:?}");
     assert!(recognize("mixed.pdf").await[1].confidence.is_some());
+}
+
+/// A recogniser that reads each page as its number and dies of the pages in `fatal`; `stop` is the page at which it
+/// falls asleep.
+fn scripted(folder: &Path, fatal: &[u32], stop: u32) -> Recognizer {
+    let fatal: Vec<String> = fatal
+        .iter()
+        .map(|page| format!("{page}) kill -SEGV $$ ;;"))
+        .collect();
+    let script = format!(
+        r##"#!/bin/sh
+while [ "$1" != --pages ]; do shift; done
+IFS=,
+set -- $2
+echo "{{\"header\":{{\"pages\":$#}}}}"
+count=$#
+for page in "$@"; do
+    case $page in {fatal} {stop}) while :; do :; done ;; esac
+    run='{{"text":"'$page'","left":0,"right":9,"baseline":9,"size":9,"top":9,"bottom":9}}'
+    echo '{{"page":{{"page":'$page',"width":9,"height":9,"confidence":90,"runs":['"$run"']}}}}'
+done
+echo "{{\"trailer\":{{\"pages\":$count}}}}"
+"##,
+        fatal = fatal.join(" ")
+    );
+    let program = folder.join("recognise");
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, Permissions::from_mode(0o700)).unwrap();
+    Recognizer {
+        program,
+        deadline: Duration::from_secs(5),
+        ..recognizer()
+    }
+}
+
+fn scans(count: u32) -> Pages {
+    let scan = |page| RawPage {
+        page,
+        scanned: true,
+        ..RawPage::default()
+    };
+    (1..=count).map(scan).collect()
+}
+
+fn recognised(pages: &Pages) -> Vec<u32> {
+    let recognised = pages.legible().filter(|page| page.recognised);
+    recognised.map(|page| page.page).collect()
+}
+
+#[tokio::test]
+async fn a_page_that_kills_the_recogniser_is_left_out_and_the_others_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pages = scans(6);
+    let mut seen = Vec::new();
+    let work = scripted(folder.path(), &[2, 3, 6], 0);
+    work.recognize(Path::new("book.pdf"), &mut pages, |done, total| {
+        seen.push((done, total))
+    })
+    .await
+    .unwrap();
+    assert_eq!(recognised(&pages), [1, 4, 5]);
+    assert!(
+        seen.is_sorted() && seen.iter().all(|(_, total)| *total == 6),
+        "{seen:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_was_recognised_stays_where_too_many_pages_kill_or_one_never_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = Path::new("book.pdf");
+    let mut pages = scans(6);
+    let deadly = scripted(folder.path(), &[2, 3, 4, 5], 0);
+    let failed = deadly.recognize(file, &mut pages, |_, _| {}).await;
+    assert!(
+        matches!(failed, Err(ExtractError::Rejected(Rejection::TooComplex))),
+        "{failed:?}"
+    );
+    assert_eq!(recognised(&pages), [1]);
+
+    let mut pages = scans(6);
+    let endless = scripted(folder.path(), &[], 4);
+    let failed = endless.recognize(file, &mut pages, |_, _| {}).await;
+    assert!(
+        matches!(failed, Err(ExtractError::Overdue(_))),
+        "{failed:?}"
+    );
+    assert_eq!(recognised(&pages), [1, 2, 3]);
 }
 
 #[tokio::test]

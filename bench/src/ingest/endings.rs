@@ -48,11 +48,11 @@ pub async fn measure(readers: &Readers, pdfs: &Path, report: &mut Report) -> any
 /// As the worker reads them, scanned ones included.
 async fn pages(readers: &Readers, file: &Path) -> Result<Vec<PageText>, ExtractError> {
     let mut pages = readers.tools.extractor().extract(file, |_, _| {}).await?;
-    if pages.iter().any(|page| page.scanned) {
+    if pages.legible().any(|page| page.scanned) {
         let recognizer = readers.tools.recognizer();
         recognizer.recognize(file, &mut pages, |_, _| {}).await?;
     }
-    Ok(layout::read(pages))
+    Ok(layout::read(|| pages.iter()))
 }
 
 fn described(pages: &[PageText]) -> String {

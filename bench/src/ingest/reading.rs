@@ -144,7 +144,7 @@ async fn etude(tools: &Tools, file: &Path) -> anyhow::Result<Reading> {
             ExtractError::Rejected(rejection) => anyhow!("rejected: {rejection}"),
             other => anyhow::Error::from(other),
         })?;
-    let pages = layout::read(pages);
+    let pages = layout::read(|| pages.iter());
     let passages = chunk(&pages, &ChunkConfig::default(), &tokens.word_by_word());
     let seconds = start.elapsed().as_secs_f64();
     ensure!(!passages.is_empty(), "there are no passages");

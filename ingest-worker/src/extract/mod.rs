@@ -2,15 +2,17 @@
 
 pub mod child;
 pub(crate) mod limits;
+mod pages;
 pub(crate) mod process;
 pub mod protocol;
 mod scans;
 pub(crate) mod words;
 
 pub use limits::Limits;
+pub use pages::{Legible, Pages};
 pub use protocol::Refusal;
 
-use crate::{failure::Rejection, layout::RawPage};
+use crate::failure::Rejection;
 use protocol::{ProtocolError, Reader};
 use std::{
     io,
@@ -65,8 +67,8 @@ impl Extractor {
     pub async fn extract(
         &self,
         file: &Path,
-        progress: impl FnMut(u32, u32),
-    ) -> Result<Vec<RawPage>, ExtractError> {
+        mut progress: impl FnMut(u32, u32),
+    ) -> Result<Pages, ExtractError> {
         let mut command = process::command(&self.program, "extract", &self.limits);
         command
             .arg("--library")
@@ -74,6 +76,14 @@ impl Extractor {
             .arg("--")
             .arg(file);
         let reader = Reader::new(self.limits.max_pages);
-        process::pages(command, reader, self.deadline, progress).await
+        let mut pages = Pages::default();
+        process::pages(command, reader, self.deadline, |page, (done, total)| {
+            if let Some(page) = page {
+                pages.push(&page);
+            }
+            progress(done, total);
+        })
+        .await?;
+        Ok(pages)
     }
 }

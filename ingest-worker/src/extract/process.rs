@@ -43,16 +43,17 @@ pub(crate) fn command(program: &Path, subcommand: &str, limits: &Limits) -> Comm
     command
 }
 
-/// The pages that the child writes and `reader` accepts. `progress` is told pages read and pages announced.
+/// Hands over each page that the child writes and `reader` accepts, with pages read and pages announced; those alone,
+/// too, when they change. What was handed over before a failure stands, but is not all.
 ///
 /// Dropping the future kills the child; so does the end of this process.
 pub(crate) async fn pages(
     command: Command,
     reader: Reader,
     deadline: Duration,
-    progress: impl FnMut(u32, u32),
-) -> Result<Vec<RawPage>, ExtractError> {
-    within(deadline, run(command, reader, progress)).await
+    heard: impl FnMut(Option<RawPage>, (u32, u32)),
+) -> Result<(), ExtractError> {
+    within(deadline, run(command, reader, heard)).await
 }
 
 /// All that the child writes: at most `most` bytes, after which it holds too much text.
@@ -115,16 +116,16 @@ impl Running {
 async fn run(
     mut command: Command,
     mut reader: Reader,
-    mut progress: impl FnMut(u32, u32),
-) -> Result<Vec<RawPage>, ExtractError> {
+    mut heard: impl FnMut(Option<RawPage>, (u32, u32)),
+) -> Result<(), ExtractError> {
     let mut running = Running::start(&mut command)?;
     if let Some(stdout) = running.child.stdout.take() {
-        read_lines(stdout, &mut reader, &mut progress).await?;
+        read_lines(stdout, &mut reader, &mut heard).await?;
     }
     let (status, stderr) = running.end().await?;
     let max_pages = reader.max_pages();
     match reader.finish() {
-        Some(Ok(pages)) if status.success() => Ok(pages),
+        Some(Ok(())) if status.success() => Ok(()),
         Some(Err(refusal)) if status.success() => Err(Rejection::of(refusal, max_pages).into()),
         _ => Err(judge(status, stderr)),
     }
@@ -133,7 +134,7 @@ async fn run(
 async fn read_lines(
     output: impl AsyncRead + Unpin,
     reader: &mut Reader,
-    progress: &mut impl FnMut(u32, u32),
+    heard: &mut impl FnMut(Option<RawPage>, (u32, u32)),
 ) -> Result<(), ExtractError> {
     let mut output = BufReader::new(output);
     let mut line = Vec::new();
@@ -151,12 +152,11 @@ async fn read_lines(
                 Err(Rejection::TooMuchText.into())
             };
         }
-        reader.line(&line).map_err(|error| match error {
+        let page = reader.line(&line).map_err(|error| match error {
             ProtocolError::TooMuch => Rejection::TooMuchText.into(),
             other => ExtractError::Protocol(other),
         })?;
-        let (done, total) = reader.progress();
-        progress(done, total);
+        heard(page, reader.progress());
     }
 }
 

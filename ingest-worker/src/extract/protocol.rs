@@ -90,20 +90,22 @@ impl Wanted {
     }
 
     /// The number of the page that comes after so many.
-    fn after(&self, pages: usize) -> Option<u32> {
+    fn after(&self, pages: u32) -> Option<u32> {
         match self {
-            Self::All(_) => u32::try_from(pages + 1).ok(),
-            Self::Some(numbers) => numbers.get(pages).copied(),
+            Self::All(_) => pages.checked_add(1),
+            Self::Some(numbers) => numbers.get(pages as usize).copied(),
         }
     }
 }
 
-/// Folds lines into pages.
+/// Checks lines, and says which pages they hold.
 #[derive(Debug)]
 pub struct Reader {
     wanted: Wanted,
+    /// Pages that were announced.
     announced: Option<u32>,
-    pages: Vec<RawPage>,
+    /// Pages that have come.
+    read: u32,
     bytes: usize,
     done: bool,
     refusal: Option<Refusal>,
@@ -126,15 +128,15 @@ impl Reader {
         Self {
             wanted,
             announced: None,
-            pages: Vec::new(),
+            read: 0,
             bytes: 0,
             done: false,
             refusal: None,
         }
     }
 
-    /// Takes one line without its line end.
-    pub fn line(&mut self, line: &[u8]) -> Result<(), ProtocolError> {
+    /// Takes one line without its line end: the page that it holds, if it holds one.
+    pub fn line(&mut self, line: &[u8]) -> Result<Option<RawPage>, ProtocolError> {
         self.bytes = self.bytes.saturating_add(line.len());
         if self.bytes > MAX_TOTAL_BYTES {
             return Err(ProtocolError::TooMuch);
@@ -147,21 +149,22 @@ impl Reader {
                 self.announced = Some(count.pages);
             }
             (Message::Page(page), Some(pages))
-                if self.pages.len() < pages as usize
-                    && self.wanted.after(self.pages.len()) == Some(page.page)
+                if self.read < pages
+                    && self.wanted.after(self.read) == Some(page.page)
                     && page.confidence.is_none_or(|sure| sure <= 100) =>
             {
-                self.pages.push(page);
+                self.read += 1;
+                return Ok(Some(page));
             }
             (Message::Trailer(count), Some(pages))
-                if count.pages == pages && self.pages.len() == pages as usize =>
+                if count.pages == pages && self.read == pages =>
             {
                 self.done = true;
             }
             (Message::Refused(refusal), None) => self.refusal = Some(refusal),
             _ => return Err(ProtocolError::Order),
         }
-        Ok(())
+        Ok(None)
     }
 
     /// So many pages at most.
@@ -175,15 +178,15 @@ impl Reader {
     /// Pages read so far, and pages announced (0 before the header).
     #[must_use]
     pub fn progress(&self) -> (u32, u32) {
-        (self.pages.len() as u32, self.announced.unwrap_or(0))
+        (self.read, self.announced.unwrap_or(0))
     }
 
-    /// The pages of a complete stream, or the child's refusal; `None` where the trailer never came.
+    /// Whether the stream is complete, or the child's refusal; `None` where the trailer never came.
     #[must_use]
-    pub fn finish(self) -> Option<Result<Vec<RawPage>, Refusal>> {
+    pub fn finish(self) -> Option<Result<(), Refusal>> {
         match (self.refusal, self.done) {
             (Some(refusal), _) => Some(Err(refusal)),
-            (None, true) => Some(Ok(self.pages)),
+            (None, true) => Some(Ok(())),
             (None, false) => None,
         }
     }
@@ -204,28 +207,35 @@ mod tests {
     }
 
     fn read(messages: &[Message]) -> Result<Reader, ProtocolError> {
-        read_with(Reader::new(2_000), messages)
+        read_with(Reader::new(2_000), messages).map(|(reader, _)| reader)
     }
 
-    fn read_with(mut reader: Reader, messages: &[Message]) -> Result<Reader, ProtocolError> {
+    /// The numbers of the pages as well.
+    fn read_with(
+        mut reader: Reader,
+        messages: &[Message],
+    ) -> Result<(Reader, Vec<u32>), ProtocolError> {
+        let mut numbers = Vec::new();
         for message in messages {
-            reader.line(&serde_json::to_vec(message).unwrap())?;
+            let page = reader.line(&serde_json::to_vec(message).unwrap())?;
+            numbers.extend(page.map(|page| page.page));
         }
-        Ok(reader)
+        Ok((reader, numbers))
     }
 
     #[test]
     fn a_complete_stream_is_a_document() {
         let two = Count { pages: 2 };
-        let reader = read(&[
+        let messages = [
             Message::Header(two),
             page(1),
             page(2),
             Message::Trailer(two),
-        ])
-        .unwrap();
+        ];
+        let (reader, pages) = read_with(Reader::new(2_000), &messages).unwrap();
         assert_eq!(reader.progress(), (2, 2));
-        assert_eq!(reader.finish().unwrap().unwrap().len(), 2);
+        assert_eq!(reader.finish(), Some(Ok(())));
+        assert_eq!(pages, [1, 2]);
     }
 
     #[test]
@@ -259,9 +269,10 @@ mod tests {
                 .collect();
             read_with(Reader::of_pages(&asked), &messages)
         };
-        let reader = told(&[3, 7]).unwrap();
+        let (reader, pages) = told(&[3, 7]).unwrap();
         assert_eq!(reader.progress(), (2, 2));
-        assert!(reader.finish().is_some());
+        assert_eq!(reader.finish(), Some(Ok(())));
+        assert_eq!(pages, asked);
         for others in [&[3][..], &[7, 3], &[3, 3], &[3, 8], &[3, 7, 8], &[1, 2]] {
             assert!(matches!(told(others), Err(ProtocolError::Order)));
         }
@@ -295,12 +306,10 @@ mod tests {
                     _ => Message::Trailer(Count { pages: number }),
                 })
                 .collect();
-            let pages = read_with(Reader::of_pages(&asked), &messages)
-                .ok()
-                .and_then(Reader::finish);
-            if let Some(Ok(pages)) = pages {
-                let numbers: Vec<u32> = pages.iter().map(|page| page.page).collect();
-                prop_assert_eq!(numbers, asked);
+            if let Ok((reader, pages)) = read_with(Reader::of_pages(&asked), &messages)
+                && reader.finish() == Some(Ok(()))
+            {
+                prop_assert_eq!(pages, asked);
             }
         }
 

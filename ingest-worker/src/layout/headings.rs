@@ -25,26 +25,45 @@ struct Style {
     depth: usize,
 }
 
-/// What headings of a document look like.
+/// What headings of a document look like, gathered block by block.
 pub(super) struct Outline {
+    body: f32,
+    styles: BTreeSet<Style>,
+}
+
+impl Outline {
+    /// Of a document whose text has the size `body`.
+    pub(super) fn new(body: f32) -> Self {
+        Self {
+            body,
+            styles: BTreeSet::new(),
+        }
+    }
+
+    /// Takes the next block, with whether it was recognised.
+    pub(super) fn see(&mut self, block: &Block, recognised: bool) {
+        self.styles.extend(style(block, self.body, recognised));
+    }
+
+    /// The levels of its headings.
+    pub(super) fn levels(self) -> Levels {
+        let levels = (1..).map(|level| u8::try_from(level).unwrap_or(u8::MAX));
+        Levels {
+            body: self.body,
+            levels: self.styles.into_iter().zip(levels).collect(),
+        }
+    }
+}
+
+/// On which level headings stand.
+pub(super) struct Levels {
     body: f32,
     levels: BTreeMap<Style, u8>,
 }
 
-impl Outline {
-    /// Of the blocks of a document whose text has the size `body`; `true` beside those that were recognised.
-    pub(super) fn of<'a>(blocks: impl Iterator<Item = (&'a Block, bool)>, body: f32) -> Self {
-        let styles = blocks.filter_map(|(block, recognised)| style(block, body, recognised));
-        let styles: BTreeSet<Style> = styles.collect();
-        let levels = (1..).map(|level| u8::try_from(level).unwrap_or(u8::MAX));
-        Self {
-            body,
-            levels: styles.into_iter().zip(levels).collect(),
-        }
-    }
-
+impl Levels {
     /// The level of a heading, from 1; `None` for what is none.
-    pub(super) fn level(&self, block: &Block, recognised: bool) -> Option<u8> {
+    pub(super) fn of(&self, block: &Block, recognised: bool) -> Option<u8> {
         let style = style(block, self.body, recognised)?;
         self.levels.get(&style).copied()
     }

@@ -13,15 +13,13 @@ pub(super) struct Vocabulary(HashMap<String, u32>);
 
 impl Vocabulary {
     /// Counts words, hyphenated ones as one.
-    pub(super) fn of<'a>(texts: impl Iterator<Item = &'a str>) -> Self {
-        let mut words = HashMap::new();
-        for word in texts.flat_map(str::split_whitespace) {
+    pub(super) fn count_all(&mut self, text: &str) {
+        for word in text.split_whitespace() {
             if !word.contains(BROKEN) {
                 let word = word.trim_matches(|c: char| !c.is_alphanumeric());
-                *words.entry(word.to_lowercase()).or_default() += 1;
+                *self.0.entry(word.to_lowercase()).or_default() += 1;
             }
         }
-        Self(words)
     }
 
     /// Mends each word that was broken: "specif|ically" into "specifically", and "left|hand" into
@@ -63,7 +61,8 @@ mod tests {
 
     #[test]
     fn a_word_is_joined_unless_the_document_writes_it_with_a_hyphen() {
-        let words = Vocabulary::of(["The left-hand part, played legato."].into_iter());
+        let mut words = Vocabulary::default();
+        words.count_all("The left-hand part, played legato.");
         let text = format!("the left{BROKEN}hand, le{BROKEN}gato.");
         let mended = words.mend(&text.as_str().into());
         assert_eq!(mended.text(), "the left-hand, legato.");

@@ -17,11 +17,12 @@ mod traced;
 pub use runs::{Ending, Word, group};
 pub use text::{clean, is_music_font};
 
-use headings::Outline;
+use headings::{Levels, Outline};
 use hyphens::Vocabulary;
 use paragraphs::Block;
 use places::Places;
 use rag_core::chunking::{Heading, PageText};
+use running::Margins;
 use serde::{Deserialize, Serialize};
 use traced::Traced;
 
@@ -88,6 +89,12 @@ impl RawPage {
         self.confidence.is_none() && self.unmapped_glyphs as usize > self.letters()
     }
 
+    /// Without runs whose geometry can't be reckoned with.
+    fn sound(mut self) -> Self {
+        self.runs.retain(Run::is_sound);
+        self
+    }
+
     /// Letters and digits of its runs.
     #[must_use]
     pub fn letters(&self) -> usize {
@@ -116,19 +123,32 @@ fn is_false(value: &bool) -> bool {
 ///
 /// Paragraphs, headings, list items and rows of tables stand on a line of their own. An empty line stands
 /// before and after headings and where the page leaves a gap. Every letter stands on one of the page's lines.
+///
+/// What a page is made of depends on all the others, so they are gone through three times. `pages` begins anew each time,
+/// and has the same ones; of each no more than its text is kept.
 #[must_use]
-pub fn read(mut pages: Vec<RawPage>) -> Vec<PageText> {
-    for page in &mut pages {
-        page.runs.retain(Run::is_sound);
+pub fn read<P: Iterator<Item = RawPage>>(pages: impl Fn() -> P) -> Vec<PageText> {
+    let sound = || pages().map(RawPage::sound);
+    let mut margins = Margins::default();
+    sound().for_each(|page| margins.see(&page));
+    let running = margins.running();
+    let body = running.body();
+    let parted = || {
+        sound().enumerate().map(|(at, mut page)| {
+            running.remove(at, &mut page);
+            Page::of(page, body)
+        })
+    };
+    let mut words = Vocabulary::default();
+    let mut outline = Outline::new(body);
+    for page in parted() {
+        for (block, is_recognised) in page.blocks() {
+            words.count_all(block.text.text());
+            outline.see(block, is_recognised);
+        }
     }
-    running::remove(&mut pages);
-    let body = body_size(&pages);
-    let pages: Vec<_> = pages.into_iter().map(|page| Page::of(page, body)).collect();
-    let blocks = || pages.iter().flat_map(Page::blocks);
-    let words = Vocabulary::of(blocks().map(|(block, _)| block.text.text()));
-    let outline = Outline::of(blocks(), body);
-    let text_of = |page: Page| page.text(&words, &outline);
-    pages.into_iter().map(text_of).collect()
+    let levels = outline.levels();
+    parted().map(|page| page.text(&words, &levels)).collect()
 }
 
 /// A page in parts, in the order of reading.
@@ -158,7 +178,7 @@ impl Page {
     }
 
     /// A line for each block, an empty line at gaps, broken words mended.
-    fn text(&self, words: &Vocabulary, outline: &Outline) -> PageText {
+    fn text(&self, words: &Vocabulary, levels: &Levels) -> PageText {
         let mut text = Traced::default();
         let mut headings = Vec::new();
         let mut chars = 0;
@@ -178,7 +198,7 @@ impl Page {
                 chars += joint.len() as u32;
             }
             gap = false;
-            if let Some(level) = outline.level(block, is_recognised) {
+            if let Some(level) = levels.of(block, is_recognised) {
                 headings.push(Heading {
                     start_char: chars,
                     level,
@@ -217,16 +237,6 @@ impl Run {
         let first = self.text.split_whitespace().next().unwrap_or_default();
         (self.right - self.left) * first.chars().count() as f32 / chars
     }
-}
-
-/// The size that most of the document's characters have, to the half point.
-fn body_size(pages: &[RawPage]) -> f32 {
-    let mut chars = std::collections::BTreeMap::<i32, usize>::new();
-    for run in pages.iter().flat_map(|page| &page.runs) {
-        *chars.entry((run.size * 2.0).round() as i32).or_default() += run.text.len();
-    }
-    let most = chars.into_iter().max_by_key(|(_, count)| *count);
-    most.map_or(10.0, |(size, _)| size as f32 / 2.0)
 }
 
 #[cfg(test)]

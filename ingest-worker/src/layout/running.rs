@@ -1,6 +1,6 @@
 //! Running heads and page numbers: what stands at the edge of page after page is no part of the text.
 
-use super::{RawPage, Run, body_size};
+use super::{RawPage, Run};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// How much of the page's height, at the top and at the bottom, a running line may stand in.
@@ -18,47 +18,104 @@ const SAME_HEIGHT: f32 = 4.0;
 type Place = (bool, i32, String);
 
 struct Candidate {
+    /// The page's place among the pages, and its number.
     page: usize,
+    number: u32,
+    /// The run's place on the page.
     run: usize,
+    size: f32,
     text: String,
     numbers: Vec<i64>,
     bold: bool,
 }
 
-/// Removes lines that stand at the same height near the edge of at least three pages with the same text,
-/// or with a number that goes up with the pages.
-pub(super) fn remove(pages: &mut [RawPage]) {
-    let body = body_size(pages);
-    let mut places: BTreeMap<Place, Vec<Candidate>> = BTreeMap::new();
-    for (at, page) in pages.iter().enumerate() {
-        for (run, place, candidate) in candidates(at, page, body) {
-            places
-                .entry(place)
-                .or_default()
-                .push(Candidate { run, ..candidate });
+/// What stands at the edges of the pages, and how large type is, gathered page by page.
+#[derive(Default)]
+pub(super) struct Margins {
+    pages: usize,
+    sizes: Sizes,
+    candidates: BTreeMap<Place, Vec<Candidate>>,
+}
+
+impl Margins {
+    /// Takes the next page.
+    pub(super) fn see(&mut self, page: &RawPage) {
+        for run in &page.runs {
+            *self.sizes.of(run.size) += run.text.len();
+        }
+        for (place, candidate) in candidates(self.pages, page) {
+            self.candidates.entry(place).or_default().push(candidate);
+        }
+        self.pages += 1;
+    }
+
+    /// Which lines are running ones: those that stand at the same height near the edge of at least three pages with the
+    /// same text, or with a number that goes up with the pages.
+    pub(super) fn running(mut self) -> Running {
+        let body = self.sizes.most();
+        let mut lines = HashSet::new();
+        for ((_, _, masked), candidates) in &mut self.candidates {
+            candidates.retain(|candidate| candidate.size <= body * 1.15);
+            let running = repeated(candidates)
+                .into_iter()
+                .chain(numbered(candidates, masked));
+            for candidate in running {
+                if lines.insert((candidate.page, candidate.run)) {
+                    let left = self.sizes.of(candidate.size);
+                    *left = left.saturating_sub(candidate.text.len());
+                }
+            }
+        }
+        Running {
+            lines,
+            body: self.sizes.most(),
         }
     }
-    let mut running: HashSet<(usize, usize)> = HashSet::new();
-    for ((_, _, masked), candidates) in &places {
-        running.extend(repeated(candidates));
-        running.extend(numbered(candidates, pages, masked));
+}
+
+/// Bytes of text by the size of their type in half points.
+#[derive(Default)]
+struct Sizes(BTreeMap<i32, usize>);
+
+impl Sizes {
+    fn of(&mut self, size: f32) -> &mut usize {
+        self.0.entry((size * 2.0).round() as i32).or_default()
     }
-    for (at, page) in pages.iter_mut().enumerate() {
+
+    /// The size of most of the text.
+    fn most(&self) -> f32 {
+        let most = self.0.iter().filter(|(_, bytes)| **bytes > 0);
+        let most = most.max_by_key(|(_, bytes)| **bytes);
+        most.map_or(10.0, |(size, _)| *size as f32 / 2.0)
+    }
+}
+
+/// The running lines of a document.
+pub(super) struct Running {
+    lines: HashSet<(usize, usize)>,
+    body: f32,
+}
+
+impl Running {
+    /// The size that most of the document's other characters have, to the half point.
+    pub(super) fn body(&self) -> f32 {
+        self.body
+    }
+
+    /// Takes them from the page that stands at this place among the pages.
+    pub(super) fn remove(&self, at: usize, page: &mut RawPage) {
         let mut run = 0;
         page.runs.retain(|_| {
             run += 1;
-            !running.contains(&(at, run - 1))
+            !self.lines.contains(&(at, run - 1))
         });
     }
 }
 
-fn candidates(at: usize, page: &RawPage, body: f32) -> Vec<(usize, Place, Candidate)> {
+fn candidates(at: usize, page: &RawPage) -> Vec<(Place, Candidate)> {
     let mut found = Vec::new();
     for top in [true, false] {
         for (index, run) in edge_runs(page, top) {
-            if run.size > body * 1.15 {
-                continue;
-            }
             let (masked, numbers) = mask(&run.text);
             let from_edge = if top {
                 page.height - run.baseline
@@ -68,12 +125,14 @@ fn candidates(at: usize, page: &RawPage, body: f32) -> Vec<(usize, Place, Candid
             let place = (top, (from_edge / SAME_HEIGHT).round() as i32, masked);
             let candidate = Candidate {
                 page: at,
+                number: page.page,
                 run: index,
+                size: run.size,
                 text: run.text.to_lowercase(),
                 numbers,
                 bold: run.bold,
             };
-            found.push((index, place, candidate));
+            found.push((place, candidate));
         }
     }
     found
@@ -113,43 +172,40 @@ fn edge_runs(page: &RawPage, top: bool) -> Vec<(usize, &Run)> {
 }
 
 /// Candidates whose exact text stands on enough pages.
-fn repeated(candidates: &[Candidate]) -> Vec<(usize, usize)> {
+fn repeated(candidates: &[Candidate]) -> Vec<&Candidate> {
     let mut pages: HashMap<&str, HashSet<usize>> = HashMap::new();
     for candidate in candidates {
         let on = pages.entry(&candidate.text).or_default();
         on.insert(candidate.page);
     }
-    candidates
-        .iter()
-        .filter(|candidate| pages[candidate.text.as_str()].len() >= MIN_PAGES)
-        .map(|candidate| (candidate.page, candidate.run))
-        .collect()
+    let stands_on_enough =
+        |candidate: &&Candidate| pages[candidate.text.as_str()].len() >= MIN_PAGES;
+    candidates.iter().filter(stands_on_enough).collect()
 }
 
 /// Candidates with a number that keeps its distance from the page's place in the document.
-fn numbered(candidates: &[Candidate], pages: &[RawPage], masked: &str) -> Vec<(usize, usize)> {
+fn numbered<'a>(candidates: &'a [Candidate], masked: &str) -> Vec<&'a Candidate> {
     let enough = if masked.chars().any(char::is_alphabetic) {
         MIN_PAGES
     } else {
         MIN_NUMBERED_PAGES
     };
+    let numbers = candidates.iter().map(|c| c.numbers.len()).max();
     let mut running = Vec::new();
-    for position in 0..candidates
-        .iter()
-        .map(|c| c.numbers.len())
-        .max()
-        .unwrap_or(0)
-    {
+    for position in 0..numbers.unwrap_or(0) {
         let mut offsets: BTreeMap<i64, Vec<&Candidate>> = BTreeMap::new();
         for candidate in candidates.iter().filter(|candidate| !is_text(candidate)) {
             if let Some(number) = candidate.numbers.get(position) {
-                let offset = number - i64::from(pages[candidate.page].page);
+                let offset = number - i64::from(candidate.number);
                 offsets.entry(offset).or_default().push(candidate);
             }
         }
-        for same in offsets.into_values().filter(|same| same.len() >= enough) {
-            running.extend(same.iter().map(|candidate| (candidate.page, candidate.run)));
-        }
+        running.extend(
+            offsets
+                .into_values()
+                .filter(|same| same.len() >= enough)
+                .flatten(),
+        );
     }
     running
 }
@@ -216,6 +272,15 @@ mod tests {
             height: 600.0,
             runs,
             ..RawPage::default()
+        }
+    }
+
+    fn remove(pages: &mut [RawPage]) {
+        let mut margins = Margins::default();
+        pages.iter().for_each(|page| margins.see(page));
+        let running = margins.running();
+        for (at, page) in pages.iter_mut().enumerate() {
+            running.remove(at, page);
         }
     }
 

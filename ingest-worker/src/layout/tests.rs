@@ -1,11 +1,15 @@
 //! Pages as programs write them, and as they should read.
 
-use super::{RawPage, Run, read};
+use super::{RawPage, Run};
 use proptest::prelude::*;
 use rag_core::{
     chunking::PageText,
     lines::{Area, highlight},
 };
+
+fn read(pages: Vec<RawPage>) -> Vec<PageText> {
+    super::read(|| pages.iter().cloned())
+}
 
 /// A run of ten-point text, five points to a character.
 pub(super) fn run(text: &str, left: f32, baseline: f32) -> Run {

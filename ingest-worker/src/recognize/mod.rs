@@ -4,16 +4,19 @@ pub mod child;
 mod lines;
 
 use crate::{
-    extract::{ExtractError, Limits, process, protocol::Reader},
+    extract::{ExtractError, Limits, Pages, process, protocol::Reader},
     layout::RawPage,
 };
 use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+use tokio::{process::Command, time::Instant};
 
 /// Processor time for loading the libraries and the models.
 const LOADING_CPU_S: u64 = 10;
+/// So many pages of a document may each cost a child its life.
+const MAX_DEATHS: usize = 3;
 
 /// Starts the child that recognises pages.
 #[derive(Clone, Debug)]
@@ -45,29 +48,75 @@ impl Recognizer {
     pub const PAGE_CPU_S: u64 = 10;
 
     /// Recognises those of `pages` that are scanned, the first `max_pages` of them, and puts what is read in place of what they say themselves.
-    /// `progress` is told pages done and pages to do. Pages of which nothing is read stay as they are.
+    /// `progress` is told pages done and pages to do. Pages of which nothing is read stay as they are, and so does a page
+    /// at which the child dies: another child goes on with the next one, three times at most.
     ///
-    /// Dropping the future kills the child; so does the end of this process.
+    /// What was recognised before a failure stands. No page at all is a failure where a child died. Dropping the future kills the child; so does the end of this process.
     pub async fn recognize(
         &self,
         file: &Path,
-        pages: &mut [RawPage],
-        progress: impl FnMut(u32, u32),
+        pages: &mut Pages,
+        mut progress: impl FnMut(u32, u32),
     ) -> Result<(), ExtractError> {
-        let scanned: Vec<u32> = pages
-            .iter()
-            .filter(|page| page.scanned)
+        let scanned = pages.legible().filter(|page| page.scanned);
+        let scanned: Vec<u32> = scanned
             .map(|page| page.page)
             .take(self.max_pages as usize)
             .collect();
-        let count = scanned.len() as u64;
+        let due = Instant::now() + self.deadline;
+        let mut done = 0;
+        let mut deaths = Vec::new();
+        while done < scanned.len() {
+            let to_do = &scanned[done..];
+            let ended = self.go_on(file, to_do, due, |page| {
+                if let Some(page) = page {
+                    pages.change(page.page, |own| replace(own, page));
+                    done += 1;
+                }
+                progress(done as u32, scanned.len() as u32);
+            });
+            match ended.await {
+                Ok(()) => break,
+                Err(ExtractError::Rejected(death))
+                    if deaths.len() < MAX_DEATHS && done < scanned.len() =>
+                {
+                    tracing::warn!(page = scanned[done], "page can't be recognised");
+                    deaths.push(death);
+                    done += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        match deaths.pop() {
+            Some(death) if !pages.legible().any(|page| page.recognised) => Err(death.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Recognises the pages of these numbers.
+    async fn go_on(
+        &self,
+        file: &Path,
+        numbers: &[u32],
+        due: Instant,
+        mut heard: impl FnMut(Option<RawPage>),
+    ) -> Result<(), ExtractError> {
+        let reader = Reader::of_pages(numbers);
+        let left = due.saturating_duration_since(Instant::now());
+        let command = self.command(file, numbers);
+        process::pages(command, reader, left, |page, _| heard(page)).await
+    }
+
+    fn command(&self, file: &Path, numbers: &[u32]) -> Command {
         let limits = Limits {
             memory_bytes: self.memory_bytes,
             // Any one page may take all the time that a page may, and be read twice.
-            cpu_s: LOADING_CPU_S + 2 * child::PAGE_AT_MOST.as_secs() + self.page_cpu_s * count,
+            cpu_s: LOADING_CPU_S
+                + 2 * child::PAGE_AT_MOST.as_secs()
+                + self.page_cpu_s * numbers.len() as u64,
             max_pages: self.max_pages,
         };
-        let numbers: Vec<String> = scanned.iter().map(u32::to_string).collect();
+        let numbers: Vec<String> = numbers.iter().map(u32::to_string).collect();
         let mut command = process::command(&self.program, "recognize", &limits);
         command
             .arg("--library")
@@ -84,13 +133,7 @@ impl Recognizer {
             .arg(file)
             // Debian's Tesseract would start threads, which the child may not, and then end.
             .env("OMP_THREAD_LIMIT", "1");
-        let reader = Reader::of_pages(&scanned);
-        let recognized = process::pages(command, reader, self.deadline, progress).await?;
-        let to_do = pages.iter_mut().filter(|page| page.scanned);
-        for (page, recognized) in to_do.zip(recognized) {
-            replace(page, recognized);
-        }
-        Ok(())
+        command
     }
 }
 
