@@ -17,7 +17,9 @@ type Texts = Vec<String>;
 pub async fn measure(readers: &Readers, pdfs: &Path, report: &mut Report) -> anyhow::Result<()> {
     let mut texts: Vec<Texts> = vec![Vec::new(); READERS.len()];
     let mut printed: Vec<Option<String>> = Vec::new();
+    let mut unmusical: Texts = Vec::new();
     for name in MANUALS {
+        unmusical.extend(readers.unmusical(&manual(pdfs, name)).await?);
         for (reader, texts) in READERS.iter().zip(&mut texts) {
             let reading = readers.read(*reader, &manual(pdfs, name)).await?;
             texts.extend(reading.texts);
@@ -55,6 +57,11 @@ pub async fn measure(readers: &Readers, pdfs: &Path, report: &mut Report) -> any
         ],
     );
     let comparisons = [
+        (
+            "pdftotext without the fonts of music",
+            unmusical.as_slice(),
+            &all,
+        ),
         (
             "pdftotext, pages without music",
             of(Reader::PdfToText),

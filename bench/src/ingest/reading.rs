@@ -238,14 +238,31 @@ impl Readers {
         output(&mut command).await
     }
 
-    async fn pdftotext(&self, file: &Path) -> anyhow::Result<Reading> {
+    /// The text of each page as pdftotext reads it, but for what is in fonts that draw music.
+    pub async fn unmusical(&self, file: &Path) -> anyhow::Result<Vec<String>> {
+        let boxes = tempfile::NamedTempFile::new()?;
+        let words = output(&mut self.poppler(&["-bbox-layout"], file)).await?;
+        fs::write(boxes.path(), words)?;
+        let texts = self.python(&["unmusical"], &[file, boxes.path()]).await?;
+        Ok(serde_json::from_slice(&texts)?)
+    }
+
+    fn poppler(&self, options: &[&str], file: &Path) -> Command {
         let mut command = Command::new(&self.pdftotext);
-        command.args(["-enc", "UTF-8"]).arg(file).arg("-");
+        command
+            .args(["-enc", "UTF-8"])
+            .args(options)
+            .arg(file)
+            .arg("-");
         if let Some(libraries) = &self.pdftotext_libraries {
             command.env("LD_LIBRARY_PATH", libraries);
         }
+        command
+    }
+
+    async fn pdftotext(&self, file: &Path) -> anyhow::Result<Reading> {
         let start = Instant::now();
-        let text = output(&mut command).await?;
+        let text = output(&mut self.poppler(&[], file)).await?;
         let seconds = start.elapsed().as_secs_f64();
         let text = String::from_utf8_lossy(&text).into_owned();
         let mut texts: Vec<String> = text.split('\u{c}').map(str::to_owned).collect();
