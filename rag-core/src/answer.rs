@@ -137,6 +137,9 @@ mod tests {
             document_title: "Pedalling".into(),
             page: 4,
             quote: "Change the pedal after the chord.".into(),
+            start_char: 120,
+            end_char: 153,
+            areas: vec![[850, 4_100, 3_020, 4_230]],
         })
     }
 

@@ -6,6 +6,7 @@
 
 use crate::lines::{CharOffsets, Line};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use unicode_segmentation::UnicodeSegmentation;
 
 /// A word longer than this is cut, so that no "word" can exceed a passage.
@@ -50,6 +51,14 @@ pub struct Unit {
     pub chunk_start_char: u32,
     /// One past the last character in the passage.
     pub chunk_end_char: u32,
+}
+
+impl Unit {
+    /// Its characters in the passage.
+    #[must_use]
+    pub fn chars(&self) -> Range<u32> {
+        self.chunk_start_char..self.chunk_end_char
+    }
 }
 
 impl From<[u32; 5]> for Unit {

@@ -1,6 +1,10 @@
 //! Checking that a model's citation is real, and numbering it for the reader.
 
-use crate::{excerpt::Excerpt, prompt::sentence_blocks};
+use crate::{
+    chunking::Unit,
+    excerpt::Excerpt,
+    lines::{Area, CharOffsets, highlight},
+};
 use shared_types::{
     chat::Citation,
     ids::{ChunkId, DocumentId},
@@ -10,8 +14,8 @@ use std::ops::Range;
 /// The citations of one answer.
 #[derive(Debug, Default)]
 pub struct Citations {
-    /// Document, page and squashed words; the marker is the index + 1.
-    known: Vec<(DocumentId, u32, String)>,
+    /// Document, page and characters of the page; the marker is the index + 1.
+    known: Vec<(DocumentId, u32, Range<u32>)>,
     rejected: u32,
 }
 
@@ -32,8 +36,8 @@ impl Citations {
     ///
     /// The words must stand in those blocks (white space apart). Words that run over a page break, or
     /// over the end of the last passage that holds their beginning, become one citation each, so that
-    /// every quote stands wholly on its page and in its passage. The same words on the same page always
-    /// get the same marker. Words that do not stand there yield nothing and count as rejected.
+    /// every quote stands wholly on its page and in its passage. The same words of a page always get the same
+    /// marker. Words that do not stand there yield nothing and count as rejected.
     pub fn resolve(
         &mut self,
         excerpt: &Excerpt,
@@ -48,24 +52,27 @@ impl Citations {
         quotes
             .into_iter()
             .map(|quote| Citation {
-                marker: self.marker(excerpt.document_id, quote.page, &quote.text),
+                marker: self.marker(excerpt.document_id, quote.page, &quote.page_chars),
                 chunk_id: quote.chunk_id,
                 document_id: excerpt.document_id,
                 document_title: excerpt.document_title.clone(),
                 page: quote.page,
+                start_char: quote.page_chars.start,
+                end_char: quote.page_chars.end,
+                areas: areas(excerpt, &quote),
                 quote: quote.text,
             })
             .collect()
     }
 
-    fn marker(&mut self, document_id: DocumentId, page: u32, quote: &str) -> u32 {
-        let words = (document_id, page, squash(quote));
+    fn marker(&mut self, document_id: DocumentId, page: u32, chars: &Range<u32>) -> u32 {
+        let place = (document_id, page, chars.clone());
         let index = self
             .known
             .iter()
-            .position(|known| *known == words)
+            .position(|known| *known == place)
             .unwrap_or_else(|| {
-                self.known.push(words);
+                self.known.push(place);
                 self.known.len() - 1
             });
         index as u32 + 1
@@ -76,43 +83,79 @@ impl Citations {
 struct Quote {
     chunk_id: ChunkId,
     page: u32,
+    /// Their characters in the excerpt, and in the text of the page.
+    chars: Range<u32>,
+    page_chars: Range<u32>,
     text: String,
 }
 
 fn quotes(excerpt: &Excerpt, cited_blocks: Range<usize>, cited_text: &str) -> Vec<Quote> {
-    let blocks = sentence_blocks(&excerpt.content, &excerpt.units);
-    let (Some(units), Some(texts)) = (
-        excerpt.units.get(cited_blocks.clone()),
-        blocks.get(cited_blocks.clone()),
-    ) else {
+    let Some(units) = excerpt.units.get(cited_blocks.clone()) else {
         return Vec::new();
     };
+    let offsets = CharOffsets::of(&excerpt.content);
+    let text = |chars: &Range<u32>| offsets.slice(&excerpt.content, chars.clone()).unwrap_or("");
     let cited = squash(cited_text);
-    let shown: String = texts.iter().map(|text| squash(text)).collect();
+    let shown: String = units
+        .iter()
+        .map(|unit| squash(text(&unit.chars())))
+        .collect();
     if cited.is_empty() || !shown.contains(&cited) {
         return Vec::new();
     }
-    let first = cited_blocks.start;
     let pages: Vec<u32> = units.iter().map(|unit| unit.page).collect();
-    let quotes = spans(excerpt, first, &pages)
+    let quotes = spans(excerpt, cited_blocks.start, &pages)
         .into_iter()
         .filter_map(|(chunk_id, span)| {
-            let text = texts[span.clone()].join(" ");
-            let whole = squash(&text);
-            let text = if cited.contains(&whole) {
-                text
-            } else if whole.contains(&cited) {
-                cited_text.split_whitespace().collect::<Vec<_>>().join(" ")
-            } else {
-                return None;
-            };
+            let units = &units[span];
+            let whole = units.first()?.chunk_start_char..units.last()?.chunk_end_char;
+            let chars = part(text(&whole), whole.start, &cited)?;
             Some(Quote {
                 chunk_id,
-                page: pages[span.start],
-                text,
+                page: units[0].page,
+                page_chars: page_chars(units, &chars)?,
+                text: text(&chars)
+                    .split_whitespace()
+                    .collect::<Vec<_>>()
+                    .join(" "),
+                chars,
             })
         });
     quotes.collect()
+}
+
+/// Which characters of `text`, whose first one has the number `start`, are cited: all that are not white space, where
+/// more is cited than this; `None` where nothing of it is.
+fn part(text: &str, start: u32, cited: &str) -> Option<Range<u32>> {
+    let (places, squashed): (Vec<u32>, String) = (start..)
+        .zip(text.chars())
+        .filter(|(_, c)| !c.is_whitespace())
+        .unzip();
+    let (first, count) = if cited.contains(&squashed) {
+        (0, places.len())
+    } else {
+        let at = squashed.find(cited)?;
+        (squashed[..at].chars().count(), cited.chars().count())
+    };
+    let last = (first + count).checked_sub(1)?;
+    Some(*places.get(first)?..*places.get(last)? + 1)
+}
+
+/// The characters of the page that these of the excerpt are.
+fn page_chars(units: &[Unit], chars: &Range<u32>) -> Option<Range<u32>> {
+    let on_page = |at: u32| {
+        let unit = units.iter().find(|unit| unit.chars().contains(&at))?;
+        Some(unit.page_start_char + (at - unit.chunk_start_char))
+    };
+    Some(on_page(chars.start)?..on_page(chars.end - 1)? + 1)
+}
+
+/// Where a quote is printed.
+fn areas(excerpt: &Excerpt, quote: &Quote) -> Vec<[u32; 4]> {
+    let pages = highlight(&excerpt.content, &excerpt.lines, &quote.chars);
+    let on_page = pages.into_iter().filter(|page| page.page == quote.page);
+    let sides = |area: Area| [area.left, area.top, area.right, area.bottom];
+    on_page.flat_map(|page| page.areas).map(sides).collect()
 }
 
 /// Parts the blocks from `first`, which stand on these pages, into spans that each stand on one page of
@@ -142,17 +185,29 @@ fn squash(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{chunking::Unit, excerpt::CitablePassage};
+    use crate::{excerpt::CitablePassage, lines::Line};
     use uuid::Uuid;
 
-    /// "Sit tall." on page 1; "Keep the wrist" on page 1 runs on to "level." on page 2.
+    /// "Sit tall." on page 1, from its character 40 on; "Keep the wrist" on page 1 runs on to "level." on page 2.
     fn passage() -> Excerpt {
-        let unit = |page, start, end| Unit {
+        let unit = |page, on_page, start, end| Unit {
             page,
-            page_start_char: 0,
-            page_end_char: 0,
+            page_start_char: on_page,
+            page_end_char: on_page + end - start,
             chunk_start_char: start,
             chunk_end_char: end,
+        };
+        let line = |page, start_char, end_char, right, word_lefts: &[u32]| Line {
+            page,
+            start_char,
+            end_char,
+            area: Area {
+                left: 500,
+                top: 900,
+                right,
+                bottom: 1_000,
+            },
+            word_lefts: word_lefts.to_vec(),
         };
         let passage = CitablePassage {
             chunk_id: ChunkId(Uuid::nil()),
@@ -160,7 +215,12 @@ mod tests {
             document_title: "Posture".into(),
             chunk_index: 0,
             content: "Sit tall. Keep the wrist level.".into(),
-            units: vec![unit(1, 0, 9), unit(1, 10, 24), unit(2, 25, 31)],
+            units: vec![unit(1, 40, 0, 9), unit(1, 50, 10, 24), unit(2, 0, 25, 31)],
+            lines: vec![
+                line(1, 0, 9, 900, &[700]),
+                line(1, 10, 24, 1_900, &[1_100, 1_400]),
+                line(2, 25, 31, 800, &[]),
+            ],
         };
         passage.into()
     }
@@ -187,12 +247,17 @@ mod tests {
     fn words_across_a_page_break_are_cited_on_both_pages() {
         let cited = Citations::new().resolve(&passage(), 1, 3, "Keep the wrist level.");
         assert_eq!(shape(&cited), [(1, 1, "Keep the wrist"), (2, 2, "level.")]);
+        let chars = |citation: &Citation| citation.start_char..citation.end_char;
+        assert_eq!((chars(&cited[0]), chars(&cited[1])), (50..64, 0..6));
+        assert_eq!(cited[1].areas, [[500, 900, 800, 1_000]]);
     }
 
     #[test]
     fn part_of_a_sentence_may_be_cited() {
         let cited = Citations::new().resolve(&passage(), 1, 2, "the wrist");
         assert_eq!(shape(&cited), [(1, 1, "the wrist")]);
+        assert_eq!((cited[0].start_char, cited[0].end_char), (55, 64));
+        assert_eq!(cited[0].areas, [[1_100, 900, 1_900, 1_000]]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the model is shown of the library: passages, and neighbours of one document read as one.
 
-use crate::{chunking::Unit, prompt::sentence_blocks};
+use crate::{chunking::Unit, lines::Line, prompt::sentence_blocks};
 use shared_types::ids::{ChunkId, DocumentId};
 use std::ops::Range;
 
@@ -19,6 +19,8 @@ pub struct CitablePassage {
     pub content: String,
     /// Its sentences.
     pub units: Vec<Unit>,
+    /// Where it is printed; empty where nobody knows.
+    pub lines: Vec<Line>,
 }
 
 /// A stretch of a document, as it is shown to the model: each sentence once, in the order of the pages.
@@ -32,6 +34,8 @@ pub struct Excerpt {
     pub content: String,
     /// Its sentences; block `i` of the search result is `units[i]`.
     pub units: Vec<Unit>,
+    /// Where it is printed, counted in its own characters.
+    pub lines: Vec<Line>,
     /// The passages that it is made of, in the order of the pages, and which units each of them holds.
     /// Every unit is in one of them; neighbours share those that both hold.
     passages: Vec<(ChunkId, Range<usize>)>,
@@ -47,6 +51,7 @@ impl From<CitablePassage> for Excerpt {
             content: passage.content,
             passages: vec![(passage.chunk_id, 0..passage.units.len())],
             units: passage.units,
+            lines: passage.lines,
             last_index: passage.chunk_index,
         }
     }
@@ -82,6 +87,12 @@ impl Excerpt {
                 chunk_end_char: moved(unit.chunk_end_char),
                 ..*unit
             }));
+        let lines = next.lines.iter().filter(|line| line.start_char >= skipped);
+        self.lines.extend(lines.map(|line| Line {
+            start_char: moved(line.start_char),
+            end_char: moved(line.end_char),
+            ..line.clone()
+        }));
         self.passages.push((next.chunk_id, first..self.units.len()));
         self.last_index = next.chunk_index;
     }
@@ -130,6 +141,7 @@ mod tests {
     use crate::{
         chunking::{Chunk, ChunkConfig, PageText, chunk},
         citation::Citations,
+        lines::Area,
     };
     use proptest::prelude::*;
     use uuid::Uuid;
@@ -143,15 +155,37 @@ mod tests {
         };
         (1..)
             .zip(sentences)
-            .map(|(page, count)| PageText {
-                page,
-                text: (0..*count)
-                    .map(|_| sentence())
-                    .collect::<Vec<_>>()
-                    .join(" "),
-                ..PageText::default()
+            .map(|(page, count)| {
+                let sentences: Vec<String> = (0..*count).map(|_| sentence()).collect();
+                let text = sentences.join(" ");
+                PageText {
+                    page,
+                    lines: printed(page, &text),
+                    text,
+                    ..PageText::default()
+                }
             })
             .collect()
+    }
+
+    /// A page that is printed on one line, a point for each character.
+    fn printed(page: u32, text: &str) -> Vec<Line> {
+        let chars = text.chars().count() as u32;
+        let area = Area {
+            left: 0,
+            top: 0,
+            right: chars * 10,
+            bottom: 100,
+        };
+        let starts = (0..).zip(text.chars()).filter(|(_, c)| *c == ' ');
+        let line = Line {
+            page,
+            start_char: 0,
+            end_char: chars,
+            area,
+            word_lefts: starts.map(|(at, _)| (at + 1) * 10).collect(),
+        };
+        if chars > 0 { vec![line] } else { Vec::new() }
     }
 
     fn chunks(pages: &[PageText], sentences: usize, overlap: usize) -> Vec<Chunk> {
@@ -172,6 +206,7 @@ mod tests {
             chunk_index: chunk.index,
             content: chunk.content.clone(),
             units: chunk.units.clone(),
+            lines: chunk.lines.clone(),
         }
     }
 
@@ -269,7 +304,17 @@ mod tests {
                     let squashed = |text: &str| text.replace([' ', '\n'], "");
                     let quote = squashed(&citation.quote);
                     prop_assert!(squashed(&chunks[of].content).contains(&quote));
-                    prop_assert!(squashed(&pages[citation.page as usize - 1].text).contains(&quote));
+                    let page = &pages[citation.page as usize - 1].text;
+                    let chars = citation.start_char as usize..citation.end_char as usize;
+                    let on_page: String = page.chars().skip(chars.start).take(chars.len()).collect();
+                    prop_assert_eq!(squashed(&on_page), quote);
+                    // All of it is marked, and of its words nothing but the space after them.
+                    let [[left, 0, right, 100]] = citation.areas[..] else {
+                        return Err(TestCaseError::fail(format!("{:?}", citation.areas)));
+                    };
+                    prop_assert_eq!(left, citation.start_char * 10);
+                    let end = citation.end_char * 10;
+                    prop_assert!(right == end || right == end + 10, "{right} for {end}");
                 }
             }
             let mut chosen: Vec<String> = order

@@ -87,7 +87,7 @@ pub struct Source {
 /// Words of a page that carry a claim of the answer. The quote stands on that page: checked by the origin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Citation {
-    /// The number shown to the reader, from 1; the same words always get the same number.
+    /// The number shown to the reader, from 1; the same words of a page always get the same number.
     pub marker: u32,
     /// The passage.
     pub chunk_id: ChunkId,
@@ -99,6 +99,16 @@ pub struct Citation {
     pub page: u32,
     /// The words, as extracted from the page.
     pub quote: String,
+    /// Their first character in the text of the page, which counts Unicode scalar values.
+    #[serde(default)]
+    pub start_char: u32,
+    /// One past the last of them.
+    #[serde(default)]
+    pub end_char: u32,
+    /// Where they are printed: left, top, right and bottom of each line in tenths of a point, from the upper left corner
+    /// of the page as a reader sees it. Empty where nobody knows.
+    #[serde(default)]
+    pub areas: Vec<[u32; 4]>,
 }
 
 /// Why an answer ended.

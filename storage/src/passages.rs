@@ -82,13 +82,15 @@ pub async fn by_ids(reader: &mut ReaderTx, ids: &[ChunkId]) -> Result<Vec<Passag
 pub async fn citable(reader: &mut ReaderTx, ids: &[ChunkId]) -> Result<Vec<CitablePassage>, Error> {
     let rows: Vec<CitableRow> = rows(reader, CITABLE, ids).await?;
     let passages = rows.into_iter().map(|row| {
+        let Metadata { units, lines, .. } = row.metadata.0;
         Ok(CitablePassage {
             chunk_id: ChunkId(row.id),
             document_id: DocumentId(row.doc_id),
             document_title: row.title,
             chunk_index: unsigned(row.chunk_index, "passage index")?,
             content: row.content,
-            units: row.metadata.0.units,
+            units,
+            lines,
         })
     });
     in_order(ids, passages, |passage| passage.chunk_id)

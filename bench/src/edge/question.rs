@@ -179,6 +179,9 @@ fn stored_answer(passages: &[Passage]) -> StoredAnswer {
             quote:
                 "the pedal goes down with the bass on the first beat and comes up before the third"
                     .into(),
+            start_char: 1_204,
+            end_char: 1_286,
+            areas: vec![[851, 4_102, 3_027, 4_236], [851, 4_246, 2_204, 4_380]],
         }));
     }
     StoredAnswer {

@@ -126,6 +126,7 @@ fn passage(id: u128) -> CitablePassage {
         chunk_index: 2 * id as u32,
         content: "Sit tall. Keep the wrist level.".into(),
         units: vec![unit(1, 0, 9), unit(2, 10, 31)],
+        lines: Vec::new(),
     }
 }
 

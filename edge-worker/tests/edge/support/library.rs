@@ -144,5 +144,8 @@ pub fn citation(passage: &Passage, index: usize) -> Citation {
         document_title: passage.document_title.clone(),
         page: passage.page_start,
         quote: passage.content.clone(),
+        start_char: 0,
+        end_char: passage.content.chars().count() as u32,
+        areas: vec![[850, 4_100, 3_020, 4_230]],
     }
 }
