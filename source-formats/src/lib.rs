@@ -122,7 +122,7 @@ pub fn read(format: Format, bytes: &[u8], limits: &Limits) -> Result<Vec<Block>,
     }
     let mut blocks = blocks::Blocks::new(limits);
     match format {
-        Format::Text => text::read(&charset::decode(bytes)?, &mut blocks)?,
+        Format::Text => text::read(&charset::decode(bytes)?, limits, &mut blocks)?,
         Format::Markdown => markdown::read(&charset::decode(bytes)?, limits, &mut blocks)?,
         Format::Html => html::read(&charset::decode_html(bytes)?, limits, &mut blocks)?,
         Format::Docx => docx::read(bytes, limits, &mut blocks)?,

@@ -3,44 +3,94 @@
 //! Empty lines part paragraphs. Within a paragraph a line break is soft, as in the pages of a PDF, if the
 //! next line's first word would not have fitted into the width of the paragraph's longest line. Lists,
 //! tables, verse and short lines keep their breaks.
+//!
+//! A heading is a line that is underlined with `===` or `---`, or one alone between empty lines that names a numbered part
+//! (`Lesson 4`) or belongs to an outline of numbers ([`numbering::headings`]).
+//!
+//! Lines are read anew wherever they are looked at, and not kept: a file may have more of them than fit into the memory.
 
-use crate::{Refusal, blocks::Blocks};
+mod numbering;
+
+use crate::{Limits, Refusal, blocks::Blocks};
+use numbering::Number;
+use std::iter;
 
 /// A paragraph of which no line reaches this column was not broken to fit a page: an address, verse, a table.
 const NARROW: usize = 45;
 /// A heading has at most this many words.
 const MAX_HEADING_WORDS: usize = 14;
 const TAB_WIDTH: usize = 8;
+/// What ends a line, on any system.
+const LINE_ENDS: [char; 5] = ['\n', '\r', '\u{2028}', '\u{2029}', '\u{85}'];
 
 /// Adds the blocks of a text.
-pub(crate) fn read(text: &str, blocks: &mut Blocks) -> Result<(), Refusal> {
+pub(crate) fn read(text: &str, limits: &Limits, blocks: &mut Blocks) -> Result<(), Refusal> {
+    let mut headings = numbering::headings(text, limits)?.into_iter();
     for (at, page) in text.split('\u{c}').enumerate() {
         if at > 0 {
             blocks.page_break();
         }
-        let mut group: Vec<Line<'_>> = Vec::new();
-        for line in lines(page) {
-            if line.is_empty() {
-                add(&group, blocks)?;
-                group.clear();
-            } else {
-                group.push(Line::new(line));
+        for paragraph in paragraphs(page) {
+            match lone(paragraph).and_then(Number::of) {
+                Some(number) if headings.next() == Some(true) => {
+                    blocks.heading(number.level(), paragraph)?;
+                }
+                _ => add(paragraph, blocks)?,
             }
         }
-        add(&group, blocks)?;
     }
     Ok(())
 }
 
-/// The lines without white space at their ends; they may end as on any system.
+/// The parts of a page between its empty lines.
+fn paragraphs(page: &str) -> impl Iterator<Item = &str> {
+    let mut rest = page;
+    iter::from_fn(move || {
+        let paragraph = loop {
+            let (line, after) = first_line(rest)?;
+            if !line.is_empty() {
+                break rest;
+            }
+            rest = after;
+        };
+        while let Some((line, after)) = first_line(rest) {
+            if line.is_empty() {
+                break;
+            }
+            rest = after;
+        }
+        Some(&paragraph[..paragraph.len() - rest.len()])
+    })
+}
+
+/// The lines without white space at their ends.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
-    text.split('\n')
-        .flat_map(|line| {
-            line.strip_suffix('\r')
-                .unwrap_or(line)
-                .split(['\r', '\u{2028}', '\u{2029}', '\u{85}'])
-        })
-        .map(str::trim_end)
+    let mut rest = text;
+    iter::from_fn(move || {
+        let (line, after) = first_line(rest)?;
+        rest = after;
+        Some(line)
+    })
+}
+
+/// A text's first line, without white space at its end, and what comes after it.
+fn first_line(text: &str) -> Option<(&str, &str)> {
+    if text.is_empty() {
+        return None;
+    }
+    let Some((line, mut rest)) = text.split_once(LINE_ENDS) else {
+        return Some((text.trim_end(), ""));
+    };
+    if text[line.len()..].starts_with("\r\n") {
+        rest = &rest[1..];
+    }
+    Some((line.trim_end(), rest))
+}
+
+/// The only line of a paragraph, without white space around it.
+fn lone(paragraph: &str) -> Option<&str> {
+    let (line, rest) = first_line(paragraph)?;
+    rest.is_empty().then(|| line.trim_start())
 }
 
 struct Line<'a> {
@@ -91,31 +141,31 @@ impl<'a> Line<'a> {
     }
 }
 
-fn add(mut group: &[Line<'_>], blocks: &mut Blocks) -> Result<(), Refusal> {
-    if let [title, line, rest @ ..] = group
-        && let Some(level) = underline(title, line)
-    {
-        blocks.heading(level, title.text)?;
-        group = rest;
+fn add(mut text: &str, blocks: &mut Blocks) -> Result<(), Refusal> {
+    if lone(text).is_some_and(numbering::names_part) {
+        return blocks.heading(1, text);
     }
-    if let [line] = group
-        && let Some(level) = numbered(line.text)
+    if let Some((title, rest)) = first_line(text)
+        && let Some((line, rest)) = first_line(rest)
+        && let Some(level) = underline(&Line::new(title), &Line::new(line))
     {
-        return blocks.heading(level, line.text);
+        blocks.heading(level, title)?;
+        text = rest;
     }
-    let edge = group.iter().map(|line| line.end).max().unwrap_or_default();
-    let keeps_lines = edge < NARROW || is_verse(group);
+    let edge = lines(text).map(|line| Line::new(line).end).max();
+    let edge = edge.unwrap_or_default();
+    let keeps_lines = edge < NARROW || is_verse(text);
     let mut paragraph = String::new();
-    let mut before: Option<&Line<'_>> = None;
-    for line in group {
+    let mut before: Option<Line<'_>> = None;
+    for line in lines(text).map(Line::new) {
         if line.is_rule() {
             blocks.text(&paragraph)?;
             paragraph.clear();
             before = None;
             continue;
         }
-        if let Some(before) = before {
-            if keeps_lines || is_hard_break(before, line, edge) {
+        if let Some(before) = &before {
+            if keeps_lines || is_hard_break(before, &line, edge) {
                 blocks.text(&paragraph)?;
                 paragraph.clear();
             } else if !ends_in_hyphen(&paragraph) {
@@ -153,17 +203,20 @@ fn is_hard_break(line: &Line<'_>, next: &Line<'_>, edge: usize) -> bool {
 }
 
 /// Lines that each begin with a capital letter, as any line may where nouns have one, and mostly end at a pause.
-fn is_verse(group: &[Line<'_>]) -> bool {
-    let Some((last, lines)) = group.split_last() else {
-        return false;
-    };
-    let begins = |line: &Line<'_>| line.text.starts_with(char::is_uppercase);
-    let pauses =
-        |line: &&Line<'_>| ends_sentence(line.text) || line.text.ends_with([',', '–', '—']);
-    lines.len() > 1
-        && begins(last)
-        && lines.iter().all(begins)
-        && 2 * lines.iter().filter(pauses).count() > lines.len()
+fn is_verse(text: &str) -> bool {
+    let mut lines = lines(text).map(str::trim_start).peekable();
+    let (mut before_last, mut pausing) = (0, 0);
+    while let Some(line) = lines.next() {
+        if !line.starts_with(char::is_uppercase) {
+            return false;
+        }
+        if lines.peek().is_some() {
+            let pauses = ends_sentence(line) || line.ends_with([',', '–', '—']);
+            before_last += 1;
+            pausing += usize::from(pauses);
+        }
+    }
+    before_last > 1 && 2 * pausing > before_last
 }
 
 fn ends_sentence(text: &str) -> bool {
@@ -208,18 +261,6 @@ fn underline(title: &Line<'_>, line: &Line<'_>) -> Option<u8> {
     (long && is_title).then_some(level)
 }
 
-/// The level of a heading such as `2 Scales` or `2.1 The thumb`: no list item (`2. Sit`), no sentence.
-fn numbered(line: &str) -> Option<u8> {
-    let (number, title) = line.split_once(' ')?;
-    let is_part =
-        |part: &str| (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
-    let is_heading = number.split('.').all(is_part)
-        && title.starts_with(char::is_uppercase)
-        && !title.ends_with(['.', '?', '!', ':', ';', ','])
-        && title.split_whitespace().count() <= MAX_HEADING_WORDS;
-    is_heading.then(|| number.split('.').count().min(6) as u8)
-}
-
 #[cfg(test)]
 mod tests {
     use super::read;
@@ -227,7 +268,7 @@ mod tests {
 
     fn blocks(text: &str) -> Vec<String> {
         let mut blocks = Blocks::new(&Limits::DEFAULT);
-        read(text, &mut blocks).unwrap();
+        read(text, &Limits::DEFAULT, &mut blocks).unwrap();
         let shown = |block| match block {
             Block::Text(text) => text,
             Block::Heading { level, text } => format!("{level}# {text}"),
@@ -301,18 +342,46 @@ mod tests {
     }
 
     #[test]
-    fn underlined_and_numbered_lines_are_headings() {
-        let text = "Practice\n========\nDaily.\n\nScales\n------\n\n2.1 The thumb\n\n\
-            2 Play it. Again.\n\n----\n\n2. Sit";
+    fn underlined_lines_are_headings() {
+        let text =
+            "Practice\n========\nDaily.\n\nScales\n------\n\n2 Play it. Again.\n\n----\n\n2. Sit";
         let expected = [
             "1# Practice",
             "Daily.",
             "2# Scales",
-            "2# 2.1 The thumb",
             "2 Play it. Again.",
             "2. Sit",
         ];
         assert_eq!(blocks(text), expected);
+    }
+
+    #[test]
+    fn lone_lines_that_number_the_text_are_headings() {
+        let text = "Lesson 4: Scales\n\n  1 Before you play\n\nSit low.\n\n1.1 The thumb\n\n\u{c}Pass it\nunder.\n\n\
+            2 Rest\n\nBreathe.\n\n12 Quiet Lane\n\nLesson 5\nwill come.";
+        let expected = [
+            "1# Lesson 4: Scales",
+            "1# 1 Before you play",
+            "Sit low.",
+            "2# 1.1 The thumb",
+            "----",
+            "Pass it",
+            "under.",
+            "1# 2 Rest",
+            "Breathe.",
+            "12 Quiet Lane",
+            "Lesson 5",
+            "will come.",
+        ];
+        assert_eq!(blocks(text), expected);
+    }
+
+    #[test]
+    fn lines_end_as_on_any_system() {
+        assert_eq!(
+            blocks("one\r\ntwo\rthree\u{2028}four\u{85}five\r\r\nsix\n \t\nseven"),
+            ["one", "two", "three", "four", "five", "six", "seven"]
+        );
     }
 
     #[test]
