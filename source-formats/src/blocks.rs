@@ -34,6 +34,22 @@ impl Blocks {
         self.add(text, |text| Block::Heading { level, text })
     }
 
+    /// Adds a heading before all blocks but the first `at`.
+    pub(crate) fn heading_at(&mut self, at: usize, level: u8, text: &str) -> Result<(), Refusal> {
+        let before = self.written.len();
+        self.heading(level, text)?;
+        let added = self.written.len() - before;
+        self.written[at..].rotate_right(added);
+        Ok(())
+    }
+
+    /// Whether there is a heading of this level behind the first `at` blocks.
+    pub(crate) fn has_heading(&self, at: usize, level: u8) -> bool {
+        let is_it =
+            |block: &Block| matches!(block, Block::Heading { level: found, .. } if *found == level);
+        self.written[at..].iter().any(is_it)
+    }
+
     /// Adds a paragraph, item, row or line.
     pub(crate) fn text(&mut self, text: &str) -> Result<(), Refusal> {
         self.add(text, Block::Text)
@@ -54,6 +70,10 @@ impl Blocks {
                 Ok(())
             }
         }
+    }
+
+    pub(crate) fn first(&self) -> Option<&Block> {
+        self.written.first()
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -16,6 +16,7 @@ pub(crate) fn read(text: &str, limits: &Limits, blocks: &mut Blocks) -> Result<(
         blocks,
         limits,
         line: String::new(),
+        image_end: 0,
         inside: Inside::Flow,
         depth: 0,
     };
@@ -59,6 +60,8 @@ struct Reader<'a> {
     limits: &'a Limits,
     /// Text of the block so far; of an HTML block its source.
     line: String,
+    /// Where in it the last image's description ends; 0 for none.
+    image_end: usize,
     inside: Inside,
     depth: usize,
 }
@@ -119,13 +122,18 @@ impl Reader<'_> {
                 self.line.push(' ');
                 return Ok(());
             }
+            Tag::Image { .. } => {
+                if self.image_end > 0 && self.image_end == self.line.len() {
+                    self.line.push(' ');
+                }
+                return Ok(());
+            }
             Tag::Emphasis
             | Tag::Strong
             | Tag::Strikethrough
             | Tag::Superscript
             | Tag::Subscript
-            | Tag::Link { .. }
-            | Tag::Image { .. } => return Ok(()),
+            | Tag::Link { .. } => return Ok(()),
         };
         self.flush()
     }
@@ -139,13 +147,17 @@ impl Reader<'_> {
             | TagEnd::Strikethrough
             | TagEnd::Superscript
             | TagEnd::Subscript
-            | TagEnd::Link
-            | TagEnd::Image => return Ok(()),
+            | TagEnd::Link => return Ok(()),
+            TagEnd::Image => {
+                self.image_end = self.line.len();
+                return Ok(());
+            }
             TagEnd::HtmlBlock => html::read_part(&self.line, self.limits, self.blocks)?,
             TagEnd::Heading(level) => self.blocks.heading(level as u8, &self.line)?,
             _ => self.blocks.text(&self.line)?,
         }
         self.line.clear();
+        self.image_end = 0;
         self.inside = Inside::Flow;
         Ok(())
     }
@@ -154,6 +166,7 @@ impl Reader<'_> {
     fn flush(&mut self) -> Result<(), Refusal> {
         self.blocks.text(&self.line)?;
         self.line.clear();
+        self.image_end = 0;
         Ok(())
     }
 
@@ -208,6 +221,12 @@ mod tests {
         let text = "See [the *thumb*](https://example.org/thumb) and ![a low wrist](wrist.png \"W\").[^1]\n\n\
             [^1]: By ear.\n";
         assert_eq!(shown(text), ["See the thumb and a low wrist.", "By ear."]);
+    }
+
+    #[test]
+    fn descriptions_of_images_side_by_side_stay_apart() {
+        let text = "![The left hand](l.png)![The right hand](r.png) and [![both](b.png)](x)[![hands](h.png)](y)\n";
+        assert_eq!(shown(text), ["The left hand The right hand and both hands"]);
     }
 
     #[test]

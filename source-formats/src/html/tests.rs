@@ -30,6 +30,49 @@ fn the_title_stands_over_a_page_without_a_first_heading() {
 }
 
 #[test]
+fn a_page_whose_first_heading_stands_around_its_main_part_keeps_one_title() {
+    let around = "<header><h1>Practising <em>slowly</em></h1></header>";
+    let main = "<main><h2>Why</h2><p>To hear.</main>";
+    for (page, title) in [
+        (
+            format!("<title>Slow practice</title>{around}{main}"),
+            "1# Slow practice",
+        ),
+        (format!("{around}{main}"), "1# Practising slowly"),
+        (
+            format!("<title> </title>{around}{main}"),
+            "1# Practising slowly",
+        ),
+    ] {
+        assert_eq!(shown(&page), [title, "2# Why", "To hear."], "{page}");
+    }
+    let own = format!("<title>Studio</title>{around}<main><h1>Scales</h1>Daily.</main>");
+    assert_eq!(shown(&own), ["1# Scales", "Daily."]);
+    let within = "<title>Studio</title><main><header><h1>Scales</h1></header>Daily.</main>";
+    assert_eq!(shown(within), ["1# Scales", "Daily."]);
+    let logo = "<title>Scales</title><h1><img src=logo.png></h1>Daily.";
+    assert_eq!(shown(logo), ["1# Scales", "Daily."]);
+    let silent = blocks(
+        "<title>Scales</title><header><h1>Hello</h1></header><main></main>",
+        &Limits::DEFAULT,
+    );
+    assert_eq!(silent, Err(Refusal::Empty));
+}
+
+#[test]
+fn the_description_of_an_image_stands_apart_from_words_and_from_the_next_one() {
+    let page = "<p><img alt='The left hand'><a href=r><img alt='the right'></a>Both<img alt=hands>, \
+        then C<img alt=♯>m<img alt=''>inor.<p><img alt='A low'> <img alt='wrist'>";
+    assert_eq!(
+        shown(page),
+        [
+            "The left hand the right Both hands, then C♯minor.",
+            "A low wrist"
+        ]
+    );
+}
+
+#[test]
 fn boilerplate_is_part_of_a_page_that_does_not_say_what_its_text_is() {
     let around = "<nav>Home</nav><p>Play.</p><footer>Bremen</footer>";
     assert_eq!(shown(around), ["Home", "Play.", "Bremen"]);

@@ -3,42 +3,47 @@
 use super::{
     is_dropped,
     roles::Role,
-    tree::{NodeId, ROOT, Tree},
+    tree::{NodeId, Tree},
 };
 use crate::{Refusal, blocks::Blocks};
 use std::collections::HashSet;
 
-/// Adds the blocks of a page in the order of its text.
-pub(super) fn walk(tree: &Tree, blocks: &mut Blocks) -> Result<(), Refusal> {
+/// Adds the blocks of a node, and of all within it, in the order of its text.
+pub(super) fn walk(tree: &Tree, top: NodeId, blocks: &mut Blocks) -> Result<(), Refusal> {
     let mut walker = Walker {
         tree,
         blocks,
         holds_main: holders_of_main(tree),
         line: String::new(),
+        image_end: 0,
         modes: Vec::new(),
         preformatted: 0,
         main: 0,
     };
-    let mut next = tree.first_child(ROOT);
-    while let Some(mut id) = next {
-        if walker.enter(id)? {
-            next = tree.first_child(id);
-            if next.is_some() {
-                continue;
-            }
+    let mut id = top;
+    loop {
+        let is_entered = walker.enter(id)?;
+        if is_entered && let Some(child) = tree.first_child(id) {
+            id = child;
+            continue;
+        }
+        if is_entered {
             walker.leave(id)?;
         }
-        next = tree.next(id);
-        while next.is_none() {
-            match tree.parent(id) {
-                None | Some(ROOT) => break,
-                Some(parent) => id = parent,
+        id = loop {
+            if id == top {
+                return walker.flush();
             }
-            walker.leave(id)?;
-            next = tree.next(id);
-        }
+            if let Some(next) = tree.next(id) {
+                break next;
+            }
+            let Some(parent) = tree.parent(id) else {
+                return walker.flush();
+            };
+            walker.leave(parent)?;
+            id = parent;
+        };
     }
-    walker.flush()
 }
 
 /// The main parts that are seen, and all that they stand in.
@@ -69,6 +74,8 @@ struct Walker<'a> {
     blocks: &'a mut Blocks,
     holds_main: HashSet<NodeId>,
     line: String,
+    /// Where in it the last image's description ends; 0 for none.
+    image_end: usize,
     modes: Vec<Mode>,
     /// How many elements that keep their lines, and main parts, are entered.
     preformatted: usize,
@@ -84,7 +91,7 @@ impl Walker<'_> {
     fn enter(&mut self, id: NodeId) -> Result<bool, Refusal> {
         match self.tree.role(id) {
             Role::Text => self.text(self.tree.text(id))?,
-            Role::Image => self.line.push_str(self.tree.text(id)),
+            Role::Image => self.put(self.tree.text(id), true),
             Role::Dropped | Role::Title => return Ok(false),
             Role::Boilerplate
                 if self.main == 0
@@ -143,16 +150,33 @@ impl Walker<'_> {
 
     fn text(&mut self, text: &str) -> Result<(), Refusal> {
         if self.preformatted == 0 {
-            self.line.push_str(text);
+            self.put(text, false);
             return Ok(());
         }
         for (at, line) in text.split('\n').enumerate() {
             if at > 0 {
                 self.part()?;
             }
-            self.line.push_str(line);
+            self.put(line, false);
         }
         Ok(())
+    }
+
+    /// Adds to the line. Where browsers draw an image, its description stands apart from the next one's, and from words.
+    fn put(&mut self, text: &str, is_image: bool) {
+        if text.is_empty() {
+            return;
+        }
+        let is_behind_image = self.image_end > 0 && self.image_end == self.line.len();
+        let meets_word =
+            self.line.ends_with(char::is_alphanumeric) && text.starts_with(char::is_alphanumeric);
+        if (is_behind_image && (is_image || meets_word)) || (is_image && meets_word) {
+            self.line.push(' ');
+        }
+        self.line.push_str(text);
+        if is_image {
+            self.image_end = self.line.len();
+        }
     }
 
     fn flush(&mut self) -> Result<(), Refusal> {
@@ -161,6 +185,7 @@ impl Walker<'_> {
             Mode::Flow | Mode::Row => self.blocks.text(&self.line)?,
         }
         self.line.clear();
+        self.image_end = 0;
         Ok(())
     }
 }
