@@ -1,7 +1,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use source_formats::{Block, Format, Limits, read};
+use source_formats::{Block, Content, Format, Limits, read};
 use std::io::{Cursor, Write};
 use zip::{CompressionMethod, ZipWriter, result::ZipError, write::SimpleFileOptions};
 
@@ -24,7 +24,7 @@ fn package(part: &[u8]) -> Result<Vec<u8>, ZipError> {
 }
 
 fn check(bytes: &[u8]) {
-    let Ok(blocks) = read(Format::Docx, bytes, &Limits::DEFAULT) else {
+    let Ok(Content { blocks, .. }) = read(Format::Docx, bytes, &Limits::DEFAULT) else {
         return;
     };
     assert!(blocks.first() != Some(&Block::PageBreak) && blocks.last() != Some(&Block::PageBreak));

@@ -1,10 +1,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use source_formats::{Block, Format, Limits, read};
+use source_formats::{Block, Content, Format, Limits, read};
 
 fuzz_target!(|bytes: &[u8]| {
-    let Ok(blocks) = read(Format::Text, bytes, &Limits::DEFAULT) else {
+    let Ok(Content { blocks, .. }) = read(Format::Text, bytes, &Limits::DEFAULT) else {
         return;
     };
     assert!(blocks.first() != Some(&Block::PageBreak) && blocks.last() != Some(&Block::PageBreak));

@@ -14,7 +14,7 @@ use crate::{
 };
 use rag_core::chunking::{Chunk, ChunkConfig, PageText, chunk};
 use shared_types::documents::{IngestStage, SourceFormat};
-use source_formats::Block;
+use source_formats::{Charset, Content};
 use std::{num::NonZero, path::Path, sync::Arc, thread::available_parallelism};
 use storage::jobs::{EmbeddedChunk, Job, Legibility};
 use tokio::sync::{Semaphore, watch};
@@ -49,6 +49,8 @@ pub struct Passages {
     pub page_count: u32,
     /// How well they could be read.
     pub legibility: Legibility,
+    /// In which encoding the file is, where it is made of text.
+    pub charset: Option<Charset>,
     /// All passages with their vectors, in order; at least one.
     pub chunks: Vec<EmbeddedChunk>,
 }
@@ -105,8 +107,9 @@ impl Pipeline {
         };
         let source = match job.file.format {
             SourceFormat::Pdf => Source::Pages(self.pages(&file, progress).await?),
-            format => Source::Blocks(self.blocks(format, &file).await?),
+            format => Source::Content(self.content(format, &file).await?),
         };
+        let charset = source.charset();
         tell(progress, IngestStage::Chunking, 0, 0);
         let Chunked {
             page_count,
@@ -117,14 +120,15 @@ impl Pipeline {
         Ok(Passages {
             page_count,
             legibility,
+            charset,
             chunks,
         })
     }
 
     /// What stands in a file that is made of text.
-    async fn blocks(&self, format: SourceFormat, file: &Path) -> Result<Vec<Block>, JobError> {
-        let blocks = self.extractor.read_source(format, file);
-        blocks.await.map_err(extraction_failed)
+    async fn content(&self, format: SourceFormat, file: &Path) -> Result<Content, JobError> {
+        let content = self.extractor.read_source(format, file);
+        content.await.map_err(extraction_failed)
     }
 
     /// The pages of a PDF.
@@ -225,23 +229,30 @@ impl Pipeline {
 /// What was read of a file.
 enum Source {
     Pages(Pages),
-    Blocks(Vec<Block>),
+    Content(Content),
 }
 
 impl Source {
+    fn charset(&self) -> Option<Charset> {
+        match self {
+            Self::Pages(_) => None,
+            Self::Content(content) => content.charset,
+        }
+    }
+
     /// Pages of which nothing could be read: pictures, and those in fonts that do not say which letters they draw.
     fn unreadable_pages(&self) -> u32 {
         let is_unreadable = |page: &Legible| page.unreadable || (page.scanned && !page.recognised);
         match self {
             Self::Pages(pages) => pages.legible().filter(is_unreadable).count() as u32,
-            Self::Blocks(_) => 0,
+            Self::Content(_) => 0,
         }
     }
 
     /// Why there is no passage, where there is none.
     fn rejection(&self) -> Rejection {
         match self {
-            Self::Blocks(_) => Rejection::NoWords,
+            Self::Content(_) => Rejection::NoWords,
             Self::Pages(pages) => match pages.legible().filter(|page| page.unreadable).count() {
                 0 => Rejection::NoText,
                 pages => Rejection::UnmappedFonts {
@@ -254,7 +265,7 @@ impl Source {
     fn read(self) -> Vec<PageText> {
         match self {
             Self::Pages(pages) => layout::read(|| pages.iter()),
-            Self::Blocks(blocks) => sources::pages(&blocks),
+            Self::Content(content) => sources::pages(&content.blocks),
         }
     }
 }

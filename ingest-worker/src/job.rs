@@ -7,6 +7,7 @@ use crate::{
     failure::{JobError, Part},
     telemetry::chain,
 };
+use source_formats::Charset;
 use std::time::Duration;
 use storage::{
     PgPool,
@@ -95,6 +96,7 @@ async fn work(
     let processed = Processed {
         page_count: passages.page_count,
         legibility: passages.legibility,
+        charset: passages.charset.map(Charset::name),
         embedding_model: &embedder.model_and_pooling(),
         chunks: &passages.chunks,
     };

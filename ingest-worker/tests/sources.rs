@@ -24,11 +24,13 @@ use shared_types::{
     documents::{DocumentStatus, SourceFormat},
     ids::DocumentId,
 };
+use source_formats::Charset;
 use std::{
     fs,
     path::{Path, PathBuf},
     time::Duration,
 };
+use storage::documents;
 use studio::Studio;
 
 fn fixture(name: &str) -> PathBuf {
@@ -89,6 +91,64 @@ async fn what_a_teacher_has_beside_pdfs_becomes_searchable_under_its_headings() 
         for (_, _, content) in passages {
             assert!(!content.contains("<script") && !content.contains("function("));
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_shown_with_the_letters_with_which_it_was_read() {
+    let studio = Studio::new().await;
+    let latin =
+        b"\xdcbung macht den Meister, sagt man; sch\xf6ner klingt, was gleichm\xe4\xdfig ist.";
+    let utf8 = "<p>Übung macht den Meister.".as_bytes();
+    let word = fs::read(fixture("handbook.docx")).unwrap();
+    let mut uploads = Vec::new();
+    for (format, bytes, shown_as) in [
+        (
+            SourceFormat::Text,
+            latin.to_vec(),
+            "text/plain; charset=windows-1252",
+        ),
+        (
+            SourceFormat::Markdown,
+            latin.to_vec(),
+            "text/plain; charset=windows-1252",
+        ),
+        (
+            SourceFormat::Html,
+            utf8.to_vec(),
+            "text/html; charset=utf-8",
+        ),
+        (SourceFormat::Docx, word, SourceFormat::Docx.media_type()),
+    ] {
+        uploads.push((studio.upload_as(format, bytes).await, format, shown_as));
+    }
+    studio.drain().await;
+    for (id, format, shown_as) in uploads {
+        let mut tx = studio.db.reader(&studio.teacher).await;
+        let stored = documents::open(&mut tx, id).await.unwrap();
+        assert_eq!(stored.document.status, DocumentStatus::Ready);
+        assert_eq!(format.shown_as(stored.charset.as_deref()), shown_as);
+        let contents = studio.contents(id).await;
+        assert!(
+            format == SourceFormat::Docx || contents[0].starts_with("Übung"),
+            "{contents:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_encoding_that_a_file_may_be_in_can_be_kept() {
+    let studio = Studio::new().await;
+    let id = studio
+        .upload_as(SourceFormat::Text, b"Listen.".to_vec())
+        .await;
+    for charset in Charset::all() {
+        sqlx::query("update knowledge_base_docs set charset = $2 where id = $1")
+            .bind(id.0)
+            .bind(charset.name())
+            .execute(&studio.db.owner)
+            .await
+            .unwrap();
     }
 }
 

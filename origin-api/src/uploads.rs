@@ -195,6 +195,7 @@ pub async fn file(
     let StoredDocument {
         document,
         sha256,
+        charset,
         file,
         ..
     } = documents::open(&mut reader, id).await?;
@@ -202,7 +203,7 @@ pub async fn file(
     Ok(DocumentFile {
         key: file.key(),
         file_name: document.file_name,
-        media_type: file.format.shown_as().to_owned(),
+        media_type: file.format.shown_as(charset.as_deref()),
         size_bytes: document.size_bytes,
         sha256,
         announced_at_s: document.created_at.timestamp(),

@@ -70,12 +70,18 @@ impl SourceFormat {
         }
     }
 
-    /// The media type as which a browser shows it. Markdown is read as it is written; a web page says its encoding itself.
+    /// The media type as which a browser shows it, in the encoding in which it was read, if it was. Markdown is read as it
+    /// is written. Before anybody knows, text is taken for UTF-8, and a web page says it itself.
     #[must_use]
-    pub fn shown_as(self) -> &'static str {
-        match self {
-            Self::Text | Self::Markdown => "text/plain; charset=utf-8",
-            format => format.media_type(),
+    pub fn shown_as(self, charset: Option<&str>) -> String {
+        let (media_type, charset) = match self {
+            Self::Text | Self::Markdown => ("text/plain", charset.or(Some("utf-8"))),
+            Self::Html => (self.media_type(), charset),
+            Self::Pdf | Self::Docx => (self.media_type(), None),
+        };
+        match charset {
+            Some(charset) => format!("{media_type}; charset={}", charset.to_ascii_lowercase()),
+            None => media_type.to_owned(),
         }
     }
 

@@ -12,6 +12,8 @@ mod html;
 mod markdown;
 mod text;
 
+pub use charset::{Charset, UnknownCharset};
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -48,6 +50,16 @@ pub enum Block {
     Text(String),
     /// A page ends here. Never first, last, or next to another.
     PageBreak,
+}
+
+/// What was read of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// In which encoding its text is. `None` for a document of Word, which says that of each of its parts itself, and for a
+    /// page that names one that no browser reads.
+    pub charset: Option<Charset>,
+    /// What stands in it, in the order of reading; at least one block is text.
+    pub blocks: Vec<Block>,
 }
 
 /// Why a file is refused.
@@ -115,17 +127,35 @@ impl Default for Limits {
     }
 }
 
-/// The blocks of a file, at least one of them text.
-pub fn read(format: Format, bytes: &[u8], limits: &Limits) -> Result<Vec<Block>, Refusal> {
+/// Reads a file.
+pub fn read(format: Format, bytes: &[u8], limits: &Limits) -> Result<Content, Refusal> {
     if bytes.is_empty() {
         return Err(Refusal::Empty);
     }
     let mut blocks = blocks::Blocks::new(limits);
-    match format {
-        Format::Text => text::read(&charset::decode(bytes)?, limits, &mut blocks)?,
-        Format::Markdown => markdown::read(&charset::decode(bytes)?, limits, &mut blocks)?,
-        Format::Html => html::read(&charset::decode_html(bytes)?, limits, &mut blocks)?,
-        Format::Docx => docx::read(bytes, limits, &mut blocks)?,
-    }
-    blocks.finish()
+    let charset = match format {
+        Format::Text => {
+            let (text, charset) = charset::decode(bytes)?;
+            text::read(&text, limits, &mut blocks)?;
+            charset
+        }
+        Format::Markdown => {
+            let (text, charset) = charset::decode(bytes)?;
+            markdown::read(&text, limits, &mut blocks)?;
+            charset
+        }
+        Format::Html => {
+            let (page, charset) = charset::decode_html(bytes)?;
+            html::read(&page, limits, &mut blocks)?;
+            charset
+        }
+        Format::Docx => {
+            docx::read(bytes, limits, &mut blocks)?;
+            None
+        }
+    };
+    Ok(Content {
+        charset,
+        blocks: blocks.finish()?,
+    })
 }

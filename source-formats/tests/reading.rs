@@ -5,12 +5,16 @@
     reason = "a step of a test that fails is a test that fails"
 )]
 
-use source_formats::{Block, Format, Limits, Refusal, read};
+use source_formats::{Block, Charset, Format, Limits, Refusal};
 use std::{fs, path::Path};
 
 fn fixture(name: &str) -> Vec<u8> {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     fs::read(fixtures.join(name)).unwrap()
+}
+
+fn read(format: Format, bytes: &[u8], limits: &Limits) -> Result<Vec<Block>, Refusal> {
+    source_formats::read(format, bytes, limits).map(|content| content.blocks)
 }
 
 /// The blocks as lines: a heading after its level, `----` where a page ends.
@@ -182,6 +186,23 @@ fn nothing_but_markup_is_empty() {
     ] {
         let refused = read(format, text.as_bytes(), &Limits::DEFAULT);
         assert_eq!(refused, Err(Refusal::Empty), "{format:?} {text:?}");
+    }
+}
+
+#[test]
+fn a_file_of_text_says_in_which_encoding_it_is_read() {
+    let latin = b"# \xdcbung\n\nDie T\xf6ne klingen gleichm\xe4\xdfig, jeder f\xfcr sich.";
+    let russian = b"<meta charset=windows-1251><p>\xc3\xe0\xec\xec\xe0";
+    let word = fixture("handbook.docx");
+    for (format, bytes, charset) in [
+        (Format::Text, &latin[..], Some("windows-1252")),
+        (Format::Markdown, latin, Some("windows-1252")),
+        (Format::Html, "<p>Übung".as_bytes(), Some("UTF-8")),
+        (Format::Html, russian, Some("windows-1251")),
+        (Format::Docx, &word, None),
+    ] {
+        let content = source_formats::read(format, bytes, &Limits::DEFAULT).unwrap();
+        assert_eq!(content.charset.map(Charset::name), charset, "{format:?}");
     }
 }
 

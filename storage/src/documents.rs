@@ -28,6 +28,8 @@ pub struct StoredDocument {
     pub sha256: String,
     /// What object storage calls its upload, where that comes in parts.
     pub upload_id: Option<String>,
+    /// In which encoding its file was read, by the name of the Encoding Standard; of text, once it was.
+    pub charset: Option<String>,
     /// Where its file lies, once confirmed.
     pub file: LibraryFile,
 }
@@ -54,6 +56,7 @@ struct Row {
     failure: Option<String>,
     created_at: DateTime<Utc>,
     upload_id: Option<String>,
+    charset: Option<String>,
 }
 
 impl TryFrom<Row> for StoredDocument {
@@ -91,6 +94,7 @@ impl TryFrom<Row> for StoredDocument {
             document,
             sha256: row.sha256,
             upload_id: row.upload_id,
+            charset: row.charset,
             file,
         })
     }

@@ -368,6 +368,7 @@ impl Shelf {
         let processed = Processed {
             page_count: chunks.len() as u32,
             legibility: Legibility::default(),
+            charset: None,
             embedding_model,
             chunks,
         };

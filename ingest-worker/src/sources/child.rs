@@ -44,7 +44,7 @@ pub fn run(options: &Options, output: impl Write) -> Result<(), ChildError> {
     limits::apply(&options.limits)?;
     let bytes = fs::read(&options.file)?;
     let read = source_formats::read(options.format, &bytes, &source_formats::Limits::DEFAULT);
-    let said = read.map_or_else(Said::Refused, Said::Blocks);
+    let said = read.map_or_else(Said::Refused, Said::Read);
     let mut output = BufWriter::new(output);
     serde_json::to_writer(&mut output, &said)?;
     output.flush()?;

@@ -11,7 +11,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use shared_types::documents::SourceFormat;
-use source_formats::{Block, Format, Refusal};
+use source_formats::{Content, Format, Refusal};
 use std::path::Path;
 
 /// All that the child may say: 10 million characters, escaped, are far below it.
@@ -22,7 +22,7 @@ const MAX_OUTPUT_BYTES: u64 = 128 * 1024 * 1024;
 #[serde(rename_all = "snake_case")]
 pub enum Said {
     /// What stands in the file.
-    Blocks(Vec<Block>),
+    Read(Content),
     /// It can't be read, and never will be.
     Refused(Refusal),
 }
@@ -47,13 +47,17 @@ impl Extractor {
         &self,
         format: SourceFormat,
         file: &Path,
-    ) -> Result<Vec<Block>, ExtractError> {
+    ) -> Result<Content, ExtractError> {
         let mut command = process::command(&self.program, "read-source", &self.limits);
         command.arg("--format").arg(format.as_str());
         command.arg("--").arg(file);
         let said = process::output(command, MAX_OUTPUT_BYTES, self.deadline).await?;
         match serde_json::from_slice(&said) {
-            Ok(Said::Blocks(blocks)) => Ok(blocks),
+            Ok(Said::Read(content)) => Ok(Content {
+                // Whatever the child says, a document of Word has none.
+                charset: content.charset.filter(|_| format != SourceFormat::Docx),
+                ..content
+            }),
             Ok(Said::Refused(refusal)) => Err(rejection(refusal, format).into()),
             Err(error) => Err(ExtractError::Protocol(ProtocolError::Json(error))),
         }

@@ -9,6 +9,7 @@ mod clouds;
 #[path = "../../../storage/tests/support/mod.rs"]
 mod database;
 mod documents;
+mod encodings;
 mod flights;
 mod issuer;
 mod keys;

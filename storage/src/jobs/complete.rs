@@ -40,6 +40,8 @@ pub struct Processed<'a> {
     pub page_count: u32,
     /// How well they could be read.
     pub legibility: Legibility,
+    /// In which encoding the file is, by the name of the Encoding Standard; of text alone.
+    pub charset: Option<&'a str>,
     /// Model and pooling of the vectors, e.g. `@cf/baai/bge-base-en-v1.5#cls`.
     pub embedding_model: &'a str,
     /// All passages, in order.
@@ -104,6 +106,7 @@ pub async fn complete(pool: &PgPool, held: &Lease, processed: &Processed<'_>) ->
         .bind(pages(processed.legibility.scanned_pages)?)
         .bind(processed.legibility.scan_confidence.map(i32::from))
         .bind(pages(processed.legibility.unreadable_pages)?)
+        .bind(processed.charset)
         .execute(&mut *tx)
         .await?;
     tx.commit().await?;

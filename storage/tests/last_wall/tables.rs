@@ -303,6 +303,7 @@ pub const TABLES: &[Table] = &[
                     "scanned_pages",
                     "scan_confidence",
                     "unreadable_pages",
+                    "charset",
                     "chunk_count",
                     "stem_count",
                     "failure",

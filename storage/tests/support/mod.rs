@@ -388,6 +388,7 @@ pub fn processed(chunks: &[EmbeddedChunk]) -> Processed<'_> {
     Processed {
         page_count: u32::try_from(chunks.len()).unwrap(),
         legibility: Legibility::default(),
+        charset: None,
         embedding_model: MODEL,
         chunks,
     }

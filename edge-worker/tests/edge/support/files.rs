@@ -45,8 +45,7 @@ impl Files {
             file_name: file_name.to_owned(),
             media_type: SourceFormat::of_file_name(file_name)
                 .unwrap()
-                .shown_as()
-                .to_owned(),
+                .shown_as(None),
             size_bytes: bytes.len() as u64,
             sha256: hex::encode(Sha256::digest(bytes)),
             announced_at_s: ANNOUNCED_S,
