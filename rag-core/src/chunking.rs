@@ -164,7 +164,8 @@ struct Piece<'a> {
 /// repeating up to `config.overlap_tokens` of the one before unless a heading stands between them.
 ///
 /// A heading begins a passage, so that none mixes two sections. Only a section and the first of its own parts share one
-/// where one of the two is short, and headings that follow one another do.
+/// where one of the two is short, and headings that follow one another do. Of a heading longer than a passage the first
+/// one's worth names its section.
 ///
 /// `count_tokens` counts the encoder's tokens of a text without special tokens; it must not count
 /// more for a text than for its words one by one. A document without words yields no passages.
@@ -197,6 +198,8 @@ struct Builder<'a> {
     tokens: usize,
     /// Pieces that already stand in the chunk before.
     repeated: usize,
+    /// Of the last section that holds more than headings.
+    section_tokens: usize,
     /// The headings over the first words that are none, and over the next ones, each with its level.
     section: Option<Title<'a>>,
     heading: Option<Title<'a>>,
@@ -210,6 +213,7 @@ impl<'a> Builder<'a> {
     fn add_section(&mut self, section: Vec<Piece<'a>>, config: &ChunkConfig) {
         let limit = config.content_tokens();
         let tokens = section.iter().map(|piece| piece.tokens).sum();
+        let has_text = section.iter().any(|piece| piece.heading.is_none());
         for piece in section {
             if piece
                 .heading
@@ -223,14 +227,28 @@ impl<'a> Builder<'a> {
             }
             self.add(piece);
         }
+        if has_text {
+            self.section_tokens = tokens;
+        }
     }
 
     /// Whether the passage ends before a heading of this level, whose section has so many tokens.
     fn ends_before(&self, level: u8, tokens: usize, config: &ChunkConfig) -> bool {
-        let has_text = self.pieces.iter().any(|piece| piece.heading.is_none());
         let is_its_part = self.heading.is_some_and(|(over, _)| over < level);
-        let is_short = self.tokens.min(tokens) < config.min_section_tokens;
-        has_text && !(is_its_part && is_short)
+        let is_short = self.section_tokens.min(tokens) < config.min_section_tokens;
+        match self.sections() {
+            0 => false,
+            1 => !(is_its_part && is_short),
+            _ => true,
+        }
+    }
+
+    /// Of how many sections the passage holds more than headings.
+    fn sections(&self) -> usize {
+        self.pieces
+            .chunk_by(|before, piece| before.heading.is_none() && piece.heading.is_none())
+            .filter(|run| run[0].heading.is_none())
+            .count()
     }
 
     fn add(&mut self, piece: Piece<'a>) {
@@ -340,6 +358,7 @@ fn pieces<'a>(
     for line in page.text.split('\n') {
         let heading = headings.next_if(|heading| heading.start_char == offset);
         let mut starts_line = true;
+        let mut level = heading.map(|heading| heading.level);
         let mut sentence_offset = offset;
         for sentence in sentences(line, heading.is_some()) {
             for (skipped, text, tokens) in cut(sentence, limit, count_tokens) {
@@ -351,7 +370,8 @@ fn pieces<'a>(
                     lines: lines.part(page_start_char, text),
                     tokens,
                     starts_line: std::mem::take(&mut starts_line),
-                    heading: heading.map(|heading| heading.level),
+                    // What is left of a heading that is cut stands under its beginning.
+                    heading: level.take(),
                     confidence: page.confidence,
                 });
             }

@@ -121,6 +121,50 @@ fn a_short_section_goes_with_its_first_part_and_not_with_the_second() {
 }
 
 #[test]
+fn a_section_within_a_section_within_a_section_stands_by_itself() {
+    let text = "#Posture\nRead this.\n##The arm\nHang.\n###The wrist\nFlat.\n####The palm\nRound.";
+    let chunks = chunk(&[outlined(text)], &config(50, 10), &words_as_tokens);
+    assert_eq!(
+        sections(&chunks),
+        [
+            ("Posture", "Posture\nRead this.\nThe arm\nHang."),
+            ("The wrist", "The wrist\nFlat.\nThe palm\nRound."),
+        ]
+    );
+}
+
+#[test]
+fn a_long_section_and_its_long_part_share_no_passage_however_little_of_the_first_is_left() {
+    let text =
+        "#Posture\nSit tall and wait. Let go. Breathe.\n##The wrist\nKeep it level. Lift it.";
+    let chunks = chunk(&[outlined(text)], &config(7, 0), &words_as_tokens);
+    assert_eq!(
+        contents(&chunks),
+        [
+            "Posture\nSit tall and wait. Let go.",
+            "Breathe.",
+            "The wrist\nKeep it level. Lift it."
+        ]
+    );
+}
+
+#[test]
+fn a_heading_longer_than_a_passage_names_its_section_by_its_beginning() {
+    let text = "#One two three four five\nSit tall.\n##The wrist\nKeep it level.";
+    let chunks = chunk(&[outlined(text)], &config(3, 0), &words_as_tokens);
+    assert_eq!(
+        sections(&chunks),
+        [
+            ("One two three", "One two three"),
+            ("One two three", "four five"),
+            ("One two three", "Sit tall."),
+            ("The wrist", "The wrist"),
+            ("The wrist", "Keep it level."),
+        ]
+    );
+}
+
+#[test]
 fn headings_that_follow_one_another_share_a_passage_that_is_named_by_the_last_of_them() {
     let text = "#Studies\n##Op. 10 No. 3\nSing the tune.";
     let chunks = chunk(&[outlined(text)], &config(50, 10), &words_as_tokens);
@@ -266,31 +310,31 @@ proptest! {
 
     #[test]
     fn no_passage_holds_text_of_two_sections_but_of_a_section_and_its_first_part(
-        levels in prop::collection::vec((0u8..4, 1usize..6), 1..30),
+        sections in prop::collection::vec(
+            (1u8..5, prop::collection::vec(1usize..6, 0..3)),
+            1..30,
+        ),
         max_tokens in 3usize..40,
     ) {
-        // Each line says the number of its section; a heading, in capitals, its level as well.
+        // Each word of a section's lines says the section's number.
         let mut text = String::new();
-        let mut heading_levels = Vec::new();
-        for (level, words) in levels {
-            let section = heading_levels.len();
-            if level > 0 {
-                heading_levels.push(level);
-                text.extend(["#".repeat(level.into()), format!("H{section}\n")]);
-            } else if section > 0 {
-                text.push_str(&format!("w{} ", section - 1).repeat(words));
-                text.push('\n');
+        for (number, (level, lines)) in sections.iter().enumerate() {
+            text.extend(["#".repeat((*level).into()), format!("H{number}\n")]);
+            for words in lines {
+                text.extend([format!("w{number} ").repeat(*words), "\n".into()]);
             }
         }
         for chunk in chunk(&[outlined(&text)], &config(max_tokens, 2), &words_as_tokens) {
-            let mut sections: Vec<usize> = chunk
+            let mut held: Vec<usize> = chunk
                 .content
                 .split_whitespace()
                 .filter_map(|word| word.strip_prefix('w')?.parse().ok())
                 .collect();
-            sections.dedup();
-            for pair in sections.windows(2) {
-                prop_assert!(heading_levels[pair[0]] < heading_levels[pair[1]], "{:?}", chunk.content);
+            held.dedup();
+            prop_assert!(held.len() <= 2, "{:?}", chunk.content);
+            if let [first, part] = held[..] {
+                let is_in_it = sections[first..=part].is_sorted_by(|(over, _), (level, _)| over < level);
+                prop_assert!(is_in_it, "{:?}", chunk.content);
             }
         }
     }
