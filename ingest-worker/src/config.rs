@@ -286,12 +286,23 @@ impl Environment<'_> {
     fn recognizer(&self, extractor: &Extractor) -> Result<Recognizer, ConfigError> {
         let expected = "a number from 0 to 20,000";
         let max_pages = self.number("MAX_SCANNED_PAGES", "100", 0..=20_000, expected)?;
+        let languages = self.text("OCR_LANGUAGES", Some("eng"))?;
+        let is_name = |name: &str| {
+            let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '/');
+            !name.is_empty() && name.chars().all(is_part)
+        };
+        if !languages.split('+').all(is_name) {
+            return Err(ConfigError::Invalid {
+                name: "OCR_LANGUAGES",
+                expected: "a list of Tesseract's models joined by +, as in eng+deu",
+            });
+        }
         Ok(Recognizer {
             program: extractor.program.clone(),
             pdfium: extractor.library.clone(),
             tesseract: self.text("TESSERACT_LIBRARY", None)?.into(),
             models: self.text("TESSDATA_DIR", None)?.into(),
-            languages: self.text("OCR_LANGUAGES", Some("eng"))?,
+            languages,
             max_pages: max_pages as u32,
             memory_bytes: Recognizer::MEMORY_BYTES,
             page_cpu_s: Recognizer::PAGE_CPU_S,
@@ -398,5 +409,16 @@ mod tests {
             error.to_string(),
             "INGEST_CONCURRENCY is not a number from 1 to 64"
         );
+        for languages in ["eng,deu", "eng+", "eng deu", "../eng", "~deu"] {
+            let other = |name: &str| match name {
+                "OCR_LANGUAGES" => Some(languages.into()),
+                name => complete(name),
+            };
+            let error = Config::read(other, "w".into()).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "OCR_LANGUAGES is not a list of Tesseract's models joined by +, as in eng+deu"
+            );
+        }
     }
 }

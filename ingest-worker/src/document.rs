@@ -75,8 +75,9 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Reads the tokenizer and prepares the clients; connects to nothing.
+    /// Reads the tokenizer, looks for what recognises text, and prepares the clients; connects to nothing.
     pub fn new(config: &Config) -> anyhow::Result<Self> {
+        config.recognizer.check()?;
         Ok(Self {
             store: ObjectStore::new(&config.r2)?,
             extractor: config.extractor.clone(),

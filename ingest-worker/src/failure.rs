@@ -62,10 +62,7 @@ pub enum Rejection {
     #[error("This file has more than {0} pages. Split it and upload the parts one by one.")]
     TooManyPages(u32),
     /// More scanned pages than are recognised.
-    #[error(
-        "{scanned} pages of this PDF are scanned, and we read {most} at most. Run text recognition (OCR) on it, or split \
-         it, and upload the result."
-    )]
+    #[error("{}", too_many_scanned_pages(*.scanned, *.most))]
     TooManyScannedPages {
         /// So many are scanned.
         scanned: u32,
@@ -106,6 +103,19 @@ fn not_this_format(format: SourceFormat) -> String {
     format!(
         "This file is not what a name that ends in .{ending} says it is. Save it as .{ending} or as a PDF from the program \
          that it was made with and upload that."
+    )
+}
+
+fn too_many_scanned_pages(scanned: u32, most: u32) -> String {
+    let with_text = "a copy with a text layer, as text recognition (OCR) makes one";
+    if most == 0 {
+        return format!(
+            "{scanned} pages of this PDF are scanned, and we read none such. Upload {with_text}."
+        );
+    }
+    format!(
+        "{scanned} pages of this PDF are scanned, and we read {most} at most. Split it into files with no more than {most} \
+         of them each and upload those one by one, or upload {with_text}."
     )
 }
 
@@ -198,6 +208,10 @@ mod tests {
             Rejection::TooManyScannedPages {
                 scanned: 300,
                 most: 200,
+            },
+            Rejection::TooManyScannedPages {
+                scanned: 300,
+                most: 0,
             },
             Rejection::TooMuchText,
             Rejection::TooComplex,

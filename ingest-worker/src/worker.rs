@@ -47,8 +47,10 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Connects to the database and reads the tokenizer. `name` tells workers apart in the queue.
+    /// Looks for what a worker needs, reads the tokenizer and connects to the database. `name` tells workers apart in the
+    /// queue.
     pub async fn start(config: Config, name: String) -> anyhow::Result<Self> {
+        let pipeline = Arc::new(Pipeline::new(&config)?);
         let settings = PoolSettings {
             // A job needs one connection at a time, and now and then one more for its progress; the removal of
             // files needs one.
@@ -57,7 +59,6 @@ impl Worker {
             ..PoolSettings::default()
         };
         let pool = storage::connect(config.database_url.expose_secret(), settings).await?;
-        let pipeline = Arc::new(Pipeline::new(&config)?);
         Ok(Self {
             pool,
             pipeline,

@@ -270,7 +270,12 @@ async fn a_document_of_too_many_scanned_pages_fails_with_their_number() {
     let worker = Worker::start(config, "frugal".into()).await.unwrap();
     worker.run(Until::Drained, std::future::pending()).await;
     let failure = studio.document(scan).await.failure.unwrap();
-    assert!(failure.starts_with("4 pages of this PDF are scanned, and we read 3 at most."));
+    assert!(
+        failure.starts_with(
+            "4 pages of this PDF are scanned, and we read 3 at most. Split it into files with no more than 3 of them each"
+        ),
+        "{failure}"
+    );
     assert_eq!(studio.document(mixed).await.status, DocumentStatus::Ready);
 }
 

@@ -21,6 +21,7 @@ use std::{
     fs::Permissions,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
@@ -342,4 +343,37 @@ async fn missing_models_are_not_the_files_fault() {
         panic!("it can't have been read");
     };
     assert!(stderr.contains("klingon"), "{stderr}");
+}
+
+#[test]
+fn a_worker_without_one_of_its_models_does_not_start_and_says_what_to_do() {
+    let models = variable("TESSDATA_DIR");
+    let ended = Command::new(env!("CARGO_BIN_EXE_ingest-worker"))
+        .arg("run")
+        .env_clear()
+        .envs([
+            ("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing"),
+            ("R2_ENDPOINT", "http://127.0.0.1:1"),
+            ("R2_ACCESS_KEY_ID", "key"),
+            ("R2_SECRET_ACCESS_KEY", "secret"),
+            ("CLOUDFLARE_ACCOUNT_ID", "account"),
+            ("CLOUDFLARE_API_TOKEN", "token"),
+            ("EDGE_URL", "http://127.0.0.1:1"),
+            ("EDGE_TOKEN", "token"),
+            ("TOKENIZER_FILE", "tokenizer.json"),
+            ("OCR_LANGUAGES", "eng+elvish"),
+        ])
+        .env("PDFIUM_LIBRARY", variable("PDFIUM_LIBRARY"))
+        .env("TESSERACT_LIBRARY", variable("TESSERACT_LIBRARY"))
+        .env("TESSDATA_DIR", &models)
+        .output()
+        .unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    let said = String::from_utf8(ended.stderr).unwrap();
+    let model = models.join("elvish.traineddata");
+    let start = format!(
+        "ingest-worker: OCR_LANGUAGES names elvish: can't open its model {}. Install it",
+        model.display()
+    );
+    assert!(said.starts_with(&start), "{said}");
 }

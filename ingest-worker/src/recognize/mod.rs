@@ -1,7 +1,10 @@
 //! Recognising the text of scanned pages in a child process of its own, with limits of its own.
 
 pub mod child;
+mod installed;
 mod lines;
+
+pub use installed::NotInstalled;
 
 use crate::{
     extract::{ExtractError, Limits, Pages, process, protocol::Reader},
