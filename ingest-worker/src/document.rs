@@ -205,18 +205,15 @@ impl Pipeline {
         let most = self.extractor.limits.max_pages;
         let chunked = tokio::task::spawn_blocking(move || {
             let (unreadable, nothing) = (source.unreadable_pages(), source.rejection());
-            let pages = source.read();
-            let page_count = pages.len() as u32;
-            if page_count > most {
-                return Err(Rejection::TooManyPages(most));
-            }
-            let chunks = chunk(&pages, &ChunkConfig::default(), &tokens.word_by_word());
+            let mut tally = Tally::default();
+            let pages = source.read(most)?.inspect(|page| tally.count(page));
+            let chunks = chunk(pages, &ChunkConfig::default(), &tokens.word_by_word());
             if chunks.is_empty() {
                 return Err(nothing);
             }
             Ok(Chunked {
-                page_count,
-                legibility: legibility(&pages, unreadable),
+                page_count: tally.pages,
+                legibility: tally.legibility(unreadable),
                 chunks,
             })
         });
@@ -263,10 +260,17 @@ impl Source {
         }
     }
 
-    fn read(self) -> Vec<PageText> {
+    /// The text of its pages, one after another.
+    fn read(&self, most: u32) -> Result<Box<dyn Iterator<Item = PageText> + '_>, Rejection> {
         match self {
-            Self::Pages(pages) => layout::read(|| pages.iter()),
-            Self::Content(content) => sources::pages(&content.blocks),
+            Self::Pages(pages) => Ok(Box::new(layout::read(|| pages.iter()))),
+            Self::Content(content) => {
+                let pages = sources::pages(&content.blocks);
+                if pages.len() > most as usize {
+                    return Err(Rejection::TooManyPages(most));
+                }
+                Ok(Box::new(pages.into_iter()))
+            }
         }
     }
 }
@@ -278,18 +282,34 @@ struct Chunked {
     chunks: Vec<Chunk>,
 }
 
-fn legibility(pages: &[PageText], unreadable_pages: u32) -> Legibility {
-    let scanned = pages.iter().filter_map(|page| {
-        let weight = page.text.len() as u64;
-        Some((weight * u64::from(page.confidence?), weight))
-    });
-    let (pages, sum, weight) = scanned.fold((0, 0, 0), |(pages, sum, weights), (part, weight)| {
-        (pages + 1, sum + part, weights + weight)
-    });
-    Legibility {
-        scanned_pages: pages,
-        scan_confidence: sum.checked_div(weight).map(|mean: u64| mean as u8),
-        unreadable_pages,
+/// The pages that were read.
+#[derive(Default)]
+struct Tally {
+    pages: u32,
+    /// Those that were recognised, their bytes of text, and those bytes weighted with how sure that is.
+    scanned: u32,
+    bytes: u64,
+    sure_bytes: u64,
+}
+
+impl Tally {
+    fn count(&mut self, page: &PageText) {
+        self.pages += 1;
+        if let Some(confidence) = page.confidence {
+            let bytes = page.text.len() as u64;
+            self.scanned += 1;
+            self.bytes += bytes;
+            self.sure_bytes += bytes * u64::from(confidence);
+        }
+    }
+
+    fn legibility(&self, unreadable_pages: u32) -> Legibility {
+        let mean = self.sure_bytes.checked_div(self.bytes);
+        Legibility {
+            scanned_pages: self.scanned,
+            scan_confidence: mean.map(|mean| mean as u8),
+            unreadable_pages,
+        }
     }
 }
 

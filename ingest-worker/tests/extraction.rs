@@ -49,7 +49,7 @@ async fn read(file: &Path) -> Result<Vec<PageText>, ExtractError> {
     let pages = extractor(Limits::default())
         .extract(file, |_, _| {})
         .await?;
-    Ok(layout::read(|| pages.iter()))
+    Ok(layout::read(|| pages.iter()).collect())
 }
 
 async fn rejection(file: &Path, limits: Limits) -> Rejection {

@@ -76,12 +76,12 @@ async fn recognize(name: &str) -> Vec<RawPage> {
 }
 
 fn read(pages: &[RawPage]) -> Vec<PageText> {
-    layout::read(|| pages.iter().cloned())
+    layout::read(|| pages.iter().cloned()).collect()
 }
 
 async fn printed(name: &str) -> Vec<PageText> {
     let pages = extract(name).await;
-    layout::read(|| pages.iter())
+    layout::read(|| pages.iter()).collect()
 }
 
 async fn failure(recognizer: Recognizer) -> ExtractError {

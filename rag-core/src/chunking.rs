@@ -6,7 +6,7 @@
 
 use crate::lines::{CharOffsets, Line};
 use serde::{Deserialize, Serialize};
-use std::ops::Range;
+use std::{borrow::Borrow, ops::Range, rc::Rc};
 use unicode_segmentation::UnicodeSegmentation;
 
 /// A word longer than this is cut, so that no "word" can exceed a passage.
@@ -147,8 +147,8 @@ impl ChunkConfig {
 
 /// A unit before it has a place in a passage.
 #[derive(Clone, Debug)]
-struct Piece<'a> {
-    text: &'a str,
+struct Piece {
+    text: String,
     page: u32,
     page_start_char: u32,
     tokens: usize,
@@ -169,9 +169,11 @@ struct Piece<'a> {
 ///
 /// `count_tokens` counts the encoder's tokens of a text without special tokens; it must not count
 /// more for a text than for its words one by one. A document without words yields no passages.
+///
+/// Of the pages no more is kept than the section that is being cut.
 #[must_use]
-pub fn chunk(
-    pages: &[PageText],
+pub fn chunk<P: Borrow<PageText>>(
+    pages: impl IntoIterator<Item = P>,
     config: &ChunkConfig,
     count_tokens: &dyn Fn(&str) -> usize,
 ) -> Vec<Chunk> {
@@ -179,7 +181,7 @@ pub fn chunk(
     // Up to the next heading: how long a section is decides whether it shares a passage.
     let mut section = Vec::new();
     for page in pages {
-        for piece in pieces(page, config.content_tokens(), count_tokens) {
+        for piece in pieces(page.borrow(), config.content_tokens(), count_tokens) {
             if piece.heading.is_some() {
                 builder.add_section(std::mem::take(&mut section), config);
             }
@@ -192,25 +194,25 @@ pub fn chunk(
 }
 
 #[derive(Default)]
-struct Builder<'a> {
+struct Builder {
     chunks: Vec<Chunk>,
-    pieces: Vec<Piece<'a>>,
+    pieces: Vec<Piece>,
     tokens: usize,
     /// Pieces that already stand in the chunk before.
     repeated: usize,
     /// Of the last section that holds more than headings.
     section_tokens: usize,
     /// The headings over the first words that are none, and over the next ones, each with its level.
-    section: Option<Title<'a>>,
-    heading: Option<Title<'a>>,
+    section: Option<Title>,
+    heading: Option<Title>,
 }
 
 /// A heading's level and text.
-type Title<'a> = (u8, &'a str);
+type Title = (u8, Rc<str>);
 
-impl<'a> Builder<'a> {
+impl Builder {
     /// Adds a heading and what stands under it, or what stands before the first heading.
-    fn add_section(&mut self, section: Vec<Piece<'a>>, config: &ChunkConfig) {
+    fn add_section(&mut self, section: Vec<Piece>, config: &ChunkConfig) {
         let limit = config.content_tokens();
         let tokens = section.iter().map(|piece| piece.tokens).sum();
         let has_text = section.iter().any(|piece| piece.heading.is_none());
@@ -234,7 +236,7 @@ impl<'a> Builder<'a> {
 
     /// Whether the passage ends before a heading of this level, whose section has so many tokens.
     fn ends_before(&self, level: u8, tokens: usize, config: &ChunkConfig) -> bool {
-        let is_its_part = self.heading.is_some_and(|(over, _)| over < level);
+        let is_its_part = self.heading.as_ref().is_some_and(|(over, _)| *over < level);
         let is_short = self.section_tokens.min(tokens) < config.min_section_tokens;
         match self.sections() {
             0 => false,
@@ -251,12 +253,12 @@ impl<'a> Builder<'a> {
             .count()
     }
 
-    fn add(&mut self, piece: Piece<'a>) {
+    fn add(&mut self, piece: Piece) {
         if let Some(level) = piece.heading {
-            self.heading = Some((level, piece.text));
+            self.heading = Some((level, piece.text.as_str().into()));
         }
         if self.pieces.iter().all(|piece| piece.heading.is_some()) {
-            self.section = self.heading;
+            self.section.clone_from(&self.heading);
         }
         self.tokens += piece.tokens;
         self.pieces.push(piece);
@@ -266,8 +268,12 @@ impl<'a> Builder<'a> {
     fn flush(&mut self, overlap: usize) {
         if self.pieces.len() > self.repeated {
             let index = self.chunks.len() as u32;
-            self.chunks
-                .extend(assemble(index, &self.pieces, self.section, self.tokens));
+            self.chunks.extend(assemble(
+                index,
+                &self.pieces,
+                self.section.as_ref(),
+                self.tokens,
+            ));
         }
         let mut kept = 0;
         let keep = self
@@ -282,16 +288,11 @@ impl<'a> Builder<'a> {
         self.pieces.drain(..self.pieces.len() - keep);
         self.repeated = self.pieces.len();
         self.tokens = self.pieces.iter().map(|piece| piece.tokens).sum();
-        self.section = self.heading;
+        self.section.clone_from(&self.heading);
     }
 }
 
-fn assemble(
-    index: u32,
-    pieces: &[Piece<'_>],
-    section: Option<Title<'_>>,
-    tokens: usize,
-) -> Option<Chunk> {
+fn assemble(index: u32, pieces: &[Piece], section: Option<&Title>, tokens: usize) -> Option<Chunk> {
     let (first, last) = (pieces.first()?, pieces.last()?);
     let mut content = String::new();
     let mut chars = 0;
@@ -315,7 +316,7 @@ fn assemble(
             end_char: line.end_char - piece.page_start_char + chars,
             ..line.clone()
         }));
-        content.push_str(piece.text);
+        content.push_str(&piece.text);
         chars += length;
     }
     Some(Chunk {
@@ -325,14 +326,14 @@ fn assemble(
         lines,
         page_start: first.page,
         page_end: last.page,
-        section: section.map(|(_, title)| title.to_owned()),
+        section: section.map(|(_, title)| title.to_string()),
         token_count: tokens,
         confidence: confidence(pieces),
     })
 }
 
 /// The mean over the characters that were recognised.
-fn confidence(pieces: &[Piece<'_>]) -> Option<u8> {
+fn confidence(pieces: &[Piece]) -> Option<u8> {
     let recognised = pieces
         .iter()
         .filter_map(|piece| Some((piece, piece.confidence?)));
@@ -346,11 +347,7 @@ fn confidence(pieces: &[Piece<'_>]) -> Option<u8> {
 }
 
 /// The units of a page, each at most `limit` tokens.
-fn pieces<'a>(
-    page: &'a PageText,
-    limit: usize,
-    count_tokens: &dyn Fn(&str) -> usize,
-) -> Vec<Piece<'a>> {
+fn pieces(page: &PageText, limit: usize, count_tokens: &dyn Fn(&str) -> usize) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut lines = LinesOf::new(page);
     let mut headings = page.headings.iter().peekable();
@@ -364,7 +361,7 @@ fn pieces<'a>(
             for (skipped, text, tokens) in cut(sentence, limit, count_tokens) {
                 let page_start_char = sentence_offset + skipped;
                 pieces.push(Piece {
-                    text,
+                    text: text.to_owned(),
                     page: page.page,
                     page_start_char,
                     lines: lines.part(page_start_char, text),

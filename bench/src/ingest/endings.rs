@@ -52,7 +52,7 @@ async fn pages(readers: &Readers, file: &Path) -> Result<Vec<PageText>, ExtractE
         let recognizer = readers.tools.recognizer();
         recognizer.recognize(file, &mut pages, |_, _| {}).await?;
     }
-    Ok(layout::read(|| pages.iter()))
+    Ok(layout::read(|| pages.iter()).collect())
 }
 
 fn described(pages: &[PageText]) -> String {

@@ -22,7 +22,7 @@ use hyphens::Vocabulary;
 use paragraphs::Block;
 use places::Places;
 use rag_core::chunking::{Heading, PageText};
-use running::Margins;
+use running::{Margins, Running};
 use serde::{Deserialize, Serialize};
 use traced::Traced;
 
@@ -124,31 +124,28 @@ fn is_false(value: &bool) -> bool {
 /// Paragraphs, headings, list items and rows of tables stand on a line of their own. An empty line stands
 /// before and after headings and where the page leaves a gap. Every letter stands on one of the page's lines.
 ///
-/// What a page is made of depends on all the others, so they are gone through three times. `pages` begins anew each time,
-/// and has the same ones; of each no more than its text is kept.
-#[must_use]
-pub fn read<P: Iterator<Item = RawPage>>(pages: impl Fn() -> P) -> Vec<PageText> {
+/// What a page is made of depends on all the others, so they are gone through three times, the last time as what is
+/// returned is. `pages` begins anew each time, and has the same ones.
+pub fn read<P: Iterator<Item = RawPage>>(pages: impl Fn() -> P) -> impl Iterator<Item = PageText> {
     let sound = || pages().map(RawPage::sound);
     let mut margins = Margins::default();
     sound().for_each(|page| margins.see(&page));
     let running = margins.running();
-    let body = running.body();
-    let parted = || {
-        sound().enumerate().map(|(at, mut page)| {
-            running.remove(at, &mut page);
-            Page::of(page, body)
-        })
+    let part = |(at, mut page): (usize, RawPage), running: &Running| {
+        running.remove(at, &mut page);
+        Page::of(page, running.body())
     };
     let mut words = Vocabulary::default();
-    let mut outline = Outline::new(body);
-    for page in parted() {
-        for (block, is_recognised) in page.blocks() {
+    let mut outline = Outline::new(running.body());
+    for page in sound().enumerate() {
+        for (block, is_recognised) in part(page, &running).blocks() {
             words.count_all(block.text.text());
             outline.see(block, is_recognised);
         }
     }
     let levels = outline.levels();
-    parted().map(|page| page.text(&words, &levels)).collect()
+    let text_of = move |page| part(page, &running).text(&words, &levels);
+    pages().map(RawPage::sound).enumerate().map(text_of)
 }
 
 /// A page in parts, in the order of reading.

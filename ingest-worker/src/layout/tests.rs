@@ -8,7 +8,7 @@ use rag_core::{
 };
 
 fn read(pages: Vec<RawPage>) -> Vec<PageText> {
-    super::read(|| pages.iter().cloned())
+    super::read(|| pages.iter().cloned()).collect()
 }
 
 /// A run of ten-point text, five points to a character.

@@ -188,7 +188,7 @@ fn a_passage_knows_how_surely_it_was_read() {
             ..page(3, "Recognised.")
         },
     ];
-    let confidence = |pages| {
+    let confidence = |pages: &[PageText]| {
         let chunks = chunk(pages, &ChunkConfig::default(), &words_as_tokens);
         chunks[0].confidence
     };
