@@ -27,7 +27,7 @@ use uuid::Uuid;
 pub const MAX_ATTEMPTS: u32 = 3;
 
 /// What the owner reads where every attempt ended without a word from the worker.
-const WORKERS_STOPPED: &str = "Reading this file stopped our worker each time. Have it read once more; if that fails, too, check the file.";
+const WORKERS_STOPPED: &str = "Our worker stopped each time while it was reading this file, which may be the file's fault or ours. Have it read once more; if that fails, too, save the file anew and upload that.";
 
 /// A worker's hold on a job. The attempt's number fences it: a later claim has another, whatever became of this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -187,6 +187,6 @@ async fn a_reading_that_kills_every_worker_leaves_the_old_passages() {
     assert_eq!(none.unwrap(), None);
     let buried = studio.document().await;
     assert_eq!(buried.status, DocumentStatus::Ready);
-    assert!(buried.failure.unwrap().contains("stopped our worker"));
+    assert!(buried.failure.unwrap().contains("worker stopped each time"));
     assert_eq!(studio.found().await, [OLD]);
 }

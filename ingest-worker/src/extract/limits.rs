@@ -25,9 +25,10 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// 2 GiB and two minutes: 2,000 dense pages take a tenth of either.
+    /// 1 GiB and two minutes: 2,000 dense pages take a tenth of either. Five documents at a time fit the 8 GiB of
+    /// `deploy/README.md`, whatever they are.
     pub const DEFAULT: Self = Self {
-        memory_bytes: 2 * 1024 * 1024 * 1024,
+        memory_bytes: 1024 * 1024 * 1024,
         cpu_s: 120,
         max_pages: 2_000,
     };
