@@ -122,12 +122,14 @@ impl AnswerEvent {
 
     /// Reads the name and data of a server-sent event.
     pub fn parse(name: &str, data: &str) -> Result<Self, EventError> {
+        // As bytes, like everything that the Worker reads: a second reader of JSON would be 4 % of it.
+        let data = data.as_bytes();
         let parsed = match name {
-            "meta" => serde_json::from_str(data).map(Self::Meta),
-            "delta" => serde_json::from_str(data).map(Self::Delta),
-            "citation" => serde_json::from_str(data).map(Self::Citation),
-            "done" => serde_json::from_str(data).map(Self::Done),
-            "error" => serde_json::from_str(data).map(Self::Error),
+            "meta" => serde_json::from_slice(data).map(Self::Meta),
+            "delta" => serde_json::from_slice(data).map(Self::Delta),
+            "citation" => serde_json::from_slice(data).map(Self::Citation),
+            "done" => serde_json::from_slice(data).map(Self::Done),
+            "error" => serde_json::from_slice(data).map(Self::Error),
             _ => return Err(EventError::UnknownName(name.to_owned())),
         };
         parsed.map_err(|source| EventError::Data {

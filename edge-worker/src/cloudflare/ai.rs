@@ -79,7 +79,7 @@ impl Reranker for Workerd {
 async fn told<O: DeserializeOwned>(asked: &Promise) -> Result<O, PortError> {
     let output = settled(asked).await.map_err(failed)?;
     let output = JSON::stringify(&output).map_err(failed)?;
-    serde_json::from_str(&String::from(output)).map_err(in_words)
+    serde_json::from_slice(String::from(output).as_bytes()).map_err(in_words)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for use in map_err")]
