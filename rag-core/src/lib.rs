@@ -13,6 +13,7 @@ pub mod fusion;
 pub mod invitation;
 pub mod jwks;
 pub mod lines;
+pub mod plain;
 pub mod prompt;
 pub mod query;
 pub mod scope;

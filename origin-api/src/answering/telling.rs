@@ -7,7 +7,7 @@ use crate::{
     llm::{ModelError, ModelEvent, ModelStream, Quote},
 };
 use futures_util::StreamExt;
-use rag_core::{citation::Citations, confidence};
+use rag_core::{citation::Citations, confidence, plain::PlainText};
 use shared_types::{
     chat::{Citation, FinishReason, Usage},
     event::{AnswerEvent, Delta, Done},
@@ -23,6 +23,7 @@ pub(super) struct Telling {
     request_id: RequestId,
     matter: Arc<Matter>,
     asked: Instant,
+    text: PlainText,
     citations: Citations,
     /// Quotes of passages that the model was never given.
     of_no_passage: u32,
@@ -41,6 +42,7 @@ impl Telling {
             request_id,
             matter,
             asked: Instant::now(),
+            text: PlainText::new(),
             citations: Citations::new(),
             of_no_passage: 0,
             chars: 0,
@@ -67,12 +69,17 @@ impl Telling {
         while let Some(event) = model.next().await {
             match event? {
                 ModelEvent::Text(text) => {
+                    let text = self.text.push(&text);
+                    if text.is_empty() {
+                        continue;
+                    }
                     self.told(&text);
                     let bytes = size_of::<Told>() + text.len();
                     log.append(Told::Event(AnswerEvent::Delta(Delta { text })), bytes)?;
                 }
                 ModelEvent::Cited(quotes) => {
                     for citation in self.claim_ended(&quotes) {
+                        self.text.cited();
                         let text = citation.quote.len() + citation.document_title.len();
                         let event = AnswerEvent::Citation(citation);
                         log.append(Told::Event(event), size_of::<Told>() + text)?;

@@ -69,6 +69,31 @@ async fn each_claim_is_followed_by_the_pages_it_rests_on() {
 }
 
 #[tokio::test]
+async fn a_model_that_a_document_has_turned_says_nothing_but_plain_text() {
+    let events = told(
+        vec![
+            text("Sit tall"),
+            ModelEvent::Cited(vec![quote(0, 0, "Sit tall.")]),
+            text("(https://evil.example/?q=secret) ![](https://evil.exam"),
+            text("ple/pixel) <"),
+            text("script>\u{202e}\u{200b}"),
+            text("\u{200b}"),
+            ModelEvent::Cited(vec![]),
+            end(FinishReason::Complete),
+        ],
+        None,
+    )
+    .await;
+    insta::assert_snapshot!(shape(&events)[..events.len() - 1].join("\n"), @"
+    Sit tall
+    [1] p. 1: Sit tall.
+     (https://evil.example/?q=secret) ![] (https://evil.exam
+    ple/pixel) <
+     script>
+    ");
+}
+
+#[tokio::test]
 async fn an_invented_citation_is_not_shown_and_carries_nothing() {
     let events = told(
         vec![
