@@ -6,6 +6,7 @@ use crate::{
     objects::{ObjectsError, Uploaded},
     state::AppState,
 };
+use rag_core::plain::is_visible;
 use shared_types::{
     claims::AccessClaims,
     documents::{
@@ -344,11 +345,12 @@ fn accept(announced: &CreateDocument, max_bytes: u64) -> Result<(SourceFormat, [
 
 /// Whether this may be the title of a document, or else what one is like.
 pub(crate) fn check_title(text: &str) -> Result<(), String> {
-    if is_line(text, MAX_TITLE_CHARS) {
+    // Others read it, beside answers.
+    if is_line(text, MAX_TITLE_CHARS) && text.chars().all(is_visible) {
         return Ok(());
     }
     Err(format!(
-        "A title has 1 to {MAX_TITLE_CHARS} characters on one line."
+        "A title has 1 to {MAX_TITLE_CHARS} characters on one line, none of them invisible."
     ))
 }
 
@@ -395,10 +397,11 @@ mod tests {
     #[test]
     fn what_can_not_be_taken_is_refused_with_its_reason() {
         type Spoil = fn(&mut CreateDocument);
-        let cases: [(&str, Spoil); 8] = [
+        let cases: [(&str, Spoil); 9] = [
             ("title", |d| d.title.clear()),
             ("title", |d| d.title = "x".repeat(301)),
             ("title", |d| d.title = "two\nlines".into()),
+            ("title", |d| d.title = "Scales \u{202e}backwards".into()),
             ("file name", |d| d.file_name = "scales.doc".into()),
             ("file name", |d| d.file_name = "pdf".into()),
             ("bytes", |d| d.size_bytes = 0),
