@@ -12,6 +12,7 @@ mod crowding;
 mod failing;
 mod finding;
 mod freshness;
+mod hostile;
 mod leaving;
 mod opening;
 mod people;
