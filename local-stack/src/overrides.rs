@@ -49,11 +49,16 @@ pub struct Objects {
 }
 
 /// Variables that choose the language model.
-pub(crate) const LANGUAGE_MODEL_VARIABLES: [&str; 7] = [
+pub(crate) const LANGUAGE_MODEL_VARIABLES: [&str; 12] = [
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_BASE_URL",
+    "FALLBACK_LOCATION",
+    "FALLBACK_MODEL",
+    "FALLBACK_PROVIDER",
     "GCE_METADATA_HOST",
+    "GEMINI_THINKING_BUDGET",
     "LLM_MODEL",
+    "LLM_PROVIDER",
     "VERTEX_BASE_URL",
     "VERTEX_LOCATION",
     "VERTEX_PROJECT",

@@ -80,14 +80,16 @@ impl Wiring {
     /// Part of the answer cache's key: what one model said must never be played back as another's.
     fn answer_model(&self) -> String {
         let overrides = &self.config.overrides;
-        let model = if overrides.chooses_language_model() {
-            let mut chosen = overrides.language_model.iter();
-            let named = chosen.find(|(name, _)| *name == "LLM_MODEL");
-            named.map_or("claude-haiku-4-5@20251001", |(_, model)| model)
+        let mut chosen = overrides.language_model.iter();
+        let named = chosen.find(|(name, _)| *name == "LLM_MODEL");
+        let named = named.map_or("claude-haiku-4-5@20251001", |(_, model)| model);
+        let version = rag_core::prompt::PROMPT_VERSION;
+        if overrides.chooses_language_model() {
+            format!("{named}/{version}")
         } else {
-            self.config.language_model.name()
-        };
-        format!("{model}/{}", rag_core::prompt::PROMPT_VERSION)
+            // The stand-in speaks for the model that is named.
+            format!("{}/{named}/{version}", self.config.language_model.name())
+        }
     }
 
     /// The program of this part.

@@ -169,7 +169,7 @@ async fn tell(
         Ok(_permit) => {
             let telling = Telling::new(request_id, matter.clone());
             match model.answer(prompt(&matter)).await {
-                Ok(model) => Told::Event(telling.tell(model, &log).await),
+                Ok(begun) => Told::Event(telling.tell(begun, &log).await),
                 Err(error) => Told::Refused(Arc::new(error.into())),
             }
         }

@@ -62,48 +62,6 @@ pub struct AuthConfig {
     pub jwks_url: Url,
 }
 
-/// How Claude is reached.
-#[derive(Clone, Debug)]
-pub enum ModelEndpoint {
-    /// Vertex AI, authorised by the instance's service account.
-    Vertex {
-        /// `VERTEX_BASE_URL`, ends in `/v1`; default by location.
-        base_url: Url,
-        /// `VERTEX_PROJECT`.
-        project: String,
-        /// `VERTEX_LOCATION`, e.g. `us-east5` or `global`.
-        location: String,
-        /// `GCE_METADATA_HOST`, default `metadata.google.internal`.
-        metadata_host: String,
-    },
-    /// The Anthropic API, authorised by a key.
-    Anthropic {
-        /// `ANTHROPIC_BASE_URL`.
-        base_url: Url,
-        /// `ANTHROPIC_API_KEY`; its presence chooses this endpoint.
-        api_key: SecretString,
-    },
-}
-
-/// The language model.
-#[derive(Clone, Debug)]
-pub struct ModelConfig {
-    /// Where it is.
-    pub endpoint: ModelEndpoint,
-    /// `LLM_MODEL` as Vertex writes it, e.g. `claude-haiku-4-5@20251001`.
-    pub model: String,
-    /// `LLM_MAX_TOKENS`, default 1,024: the longest answer.
-    pub max_tokens: u32,
-    /// `LLM_CONCURRENCY`, default 64: answers in the making at once; the next is refused with 503.
-    pub concurrency: usize,
-    /// `LLM_FIRST_EVENT_TIMEOUT_MS`, default 10,000: from a request until the model's first event.
-    pub first_event_timeout: Duration,
-    /// `LLM_IDLE_TIMEOUT_MS`, default 15,000: between two pieces of a stream.
-    pub idle_timeout: Duration,
-    /// `LLM_TOTAL_TIMEOUT_MS`, default 90,000: for a whole stream.
-    pub total_timeout: Duration,
-}
-
 /// Object storage: the two R2 buckets behind one S3 endpoint.
 #[derive(Clone, Debug)]
 pub struct ObjectsConfig {
@@ -189,7 +147,7 @@ impl Config {
             },
             edge_token,
             auth: auth(&vars)?,
-            model: model(&vars)?,
+            model: model::read(&vars)?,
             objects: objects(&vars)?,
             wake: wake::read(&vars)?,
             max_upload_bytes: vars.parsed("MAX_UPLOAD_BYTES", MAX_UPLOAD_BYTES)?,
@@ -229,36 +187,6 @@ fn auth(vars: &Vars<'_>) -> Result<AuthConfig, ConfigError> {
         issuer,
         audience: "authenticated".to_owned(),
         jwks_url,
-    })
-}
-
-fn model(vars: &Vars<'_>) -> Result<ModelConfig, ConfigError> {
-    let endpoint = if let Some(api_key) = vars.optional("ANTHROPIC_API_KEY") {
-        ModelEndpoint::Anthropic {
-            base_url: vars.url("ANTHROPIC_BASE_URL", Some("https://api.anthropic.com"))?,
-            api_key: api_key.into(),
-        }
-    } else {
-        let location = vars.required("VERTEX_LOCATION")?;
-        let host = match location.as_str() {
-            "global" => "aiplatform.googleapis.com".to_owned(),
-            region => format!("{region}-aiplatform.googleapis.com"),
-        };
-        ModelEndpoint::Vertex {
-            base_url: vars.url("VERTEX_BASE_URL", Some(&format!("https://{host}/v1")))?,
-            project: vars.required("VERTEX_PROJECT")?,
-            location,
-            metadata_host: metadata_host(vars),
-        }
-    };
-    Ok(ModelConfig {
-        endpoint,
-        model: vars.text("LLM_MODEL", "claude-haiku-4-5@20251001"),
-        max_tokens: vars.parsed("LLM_MAX_TOKENS", 1_024)?,
-        concurrency: concurrency(vars, "LLM_CONCURRENCY", 64)?,
-        first_event_timeout: vars.millis("LLM_FIRST_EVENT_TIMEOUT_MS", 10_000)?,
-        idle_timeout: vars.millis("LLM_IDLE_TIMEOUT_MS", 15_000)?,
-        total_timeout: vars.millis("LLM_TOTAL_TIMEOUT_MS", 90_000)?,
     })
 }
 
@@ -411,7 +339,9 @@ impl Vars<'_> {
     }
 }
 
+mod model;
 mod wake;
+pub use model::{ModelConfig, Provider, ProviderConfig, VertexConfig};
 pub use wake::WakeConfig;
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::{
     config::Config,
     extract::edge_caller::EdgeSecret,
     leaving::MAX_EXPORTS,
-    llm::Claude,
+    llm,
     objects::Objects,
     outbound,
     progress::{MAX_WATCHES, WATCHES_EACH},
@@ -84,7 +84,7 @@ impl AppState {
             },
             searches: Arc::new(Searches::default()),
             answers: Arc::new(Answers::new(
-                Arc::new(Claude::new(&config.model)?),
+                llm::connect(&config.model)?,
                 &config.model,
                 calibration,
             )),

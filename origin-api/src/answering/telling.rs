@@ -4,7 +4,7 @@ use super::{Matter, Told};
 use crate::{
     error::chain,
     flight::{Full, Writer},
-    llm::{ModelError, ModelEvent, ModelStream, Quote},
+    llm::{Begun, CachedTokens, ModelError, ModelEvent, ModelStream, Quote},
 };
 use futures_util::StreamExt;
 use rag_core::{citation::Citations, confidence, plain::PlainText};
@@ -21,6 +21,8 @@ use tokio::time::Instant;
 pub(super) struct Telling {
     /// The request that the answer began with, for the log.
     request_id: RequestId,
+    /// Whose words these are, for the log; empty until they begin.
+    model: Arc<str>,
     matter: Arc<Matter>,
     asked: Instant,
     text: PlainText,
@@ -40,6 +42,7 @@ impl Telling {
     pub(super) fn new(request_id: RequestId, matter: Arc<Matter>) -> Self {
         Self {
             request_id,
+            model: Arc::default(),
             matter,
             asked: Instant::now(),
             text: PlainText::new(),
@@ -53,8 +56,9 @@ impl Telling {
     }
 
     /// Writes what the model says into `log`, and returns the last event: `done` or `error`.
-    pub(super) async fn tell(mut self, model: ModelStream, log: &Writer<Told>) -> AnswerEvent {
-        match self.relay(model, log).await {
+    pub(super) async fn tell(mut self, begun: Begun, log: &Writer<Told>) -> AnswerEvent {
+        self.model = begun.model;
+        match self.relay(begun.events, log).await {
             Ok(done) => AnswerEvent::Done(done),
             Err(error) => AnswerEvent::Error(self.broke_off(&error)),
         }
@@ -88,7 +92,8 @@ impl Telling {
                 ModelEvent::End {
                     finish_reason,
                     usage,
-                } => return Ok(self.done(finish_reason, usage)),
+                    cached,
+                } => return Ok(self.done(finish_reason, usage, cached)),
             }
         }
         // A model's stream ends with an end or an error; this keeps the promise for one that does not.
@@ -126,7 +131,7 @@ impl Telling {
         found
     }
 
-    fn done(&self, finish_reason: FinishReason, usage: Usage) -> Done {
+    fn done(&self, finish_reason: FinishReason, usage: Usage, cached: CachedTokens) -> Done {
         let cited_share = self.cited_chars as f64 / self.chars.max(1) as f64;
         // The model is told to cite every statement: an answer without one real citation is its way of
         // saying that the passages hold none, and must not be taken for more.
@@ -143,11 +148,14 @@ impl Telling {
         };
         tracing::info!(
             request_id = %self.request_id,
+            model = &*self.model,
             ?finish_reason,
             confidence = done.confidence,
             rejected_citations = self.rejected(),
             input_tokens = usage.input_tokens,
             output_tokens = usage.output_tokens,
+            cache_read_tokens = cached.read,
+            cache_written_tokens = cached.written,
             model_first_token_ms = done.model_first_token_ms,
             model_total_ms = done.model_total_ms,
             "answer told"
@@ -162,6 +170,7 @@ impl Telling {
     fn broke_off(&self, error: &ModelError) -> Problem {
         tracing::error!(
             request_id = %self.request_id,
+            model = &*self.model,
             cause = chain(error),
             rejected_citations = self.rejected(),
             "answer broke off"

@@ -4,7 +4,7 @@ mod sharing;
 mod telling;
 
 use super::*;
-use crate::llm::{ModelEvent, ModelStream, Quote};
+use crate::llm::{Begun, CachedTokens, ModelEvent, Quote};
 use futures_util::{FutureExt, future::BoxFuture};
 use rag_core::chunking::Unit;
 use shared_types::{
@@ -74,17 +74,18 @@ impl ScriptedModel {
 }
 
 impl AnswerModel for ScriptedModel {
-    fn answer(&self, prompt: Prompt) -> BoxFuture<'_, Result<ModelStream, ModelError>> {
+    fn answer(&self, prompt: Prompt) -> BoxFuture<'_, Result<Begun, ModelError>> {
         self.prompts.lock().unwrap().push(prompt);
         let script = self.scripts.lock().unwrap().pop_front();
         async move {
             match script.expect("the model was asked once too often") {
-                Script::Speak(words) => {
-                    Ok(futures_util::stream::unfold(words, async |mut words| {
+                Script::Speak(words) => Ok(Begun {
+                    model: "scripted".into(),
+                    events: futures_util::stream::unfold(words, async |mut words| {
                         Some((words.recv().await?, words))
                     })
-                    .boxed())
-                }
+                    .boxed(),
+                }),
                 Script::Ponder(_words) => std::future::pending().await,
                 Script::Refuse(error) => Err(error),
                 Script::Panic => panic!("the model's client has a fault"),
@@ -157,5 +158,6 @@ fn end(finish_reason: FinishReason) -> ModelEvent {
     ModelEvent::End {
         finish_reason,
         usage: Usage::default(),
+        cached: CachedTokens::default(),
     }
 }

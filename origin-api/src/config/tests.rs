@@ -94,9 +94,67 @@ fn an_anthropic_key_takes_the_place_of_vertex() {
     let mut vars = complete();
     vars.remove("VERTEX_PROJECT");
     vars.remove("VERTEX_LOCATION");
-    vars.insert("ANTHROPIC_API_KEY", "sk-ant");
-    let endpoint = read(&vars).unwrap().model.endpoint;
-    assert!(matches!(endpoint, ModelEndpoint::Anthropic { .. }));
+    vars.insert("ANTHROPIC_API_KEY", "key");
+    let first = read(&vars).unwrap().model.first;
+    assert_eq!(first.name(), "anthropic/claude-haiku-4-5@20251001");
+}
+
+#[test]
+fn a_provider_is_chosen_by_its_name_and_says_what_it_needs() {
+    let mut vars = complete();
+    vars.insert("ANTHROPIC_API_KEY", "key");
+    vars.insert("LLM_PROVIDER", "vertex-claude");
+    let model = read(&vars).unwrap().model;
+    assert_eq!(
+        model.first.name(),
+        "vertex-claude/us-east5/claude-haiku-4-5@20251001"
+    );
+    assert!(model.second.is_none());
+
+    vars.insert("LLM_PROVIDER", "vertex-gemini");
+    let nameless = read(&vars).unwrap_err();
+    assert_eq!(nameless, ConfigError::Missing("LLM_MODEL"));
+    vars.insert("LLM_MODEL", "gemini-x");
+    vars.insert("GEMINI_THINKING_BUDGET", "0");
+    let first = read(&vars).unwrap().model.first;
+    assert_eq!(first.name(), "vertex-gemini/us-east5/gemini-x");
+    assert!(matches!(
+        first.provider,
+        Provider::VertexGemini {
+            thinking_budget: Some(0),
+            ..
+        }
+    ));
+
+    vars.insert("LLM_PROVIDER", "claude");
+    assert!(
+        read(&vars)
+            .unwrap_err()
+            .to_string()
+            .contains("LLM_PROVIDER")
+    );
+}
+
+#[test]
+fn a_second_provider_may_be_the_first_one_elsewhere() {
+    let mut vars = complete();
+    vars.insert("FALLBACK_PROVIDER", "vertex-claude");
+    let second = |vars: &BTreeMap<&str, &str>| read(vars).map(|config| config.model.second);
+    assert_eq!(
+        second(&vars).unwrap().unwrap().name(),
+        "vertex-claude/us-east5/claude-haiku-4-5@20251001"
+    );
+    vars.insert("FALLBACK_LOCATION", "global");
+    let elsewhere = second(&vars).unwrap().unwrap();
+    assert_eq!(
+        elsewhere.name(),
+        "vertex-claude/global/claude-haiku-4-5@20251001"
+    );
+    vars.insert("FALLBACK_PROVIDER", "anthropic");
+    assert_eq!(
+        second(&vars).unwrap_err(),
+        ConfigError::Missing("ANTHROPIC_API_KEY")
+    );
 }
 
 #[test]
@@ -107,11 +165,11 @@ fn the_location_chooses_the_vertex_host() {
     ] {
         let mut vars = complete();
         vars.insert("VERTEX_LOCATION", location);
-        let endpoint = read(&vars).unwrap().model.endpoint;
-        let ModelEndpoint::Vertex { base_url, .. } = endpoint else {
+        let provider = read(&vars).unwrap().model.first.provider;
+        let Provider::VertexClaude(vertex) = provider else {
             panic!("expected Vertex");
         };
-        assert_eq!(base_url.as_str(), format!("https://{host}/v1"));
+        assert_eq!(vertex.base_url.as_str(), format!("https://{host}/v1"));
     }
 }
 

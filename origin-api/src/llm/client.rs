@@ -1,28 +1,34 @@
-//! Claude behind [`AnswerModel`].
+//! One call of a provider.
 
 use super::{
-    AnswerModel, ModelError, ModelEvent, ModelStream, Prompt,
-    claude::{EventReader, MessagesRequest, error_kind},
+    AnswerModel, Begun, ModelError, ModelEvent, ModelStream, Prompt,
+    dialect::Dialect,
     endpoint::Endpoint,
+    error::{error_kind, shortened},
+    reader::AnswerReader,
     retry,
 };
 use crate::{
-    config::{ModelConfig, ModelEndpoint},
+    config::{ModelConfig, Provider, ProviderConfig, VertexConfig},
     outbound,
 };
 use async_stream::stream;
 use backon::Retryable;
+use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
-use reqwest::Response;
-use std::time::Duration;
+use reqwest::{Response, StatusCode, header::CONTENT_TYPE};
+use shared_types::event::EVENT_STREAM;
+use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
 
 /// An error's body is read up to this length.
 const MAX_ERROR_BYTES: usize = 16 * 1024;
 
-/// Claude, on Vertex AI or at Anthropic.
-pub struct Claude {
+/// A model at its provider.
+pub(super) struct Client {
+    name: Arc<str>,
     http: reqwest::Client,
+    dialect: Dialect,
     endpoint: Endpoint,
     max_tokens: u32,
     first_event_timeout: Duration,
@@ -33,18 +39,24 @@ pub struct Claude {
 /// A stream in which the model has begun to speak.
 struct Opened {
     response: Response,
-    reader: EventReader,
+    reader: AnswerReader,
     events: Vec<ModelEvent>,
 }
 
-impl Claude {
-    /// Claude as `config` says. Makes no call yet.
-    pub fn new(config: &ModelConfig) -> anyhow::Result<Self> {
-        let (ModelEndpoint::Vertex { base_url, .. } | ModelEndpoint::Anthropic { base_url, .. }) =
-            &config.endpoint;
+impl Client {
+    /// The model that `provider` names, with the limits of `config`. Makes no call yet.
+    pub(super) fn new(config: &ModelConfig, provider: &ProviderConfig) -> anyhow::Result<Self> {
+        let (Provider::VertexClaude(VertexConfig { base_url, .. })
+        | Provider::VertexGemini {
+            vertex: VertexConfig { base_url, .. },
+            ..
+        }
+        | Provider::Anthropic { base_url, .. }) = &provider.provider;
         Ok(Self {
+            name: provider.name().into(),
             http: outbound::client(base_url)?,
-            endpoint: Endpoint::new(&config.endpoint, &config.model)?,
+            dialect: Dialect::new(provider),
+            endpoint: Endpoint::new(provider)?,
             max_tokens: config.max_tokens,
             first_event_timeout: config.first_event_timeout,
             idle_timeout: config.idle_timeout,
@@ -74,26 +86,39 @@ impl Claude {
     }
 
     async fn open(&self, prompt: &Prompt) -> Result<Opened, ModelError> {
-        let body = MessagesRequest::new(prompt, self.max_tokens);
-        let request = self.endpoint.request(&self.http, body).await?;
-        let mut response = request.send().await.map_err(ModelError::Connection)?;
+        let mut response = self.call(prompt).await?;
         if !response.status().is_success() {
-            self.endpoint.answered(response.status().as_u16()).await;
             return Err(refusal(response).await);
         }
-        let mut reader = EventReader::new();
+        check_events(&response)?;
+        let mut reader = self.dialect.reader(prompt);
         while let Some(bytes) = response.chunk().await.map_err(ModelError::Connection)? {
             let step = reader.push(&bytes);
-            if reader.begun() && step.outcome.is_ok() {
+            step.outcome?;
+            if reader.begun() {
                 return Ok(Opened {
                     response,
                     reader,
                     events: step.events,
                 });
             }
-            step.outcome?;
         }
         Err(ModelError::Truncated)
+    }
+
+    /// The reply; where the token was refused, that to a fresh one.
+    async fn call(&self, prompt: &Prompt) -> Result<Response, ModelError> {
+        let body = Bytes::from(self.dialect.body(prompt, self.max_tokens));
+        let response = self.call_with(body.clone()).await?;
+        if response.status() == StatusCode::UNAUTHORIZED && self.endpoint.refused().await {
+            return self.call_with(body).await;
+        }
+        Ok(response)
+    }
+
+    async fn call_with(&self, body: Bytes) -> Result<Response, ModelError> {
+        let request = self.endpoint.request(&self.http, body).await?;
+        request.send().await.map_err(ModelError::Connection)
     }
 
     fn stream(&self, opened: Opened, deadline: Instant) -> ModelStream {
@@ -128,12 +153,15 @@ impl Claude {
     }
 }
 
-impl AnswerModel for Claude {
-    fn answer(&self, prompt: Prompt) -> BoxFuture<'_, Result<ModelStream, ModelError>> {
+impl AnswerModel for Client {
+    fn answer(&self, prompt: Prompt) -> BoxFuture<'_, Result<Begun, ModelError>> {
         async move {
             let deadline = Instant::now() + self.total_timeout;
             let opened = self.open_with_retries(&prompt).await?;
-            Ok(self.stream(opened, deadline))
+            Ok(Begun {
+                model: self.name.clone(),
+                events: self.stream(opened, deadline),
+            })
         }
         .boxed()
     }
@@ -143,7 +171,7 @@ async fn next_bytes(
     response: &mut Response,
     idle_timeout: Duration,
     deadline: Instant,
-) -> Result<bytes::Bytes, ModelError> {
+) -> Result<Bytes, ModelError> {
     let left = deadline.saturating_duration_since(Instant::now());
     let (stage, limit) = if left < idle_timeout {
         ("whole answer", left)
@@ -159,6 +187,19 @@ async fn next_bytes(
             waited_ms: limit.as_millis(),
         }),
     }
+}
+
+/// Makes sure that the reply is what was asked for, and not, say, the page of a proxy.
+fn check_events(response: &Response) -> Result<(), ModelError> {
+    let content_type = response.headers().get(CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
+    let media_type = content_type.and_then(|value| value.split(';').next());
+    if media_type.is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case(EVENT_STREAM)) {
+        return Ok(());
+    }
+    Err(ModelError::NotEvents {
+        content_type: shortened(content_type.unwrap_or("nothing that has a name")),
+    })
 }
 
 async fn refusal(mut response: Response) -> ModelError {

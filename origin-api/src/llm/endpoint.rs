@@ -1,84 +1,127 @@
-//! Where Claude is asked, and with whose authority.
+//! Where a model is asked, and with whose authority.
 
-use super::{
-    ModelError,
-    claude::{API_VERSION, MessagesRequest, VERTEX_VERSION},
+use super::{ModelError, claude::API_VERSION};
+use crate::{
+    config::{Provider, ProviderConfig, VertexConfig},
+    outbound,
 };
-use crate::{config::ModelEndpoint, outbound};
+use bytes::Bytes;
 use google_token::GoogleToken;
-use reqwest::RequestBuilder;
+use reqwest::{
+    RequestBuilder,
+    header::{ACCEPT, CONTENT_TYPE},
+};
 use secrecy::{ExposeSecret, SecretString};
+use url::Url;
 
-/// One of the two ways to Claude.
-pub(super) enum Endpoint {
-    Vertex {
-        url: String,
-        token: GoogleToken,
-    },
-    Anthropic {
-        url: String,
-        api_key: SecretString,
-        model: String,
-    },
+/// A method of a service.
+pub(super) struct Endpoint {
+    url: String,
+    authority: Authority,
+}
+
+enum Authority {
+    Token(GoogleToken),
+    Key(SecretString),
 }
 
 impl Endpoint {
-    pub(super) fn new(config: &ModelEndpoint, model: &str) -> anyhow::Result<Self> {
-        Ok(match config {
-            ModelEndpoint::Vertex {
-                base_url,
-                project,
-                location,
-                metadata_host,
-            } => Self::Vertex {
-                url: format!(
-                    "{}/projects/{project}/locations/{location}/publishers/anthropic/models/{model}:streamRawPredict",
-                    base_url.as_str().trim_end_matches('/')
-                ),
-                token: GoogleToken::new(outbound::direct_client()?, metadata_host),
-            },
-            ModelEndpoint::Anthropic { base_url, api_key } => Self::Anthropic {
-                url: format!("{}/v1/messages", base_url.as_str().trim_end_matches('/')),
-                api_key: api_key.clone(),
-                // The same model is `claude-haiku-4-5@20251001` on Vertex and
-                // `claude-haiku-4-5-20251001` on the Anthropic API.
-                model: model.replace('@', "-"),
+    pub(super) fn new(config: &ProviderConfig) -> anyhow::Result<Self> {
+        let model = &config.model;
+        Ok(match &config.provider {
+            Provider::VertexClaude(vertex) => {
+                let method = format!("anthropic/models/{model}:streamRawPredict");
+                Self::on_vertex(vertex, &method)?
+            }
+            Provider::VertexGemini { vertex, .. } => {
+                let method = format!("google/models/{model}:streamGenerateContent?alt=sse");
+                Self::on_vertex(vertex, &method)?
+            }
+            Provider::Anthropic { base_url, api_key } => Self {
+                url: format!("{}/v1/messages", base(base_url)),
+                authority: Authority::Key(api_key.clone()),
             },
         })
     }
 
-    /// The authorised request with `body`, to which this endpoint adds what it wants in a body.
+    fn on_vertex(vertex: &VertexConfig, method: &str) -> anyhow::Result<Self> {
+        let VertexConfig {
+            base_url,
+            project,
+            location,
+            metadata_host,
+        } = vertex;
+        let base = base(base_url);
+        Ok(Self {
+            url: format!("{base}/projects/{project}/locations/{location}/publishers/{method}"),
+            authority: Authority::Token(GoogleToken::new(
+                outbound::direct_client()?,
+                metadata_host,
+            )),
+        })
+    }
+
+    /// The authorised request with `body`.
     pub(super) async fn request(
         &self,
         http: &reqwest::Client,
-        mut body: MessagesRequest<'_>,
+        body: Bytes,
     ) -> Result<RequestBuilder, ModelError> {
-        Ok(match self {
-            Self::Vertex { url, token } => {
-                body.anthropic_version = Some(VERTEX_VERSION);
-                let token = token.get().await?;
-                http.post(url)
-                    .bearer_auth(token.expose_secret())
-                    .json(&body)
-            }
-            Self::Anthropic {
-                url,
-                api_key,
-                model,
-            } => {
-                body.model = Some(model);
-                http.post(url)
-                    .header("x-api-key", api_key.expose_secret())
-                    .header("anthropic-version", API_VERSION)
-                    .json(&body)
-            }
+        let request = http
+            .post(&self.url)
+            .header(CONTENT_TYPE, "application/json")
+            .header(ACCEPT, "text/event-stream")
+            .body(body);
+        Ok(match &self.authority {
+            Authority::Token(token) => request.bearer_auth(token.get().await?.expose_secret()),
+            Authority::Key(key) => request
+                .header("x-api-key", key.expose_secret())
+                .header("anthropic-version", API_VERSION),
         })
     }
 
-    /// Learns that the service answered with `status`: a refused token is not used again.
-    pub(super) async fn answered(&self, status: u16) {
-        if let (Self::Vertex { token, .. }, 401) = (self, status) {
-            token.forget().await;
+    /// Learns that the service refused who asked. Whether it may be asked anew, as somebody with a fresh token.
+    pub(super) async fn refused(&self) -> bool {
+        match &self.authority {
+            Authority::Token(token) => {
+                token.forget().await;
+                true
+            }
+            Authority::Key(_) => false,
         }
+    }
+}
+
+fn base(url: &Url) -> &str {
+    url.as_str().trim_end_matches('/')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::llm::configured::configured;
+
+    fn url_of(variables: &[(&str, &str)]) -> String {
+        Endpoint::new(&configured(variables).first).unwrap().url
+    }
+
+    #[test]
+    fn each_publisher_is_asked_in_the_region_or_wherever_there_is_room() {
+        let claude = ("LLM_PROVIDER", "vertex-claude");
+        assert_eq!(
+            url_of(&[claude, ("VERTEX_LOCATION", "us-east5")]),
+            "https://us-east5-aiplatform.googleapis.com/v1/projects/piano/locations/us-east5/publishers/anthropic\
+             /models/claude-haiku-4-5@20251001:streamRawPredict"
+        );
+        let gemini = [("LLM_PROVIDER", "vertex-gemini"), ("LLM_MODEL", "gemini-x")];
+        assert_eq!(
+            url_of(&[gemini.as_slice(), &[("VERTEX_LOCATION", "global")]].concat()),
+            "https://aiplatform.googleapis.com/v1/projects/piano/locations/global/publishers/google\
+             /models/gemini-x:streamGenerateContent?alt=sse"
+        );
+        assert_eq!(
+            url_of(&[("ANTHROPIC_API_KEY", "key")]),
+            "https://api.anthropic.com/v1/messages"
+        );
     }
 }

@@ -1,16 +1,24 @@
 //! The language model behind one trait, so that a provider is a matter of configuration.
 
-pub mod claude;
+mod claude;
 mod client;
+#[cfg(test)]
+mod configured;
+mod dialect;
 mod endpoint;
+mod error;
+mod gemini;
+mod marks;
+mod reader;
 mod retry;
 
-pub use client::Claude;
+pub use error::ModelError;
 
+use crate::config::ModelConfig;
+use client::Client;
 use futures_util::{future::BoxFuture, stream::BoxStream};
 use shared_types::chat::{FinishReason, Usage};
-use std::time::Duration;
-use thiserror::Error;
+use std::sync::Arc;
 
 /// A passage as the model sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,76 +66,40 @@ pub enum ModelEvent {
         finish_reason: FinishReason,
         /// Tokens read and written.
         usage: Usage,
+        /// Tokens of `usage` that concern the provider's cache of prompts.
+        cached: CachedTokens,
     },
+}
+
+/// Tokens of a prompt that the provider had in its cache, or keeps there for the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CachedTokens {
+    /// Read from there.
+    pub read: u32,
+    /// Written there.
+    pub written: u32,
 }
 
 /// An answer in the making: ends after [`ModelEvent::End`] or after the first error.
 pub type ModelStream = BoxStream<'static, Result<ModelEvent, ModelError>>;
+
+/// An answer that has begun.
+pub struct Begun {
+    /// Whose it is, for the log: provider and model.
+    pub model: Arc<str>,
+    /// What it says.
+    pub events: ModelStream,
+}
 
 /// A language model that answers from passages and cites them.
 pub trait AnswerModel: Send + Sync {
     /// Starts an answer. Resolves once the model has begun to speak, so that every failure before that can
     /// still be told with an HTTP status; such failures have been retried where that is sensible.
     /// Dropping the future or the stream ends the call at the provider.
-    fn answer(&self, prompt: Prompt) -> BoxFuture<'_, Result<ModelStream, ModelError>>;
+    fn answer(&self, prompt: Prompt) -> BoxFuture<'_, Result<Begun, ModelError>>;
 }
 
-/// Why there is no answer, or no more of it.
-#[derive(Debug, Error)]
-pub enum ModelError {
-    /// The request did not reach the provider, or the connection broke.
-    #[error("the connection to the model failed")]
-    Connection(#[source] reqwest::Error),
-    /// The provider refused or failed.
-    #[error("the model service answered {status} ({kind})")]
-    Status {
-        /// The HTTP status.
-        status: u16,
-        /// The provider's name for the error; `unknown` where it gave none.
-        kind: String,
-        /// When the provider wants to be asked again.
-        retry_after: Option<Duration>,
-        /// The provider's own verdict on trying again.
-        should_retry: Option<bool>,
-    },
-    /// The provider broke off with an event that says so.
-    #[error("the model service broke off with {kind}")]
-    Interrupted {
-        /// The provider's name for the error, e.g. `overloaded_error`.
-        kind: String,
-    },
-    /// Nothing came for too long.
-    #[error("the model sent nothing for {waited_ms} ms ({stage})")]
-    Timeout {
-        /// What was waited for.
-        stage: &'static str,
-        /// For how long.
-        waited_ms: u128,
-    },
-    /// The stream ended in the middle of an answer.
-    #[error("the model's answer was cut off")]
-    Truncated,
-    /// An event of a known kind does not have its shape.
-    #[error("the model sent an event that can't be read")]
-    Malformed(#[source] serde_json::Error),
-    /// The stream is not one of server-sent events.
-    #[error("the model's stream can't be read")]
-    Stream(#[from] rag_core::sse::SseError),
-    /// The answer is longer than anything that was asked for.
-    #[error("the model's answer has no end")]
-    TooLong,
-    /// No access token for the provider.
-    #[error("no access token for the model service")]
-    Token(#[from] google_token::GoogleTokenError),
-}
-
-impl ModelError {
-    /// When another try may succeed, as far as the provider said.
-    #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Status { retry_after, .. } => *retry_after,
-            _ => None,
-        }
-    }
+/// The language model that `config` names. Makes no call yet.
+pub fn connect(config: &ModelConfig) -> anyhow::Result<Arc<dyn AnswerModel>> {
+    Ok(Arc::new(Client::new(config, &config.first)?))
 }

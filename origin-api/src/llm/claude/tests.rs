@@ -1,8 +1,14 @@
 //! Streams of the shapes that Anthropic documents, whole, cut and broken.
 
-use super::*;
-use crate::llm::PromptPassage;
+use super::{
+    events::{ClaudeEvents, finish_reason},
+    *,
+};
+use crate::llm::{
+    CachedTokens, ModelError, ModelEvent, PromptPassage, Quote, reader::AnswerReader,
+};
 use proptest::prelude::*;
+use shared_types::chat::{FinishReason, Usage};
 
 /// Two text blocks, the first of them cited; a ping, an event and a delta that nobody knows.
 const STREAM: &str = concat!(
@@ -10,7 +16,7 @@ const STREAM: &str = concat!(
     "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_vrtx_01\",",
     "\"type\":\"message\",\"role\":\"assistant\",\"model\":\"claude-haiku-4-5-20251001\",\"content\":[],",
     "\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":412,",
-    "\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":8,\"output_tokens\":1}}}\n\n",
+    "\"cache_creation_input_tokens\":3,\"cache_read_input_tokens\":8,\"output_tokens\":1}}}\n\n",
     "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,",
     "\"content_block\":{\"type\":\"text\",\"text\":\"\",\"citations\":[]}}\n\n",
     "event: ping\ndata: {\"type\": \"ping\"}\n\n",
@@ -35,8 +41,8 @@ const STREAM: &str = concat!(
     "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
 );
 
-fn read(pieces: &[&[u8]]) -> (Vec<ModelEvent>, Result<(), ModelError>, EventReader) {
-    let mut reader = EventReader::new();
+fn read(pieces: &[&[u8]]) -> (Vec<ModelEvent>, Result<(), ModelError>, AnswerReader) {
+    let mut reader = reader();
     let mut events = Vec::new();
     for piece in pieces {
         let step = reader.push(piece);
@@ -46,6 +52,10 @@ fn read(pieces: &[&[u8]]) -> (Vec<ModelEvent>, Result<(), ModelError>, EventRead
         }
     }
     (events, Ok(()), reader)
+}
+
+fn reader() -> AnswerReader {
+    AnswerReader::new(ClaudeEvents::default())
 }
 
 fn text(text: &str) -> ModelEvent {
@@ -68,8 +78,12 @@ fn expected() -> Vec<ModelEvent> {
         ModelEvent::End {
             finish_reason: FinishReason::Complete,
             usage: Usage {
-                input_tokens: 420,
+                input_tokens: 423,
                 output_tokens: 37,
+            },
+            cached: CachedTokens {
+                read: 8,
+                written: 3,
             },
         },
     ]
@@ -150,17 +164,6 @@ fn stop_reasons_become_reasons_for_readers() {
 }
 
 #[test]
-fn errors_are_named_in_the_words_of_whoever_sent_them() {
-    let anthropic =
-        br#"{"type":"error","error":{"type":"rate_limit_error","message":"slow down"}}"#;
-    let google =
-        br#"[{"error":{"code":429,"message":"Quota exceeded","status":"RESOURCE_EXHAUSTED"}}]"#;
-    assert_eq!(error_kind(anthropic), "rate_limit_error");
-    assert_eq!(error_kind(google), "RESOURCE_EXHAUSTED");
-    assert_eq!(error_kind(b"<html>"), "unknown");
-}
-
-#[test]
 fn a_passage_goes_in_as_a_search_result_of_sentences() {
     let prompt = Prompt {
         system: "Answer from the search results.",
@@ -177,7 +180,15 @@ fn a_passage_goes_in_as_a_search_result_of_sentences() {
       "anthropic_version": "vertex-2023-10-16",
       "max_tokens": 1024,
       "stream": true,
-      "system": "Answer from the search results.",
+      "system": [
+        {
+          "type": "text",
+          "text": "Answer from the search results.",
+          "cache_control": {
+            "type": "ephemeral"
+          }
+        }
+      ],
       "messages": [
         {
           "role": "user",
@@ -214,6 +225,6 @@ fn a_passage_goes_in_as_a_search_result_of_sentences() {
 proptest! {
     #[test]
     fn foreign_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..2_000)) {
-        let _ = EventReader::new().push(&bytes);
+        let _ = reader().push(&bytes);
     }
 }
