@@ -1,10 +1,11 @@
 //! One call of a provider.
 
 use super::{
-    AnswerModel, Begun, ModelError, ModelEvent, ModelStream, Prompt,
+    ModelError, ModelEvent, ModelStream, Prompt,
     dialect::Dialect,
     endpoint::Endpoint,
     error::{error_kind, shortened},
+    guarded::Call,
     reader::AnswerReader,
     retry,
 };
@@ -13,12 +14,11 @@ use crate::{
     outbound,
 };
 use async_stream::stream;
-use backon::Retryable;
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use reqwest::{Response, StatusCode, header::CONTENT_TYPE};
 use shared_types::event::EVENT_STREAM;
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 /// An error's body is read up to this length.
@@ -26,12 +26,10 @@ const MAX_ERROR_BYTES: usize = 16 * 1024;
 
 /// A model at its provider.
 pub(super) struct Client {
-    name: Arc<str>,
     http: reqwest::Client,
     dialect: Dialect,
     endpoint: Endpoint,
     max_tokens: u32,
-    first_event_timeout: Duration,
     idle_timeout: Duration,
     total_timeout: Duration,
 }
@@ -53,40 +51,17 @@ impl Client {
         }
         | Provider::Anthropic { base_url, .. }) = &provider.provider;
         Ok(Self {
-            name: provider.name().into(),
             http: outbound::client(base_url)?,
             dialect: Dialect::new(provider),
             endpoint: Endpoint::new(provider)?,
             max_tokens: config.max_tokens,
-            first_event_timeout: config.first_event_timeout,
             idle_timeout: config.idle_timeout,
             total_timeout: config.total_timeout,
         })
     }
 
-    async fn open_with_retries(&self, prompt: &Prompt) -> Result<Opened, ModelError> {
-        let attempts = (|| self.open(prompt))
-            .retry(retry::backoff())
-            .when(retry::is_retryable)
-            .adjust(retry::pause)
-            .notify(|error, pause| {
-                tracing::warn!(
-                    cause = crate::error::chain(error),
-                    pause_ms = pause.as_millis() as u64,
-                    "model call is tried again"
-                );
-            });
-        // One limit for all attempts: the person waits for the sum of them.
-        timeout(self.first_event_timeout, attempts)
-            .await
-            .unwrap_or(Err(ModelError::Timeout {
-                stage: "first event",
-                waited_ms: self.first_event_timeout.as_millis(),
-            }))
-    }
-
     async fn open(&self, prompt: &Prompt) -> Result<Opened, ModelError> {
-        let mut response = self.call(prompt).await?;
+        let mut response = self.reply(prompt).await?;
         if !response.status().is_success() {
             return Err(refusal(response).await);
         }
@@ -107,16 +82,16 @@ impl Client {
     }
 
     /// The reply; where the token was refused, that to a fresh one.
-    async fn call(&self, prompt: &Prompt) -> Result<Response, ModelError> {
+    async fn reply(&self, prompt: &Prompt) -> Result<Response, ModelError> {
         let body = Bytes::from(self.dialect.body(prompt, self.max_tokens));
-        let response = self.call_with(body.clone()).await?;
+        let response = self.reply_to(body.clone()).await?;
         if response.status() == StatusCode::UNAUTHORIZED && self.endpoint.refused().await {
-            return self.call_with(body).await;
+            return self.reply_to(body).await;
         }
         Ok(response)
     }
 
-    async fn call_with(&self, body: Bytes) -> Result<Response, ModelError> {
+    async fn reply_to(&self, body: Bytes) -> Result<Response, ModelError> {
         let request = self.endpoint.request(&self.http, body).await?;
         request.send().await.map_err(ModelError::Connection)
     }
@@ -153,15 +128,12 @@ impl Client {
     }
 }
 
-impl AnswerModel for Client {
-    fn answer(&self, prompt: Prompt) -> BoxFuture<'_, Result<Begun, ModelError>> {
+impl Call for Client {
+    fn call<'a>(&'a self, prompt: &'a Prompt) -> BoxFuture<'a, Result<ModelStream, ModelError>> {
         async move {
             let deadline = Instant::now() + self.total_timeout;
-            let opened = self.open_with_retries(&prompt).await?;
-            Ok(Begun {
-                model: self.name.clone(),
-                events: self.stream(opened, deadline),
-            })
+            let opened = self.open(prompt).await?;
+            Ok(self.stream(opened, deadline))
         }
         .boxed()
     }

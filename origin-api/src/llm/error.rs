@@ -25,6 +25,12 @@ pub enum ModelError {
         /// The provider's own verdict on trying again.
         should_retry: Option<bool>,
     },
+    /// The provider has failed several times in a row, and is left alone.
+    #[error("the model is left alone, since it failed several times in a row")]
+    Resting {
+        /// Until it may be asked again.
+        retry_after: Duration,
+    },
     /// The reply to a call is no stream of events: something else answered in the provider's place.
     #[error("the model service answered with {content_type}, not with events")]
     NotEvents {
@@ -63,11 +69,12 @@ pub enum ModelError {
 }
 
 impl ModelError {
-    /// When another try may succeed, as far as the provider said.
+    /// When another try may succeed, as far as that is known.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Status { retry_after, .. } => *retry_after,
+            Self::Resting { retry_after } => Some(*retry_after),
             _ => None,
         }
     }

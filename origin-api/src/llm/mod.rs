@@ -1,5 +1,6 @@
 //! The language model behind one trait, so that a provider is a matter of configuration.
 
+mod breaker;
 mod claude;
 mod client;
 #[cfg(test)]
@@ -8,15 +9,17 @@ mod dialect;
 mod endpoint;
 mod error;
 mod gemini;
+mod guarded;
 mod marks;
 mod reader;
 mod retry;
 
 pub use error::ModelError;
 
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, ProviderConfig};
 use client::Client;
 use futures_util::{future::BoxFuture, stream::BoxStream};
+use guarded::Providers;
 use shared_types::chat::{FinishReason, Usage};
 use std::sync::Arc;
 
@@ -99,7 +102,15 @@ pub trait AnswerModel: Send + Sync {
     fn answer(&self, prompt: Prompt) -> BoxFuture<'_, Result<Begun, ModelError>>;
 }
 
-/// The language model that `config` names. Makes no call yet.
+/// The language model that `config` names, and the one that is asked where it is out. Makes no call yet.
 pub fn connect(config: &ModelConfig) -> anyhow::Result<Arc<dyn AnswerModel>> {
-    Ok(Arc::new(Client::new(config, &config.first)?))
+    let named = |provider: &ProviderConfig| -> anyhow::Result<(String, Client)> {
+        Ok((provider.name(), Client::new(config, provider)?))
+    };
+    let second = config.second.as_ref().map(named).transpose()?;
+    Ok(Arc::new(Providers::new(
+        named(&config.first)?,
+        second,
+        config.first_event_timeout,
+    )))
 }

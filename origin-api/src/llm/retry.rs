@@ -6,10 +6,27 @@ use super::ModelError;
 use backon::ExponentialBuilder;
 use reqwest::header::HeaderMap;
 use std::time::Duration;
+use tower::retry::budget::TpsBudget;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 const RETRIES: usize = 2;
+
+/// Over so long a time, there is one retry for five calls, and one for each second: a provider that is overloaded is
+/// not asked three times as often for it.
+const BUDGET_SPAN: Duration = Duration::from_secs(10);
+const BUDGET_SHARE: f32 = 0.2;
+const BUDGET_A_SECOND: u32 = 1;
+
+/// What Anthropic and Google call a fault that passes by itself.
+const PASSING: [&str; 6] = [
+    "overloaded_error",
+    "api_error",
+    "UNAVAILABLE",
+    "INTERNAL",
+    "RESOURCE_EXHAUSTED",
+    "DEADLINE_EXCEEDED",
+];
 
 /// The pauses where the provider names none.
 pub(super) fn backoff() -> ExponentialBuilder {
@@ -20,12 +37,17 @@ pub(super) fn backoff() -> ExponentialBuilder {
         .with_jitter()
 }
 
+/// The retries that there are for all calls together.
+pub(super) fn budget() -> TpsBudget {
+    TpsBudget::new(BUDGET_SPAN, BUDGET_A_SECOND, BUDGET_SHARE)
+}
+
 /// Whether to try again. A provider that wants a longer pause than we would make is not asked again:
 /// the caller is told when to come back instead.
 pub(super) fn is_retryable(error: &ModelError) -> bool {
     match error {
         ModelError::Connection(_) | ModelError::Truncated => true,
-        ModelError::Interrupted { kind } => kind == "overloaded_error" || kind == "api_error",
+        ModelError::Interrupted { kind } => PASSING.contains(&kind.as_str()),
         ModelError::Status {
             status,
             retry_after,
@@ -39,9 +61,11 @@ pub(super) fn is_retryable(error: &ModelError) -> bool {
     }
 }
 
-/// The pause before the next try: the provider's, else `ours`. `None` where there is no next try.
+/// The pause before the next try: the provider's and a little more, so that not all come back at once, else `ours`.
+/// `None` where there is no next try.
 pub(super) fn pause(error: &ModelError, ours: Option<Duration>) -> Option<Duration> {
-    ours.map(|ours| error.retry_after().unwrap_or(ours))
+    let asked = error.retry_after();
+    ours.map(|ours| asked.map_or(ours, |asked| asked + ours / 4))
 }
 
 /// The pause that a reply asks for: `retry-after-ms`, else `retry-after` in seconds.
