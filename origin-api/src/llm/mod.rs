@@ -5,6 +5,8 @@ mod claude;
 mod client;
 #[cfg(test)]
 mod configured;
+#[cfg(test)]
+mod contract;
 mod dialect;
 mod endpoint;
 mod error;
