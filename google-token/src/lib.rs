@@ -1,20 +1,41 @@
-//! Access tokens of the service account that this process runs as, from the metadata server of Google Cloud.
+//! Access tokens for Google Cloud, replaced before they end.
 //!
-//! Written here because the crates that fetch them either pin the server's host name or bring a second HTTP
-//! and TLS stack; the protocol is one GET.
+//! On Google Cloud they come from the metadata server, for the service account that the process runs as. Elsewhere a
+//! file says how to get them: the key of a service account, or a configuration of workload identity federation, by
+//! which the identity of another cloud or cluster is exchanged for one of Google's.
 
+mod file;
+mod metadata;
+
+use file::FileCredentials;
+pub use google_cloud_auth::{build_errors::Error as BuildError, errors::CredentialsError};
+use metadata::MetadataServer;
 use secrecy::SecretString;
-use serde::Deserialize;
-use std::time::Duration;
+use std::path::PathBuf;
 use thiserror::Error;
-use tokio::{sync::Mutex, time::Instant};
 
-/// A token is replaced this long before it ends. The metadata server hands out the same token until five
-/// minutes before its end, so a longer lead would fetch the same one again and again.
-const LEAD: Duration = Duration::from_secs(225);
-const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
-const ATTEMPTS: u32 = 3;
-const PAUSE: Duration = Duration::from_millis(100);
+/// Where the tokens come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenSource {
+    /// The metadata server at this host, with its port where that is not 80.
+    MetadataServer(String),
+    /// The credentials in this file.
+    File(PathBuf),
+}
+
+impl TokenSource {
+    /// As `GOOGLE_APPLICATION_CREDENTIALS` says, which names a file; else the metadata server at `GCE_METADATA_HOST`,
+    /// which is `metadata.google.internal` unless it is set.
+    #[must_use]
+    pub fn new(credentials_file: Option<String>, metadata_host: Option<String>) -> Self {
+        match credentials_file {
+            Some(file) => Self::File(file.into()),
+            None => Self::MetadataServer(
+                metadata_host.unwrap_or_else(|| "metadata.google.internal".to_owned()),
+            ),
+        }
+    }
+}
 
 /// Why there is no token.
 #[derive(Debug, Error)]
@@ -22,98 +43,63 @@ pub enum GoogleTokenError {
     /// The metadata server did not answer as it should.
     #[error("the metadata server gave no token")]
     Metadata(#[from] reqwest::Error),
+    /// The file can't be read.
+    #[error("the file of GOOGLE_APPLICATION_CREDENTIALS can't be read")]
+    Unreadable(#[source] std::io::Error),
+    /// The file does not hold JSON.
+    #[error("the file of GOOGLE_APPLICATION_CREDENTIALS is not JSON")]
+    NotJson(#[source] serde_json::Error),
+    /// The file holds credentials of another kind.
+    #[error(
+        "the credentials of GOOGLE_APPLICATION_CREDENTIALS are of the type {0:?}, which is neither service_account nor \
+         external_account"
+    )]
+    OtherType(String),
+    /// The file lacks something.
+    #[error("the credentials of GOOGLE_APPLICATION_CREDENTIALS are not complete")]
+    Incomplete(#[source] BuildError),
+    /// The credentials yield no token.
+    #[error("there is no token for the credentials of GOOGLE_APPLICATION_CREDENTIALS")]
+    Refused(#[source] CredentialsError),
+    /// The service that exchanges credentials for tokens is silent.
+    #[error("there was no token for the credentials of GOOGLE_APPLICATION_CREDENTIALS in time")]
+    Silent,
 }
 
-#[derive(Deserialize)]
-struct TokenReply {
-    access_token: String,
-    expires_in: u64,
-}
+/// Tokens of one source, fetched when they are needed and kept until shortly before they end.
+pub struct GoogleToken(Source);
 
-struct Held {
-    token: SecretString,
-    expires: Instant,
-}
-
-/// The service account's token, fetched when it is needed and kept until shortly before it ends.
-pub struct GoogleToken {
-    http: reqwest::Client,
-    url: String,
-    held: Mutex<Option<Held>>,
+enum Source {
+    MetadataServer(MetadataServer),
+    File(FileCredentials),
 }
 
 impl GoogleToken {
-    /// Tokens of the metadata server at `host` (`GCE_METADATA_HOST`). Fetches nothing yet.
-    #[must_use]
-    pub fn new(http: reqwest::Client, host: &str) -> Self {
-        Self {
-            http,
-            url: format!(
-                "http://{host}/computeMetadata/v1/instance/service-accounts/default/token"
-            ),
-            held: Mutex::new(None),
-        }
+    /// Tokens of `source`. `http` is for the metadata server, and must not go through a proxy. Asks nobody yet for the
+    /// metadata server's; a file is read, and makes for a task that keeps its token fresh: to be called within a runtime
+    /// of tokio.
+    pub fn new(http: reqwest::Client, source: &TokenSource) -> Result<Self, GoogleTokenError> {
+        Ok(Self(match source {
+            TokenSource::MetadataServer(host) => {
+                Source::MetadataServer(MetadataServer::new(http, host))
+            }
+            TokenSource::File(path) => Source::File(FileCredentials::read(path)?),
+        }))
     }
 
-    /// A token that is good for a few minutes at least, or, where the metadata server is silent, for as
-    /// long as it still is.
+    /// A token that is good for a few minutes at least, or, where its source is silent, for as long as it still is.
     pub async fn get(&self) -> Result<SecretString, GoogleTokenError> {
-        let mut held = self.held.lock().await;
-        let left = held.as_ref().map_or(Duration::ZERO, |held| {
-            held.expires.saturating_duration_since(Instant::now())
-        });
-        if let Some(held) = held.as_ref()
-            && left > LEAD
-        {
-            return Ok(held.token.clone());
-        }
-        match self.fetch().await {
-            Ok(fresh) => Ok(held.insert(fresh).token.clone()),
-            Err(error) => match held.as_ref() {
-                Some(held) if !left.is_zero() => {
-                    tracing::warn!(
-                        cause = ?error,
-                        seconds_left = left.as_secs(),
-                        "metadata server gave no new token; using the old one"
-                    );
-                    Ok(held.token.clone())
-                }
-                _ => Err(error),
-            },
+        match &self.0 {
+            Source::MetadataServer(server) => Ok(server.get().await?),
+            Source::File(credentials) => credentials.get().await,
         }
     }
 
     /// Forgets the token: a service refused it.
     pub async fn forget(&self) {
-        *self.held.lock().await = None;
-    }
-
-    async fn fetch(&self) -> Result<Held, GoogleTokenError> {
-        let mut attempt = 1;
-        loop {
-            match self.fetch_once().await {
-                Err(_) if attempt < ATTEMPTS => tokio::time::sleep(PAUSE * attempt).await,
-                outcome => return outcome,
-            }
-            attempt += 1;
+        match &self.0 {
+            Source::MetadataServer(server) => server.forget().await,
+            Source::File(credentials) => credentials.forget(),
         }
-    }
-
-    async fn fetch_once(&self) -> Result<Held, GoogleTokenError> {
-        let asked = Instant::now();
-        let reply: TokenReply = self
-            .http
-            .get(&self.url)
-            .header("metadata-flavor", "Google")
-            .timeout(FETCH_TIMEOUT)
-            .send()
-            .await?
-            .error_for_status()?
-            .json()
-            .await?;
-        Ok(Held {
-            token: reply.access_token.into(),
-            expires: asked + Duration::from_secs(reply.expires_in.min(24 * 60 * 60)),
-        })
     }
 }

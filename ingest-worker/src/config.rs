@@ -4,6 +4,7 @@ use crate::{
     extract::{Extractor, Limits},
     recognize::Recognizer,
 };
+use google_token::TokenSource;
 use secrecy::SecretString;
 use std::{
     net::{IpAddr, SocketAddr},
@@ -210,14 +211,15 @@ pub struct ReceiveConfig {
     pub job: String,
     /// `CLOUD_RUN_BASE_URL`, by default Google's; ends in `/v2`.
     pub run_base_url: Url,
-    /// `GCE_METADATA_HOST`, by default `metadata.google.internal`.
-    pub metadata_host: String,
+    /// `GOOGLE_APPLICATION_CREDENTIALS`, a file; without it, the metadata server at `GCE_METADATA_HOST`.
+    pub tokens: TokenSource,
 }
 
 impl ReceiveConfig {
     /// As [`Config::read`].
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let environment = Environment(&variable);
+        let optional = |name| environment.text(name, None).ok();
         let address: IpAddr = environment
             .text("RECEIVE_BIND", Some("127.0.0.1"))?
             .parse()
@@ -247,8 +249,10 @@ impl ReceiveConfig {
             job,
             run_base_url: environment
                 .url("CLOUD_RUN_BASE_URL", Some("https://run.googleapis.com/v2"))?,
-            metadata_host: environment
-                .text("GCE_METADATA_HOST", Some("metadata.google.internal"))?,
+            tokens: TokenSource::new(
+                optional("GOOGLE_APPLICATION_CREDENTIALS"),
+                optional("GCE_METADATA_HOST"),
+            ),
         })
     }
 }

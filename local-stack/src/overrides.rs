@@ -49,7 +49,7 @@ pub struct Objects {
 }
 
 /// Variables that choose the language model.
-pub(crate) const LANGUAGE_MODEL_VARIABLES: [&str; 12] = [
+pub(crate) const LANGUAGE_MODEL_VARIABLES: [&str; 13] = [
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_BASE_URL",
     "FALLBACK_LOCATION",
@@ -57,6 +57,7 @@ pub(crate) const LANGUAGE_MODEL_VARIABLES: [&str; 12] = [
     "FALLBACK_PROVIDER",
     "GCE_METADATA_HOST",
     "GEMINI_THINKING_BUDGET",
+    "GOOGLE_APPLICATION_CREDENTIALS",
     "LLM_MODEL",
     "LLM_PROVIDER",
     "VERTEX_BASE_URL",

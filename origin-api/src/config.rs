@@ -1,6 +1,7 @@
 //! Settings of the origin, read once at start. A missing or unusable one ends the start with its name.
 
 use crate::uploads::MIN_PART_BYTES;
+use google_token::TokenSource;
 use rag_core::{
     bm25::Bm25,
     fusion::{Feedback, Fusion, RRF_K, Weights},
@@ -201,8 +202,11 @@ fn objects(vars: &Vars<'_>) -> Result<ObjectsConfig, ConfigError> {
     })
 }
 
-fn metadata_host(vars: &Vars<'_>) -> String {
-    vars.text("GCE_METADATA_HOST", "metadata.google.internal")
+fn token_source(vars: &Vars<'_>) -> TokenSource {
+    TokenSource::new(
+        vars.optional("GOOGLE_APPLICATION_CREDENTIALS"),
+        vars.optional("GCE_METADATA_HOST"),
+    )
 }
 
 /// 1 to 65,536: none at all would refuse everybody, and far more is a slip of the finger.

@@ -54,7 +54,7 @@ impl Wake {
         Ok(Self(Some(Arc::new(Topic {
             http: outbound::client(&config.base_url)?,
             url: format!("{base}/{}:publish", config.topic),
-            token: GoogleToken::new(outbound::direct_client()?, &config.metadata_host),
+            token: GoogleToken::new(outbound::direct_client()?, &config.tokens)?,
             permits: Semaphore::new(UNDER_WAY),
         }))))
     }

@@ -40,7 +40,7 @@ impl CloudRun {
         Ok(Self {
             http: client(&config.run_base_url)?,
             url: format!("{base}/{}:run", config.job),
-            token: GoogleToken::new(direct, &config.metadata_host),
+            token: GoogleToken::new(direct, &config.tokens)?,
         })
     }
 

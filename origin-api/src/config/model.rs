@@ -1,4 +1,5 @@
-use super::{ConfigError, Vars, concurrency, invalid, metadata_host};
+use super::{ConfigError, Vars, concurrency, invalid, token_source};
+use google_token::TokenSource;
 use secrecy::SecretString;
 use std::time::Duration;
 use url::Url;
@@ -15,8 +16,8 @@ pub struct VertexConfig {
     pub project: String,
     /// `VERTEX_LOCATION`, e.g. `us-east5` or `global`; of the second provider, `FALLBACK_LOCATION`.
     pub location: String,
-    /// `GCE_METADATA_HOST`, default `metadata.google.internal`.
-    pub metadata_host: String,
+    /// `GOOGLE_APPLICATION_CREDENTIALS`, a file; without it, the metadata server at `GCE_METADATA_HOST`.
+    pub tokens: TokenSource,
 }
 
 /// Who runs a model, and how it is reached.
@@ -160,6 +161,6 @@ fn vertex(vars: &Vars<'_>, location: String) -> Result<VertexConfig, ConfigError
         base_url: vars.url("VERTEX_BASE_URL", Some(&format!("https://{host}/v1")))?,
         project: vars.required("VERTEX_PROJECT")?,
         location,
-        metadata_host: metadata_host(vars),
+        tokens: token_source(vars),
     })
 }

@@ -174,6 +174,27 @@ fn the_location_chooses_the_vertex_host() {
 }
 
 #[test]
+fn a_file_of_credentials_takes_the_place_of_the_metadata_server() {
+    let mut vars = complete();
+    let tokens = |vars: &BTreeMap<&str, &str>| match read(vars).unwrap().model.first.provider {
+        Provider::VertexClaude(vertex) => vertex.tokens,
+        other => panic!("expected Vertex, not {other:?}"),
+    };
+    let usual = TokenSource::MetadataServer("metadata.google.internal".into());
+    assert_eq!(tokens(&vars), usual);
+    vars.insert("GCE_METADATA_HOST", "127.0.0.1:8790");
+    assert_eq!(
+        tokens(&vars),
+        TokenSource::MetadataServer("127.0.0.1:8790".into())
+    );
+    vars.insert("GOOGLE_APPLICATION_CREDENTIALS", "/etc/etude/google.json");
+    assert_eq!(
+        tokens(&vars),
+        TokenSource::File("/etc/etude/google.json".into())
+    );
+}
+
+#[test]
 fn secrets_do_not_show_in_debug_output() {
     let text = format!("{:?}", read(&complete()).unwrap());
     assert!(!text.contains("a secret of the two processes"));

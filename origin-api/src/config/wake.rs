@@ -1,4 +1,5 @@
-use super::{ConfigError, Vars, invalid, metadata_host};
+use super::{ConfigError, Vars, invalid, token_source};
+use google_token::TokenSource;
 use url::Url;
 
 /// The Pub/Sub topic that tells workers of queued jobs.
@@ -8,8 +9,8 @@ pub struct WakeConfig {
     pub topic: String,
     /// `PUBSUB_BASE_URL`, default `https://pubsub.googleapis.com/v1`.
     pub base_url: Url,
-    /// `GCE_METADATA_HOST`, default `metadata.google.internal`.
-    pub metadata_host: String,
+    /// `GOOGLE_APPLICATION_CREDENTIALS`, a file; without it, the metadata server at `GCE_METADATA_HOST`.
+    pub tokens: TokenSource,
 }
 
 /// Reads the topic, where one is named.
@@ -25,6 +26,6 @@ pub(super) fn read(vars: &Vars<'_>) -> Result<Option<WakeConfig>, ConfigError> {
     Ok(Some(WakeConfig {
         topic,
         base_url: vars.url("PUBSUB_BASE_URL", Some("https://pubsub.googleapis.com/v1"))?,
-        metadata_host: metadata_host(vars),
+        tokens: token_source(vars),
     }))
 }

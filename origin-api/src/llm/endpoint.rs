@@ -49,15 +49,12 @@ impl Endpoint {
             base_url,
             project,
             location,
-            metadata_host,
+            tokens,
         } = vertex;
         let base = base(base_url);
         Ok(Self {
             url: format!("{base}/projects/{project}/locations/{location}/publishers/{method}"),
-            authority: Authority::Token(GoogleToken::new(
-                outbound::direct_client()?,
-                metadata_host,
-            )),
+            authority: Authority::Token(GoogleToken::new(outbound::direct_client()?, tokens)?),
         })
     }
 
