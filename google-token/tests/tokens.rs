@@ -114,10 +114,10 @@ async fn given(token: &GoogleToken) -> String {
 
 #[tokio::test]
 async fn a_token_is_kept_until_shortly_before_it_ends() {
-    let token = metadata(&[Some(226), Some(3_600)]).await;
+    let token = metadata(&[Some(228), Some(3_600)]).await;
     assert_eq!(given(&token).await, "token-1");
     assert_eq!(given(&token).await, "token-1");
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    tokio::time::sleep(Duration::from_millis(3_100)).await;
     assert_eq!(given(&token).await, "token-2");
     assert_eq!(given(&token).await, "token-2");
 }

@@ -53,7 +53,7 @@ async fn an_answer_reads_the_same_wherever_it_is_cut(shape: Shape) {
 }
 
 async fn a_sign_of_life_is_not_yet_an_answer(shape: Shape) {
-    let bench = Bench::with(shape, &[("LLM_FIRST_EVENT_TIMEOUT_MS", "300")]).await;
+    let bench = Bench::with(shape, &[("LLM_FIRST_EVENT_TIMEOUT_MS", "1000")]).await;
     let ping = Bytes::from(bench.shape.ping.clone());
     bench
         .server
@@ -73,7 +73,7 @@ async fn a_sign_of_life_is_not_yet_an_answer(shape: Shape) {
 }
 
 async fn a_provider_that_says_nothing_is_waited_for_once(shape: Shape) {
-    let bench = Bench::with(shape, &[("LLM_FIRST_EVENT_TIMEOUT_MS", "200")]).await;
+    let bench = Bench::with(shape, &[("LLM_FIRST_EVENT_TIMEOUT_MS", "800")]).await;
     for reply in [Reply::Silence, Reply::Events(vec![], Then::Stall)] {
         bench.server.will(reply);
         let error = bench.refused().await;
@@ -93,8 +93,8 @@ async fn a_provider_that_says_nothing_is_waited_for_once(shape: Shape) {
 
 async fn an_answer_that_falls_silent_is_waited_for_no_longer_than_told(shape: Shape) {
     let limits = [
-        ("LLM_IDLE_TIMEOUT_MS", "200"),
-        ("LLM_TOTAL_TIMEOUT_MS", "500"),
+        ("LLM_IDLE_TIMEOUT_MS", "600"),
+        ("LLM_TOTAL_TIMEOUT_MS", "1500"),
     ];
     let bench = Bench::with(shape, &limits).await;
     let (events, outcome) = bench

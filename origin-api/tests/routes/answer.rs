@@ -196,6 +196,51 @@ async fn a_model_that_can_not_be_had_is_a_problem_that_says_when_to_come_back() 
 }
 
 #[tokio::test]
+async fn a_model_that_is_out_is_left_alone_and_callers_hear_for_how_long() {
+    let origin = Origin::start().await;
+    let (student, chunk) = library(&origin).await;
+    for _ in 0..5 {
+        origin.clouds.will(Reply::Status(403, &[]));
+        let response = origin.post(&student, ANSWER, &asking(chunk, 0.8)).await;
+        problem(response, ProblemKind::ModelUnavailable).await;
+    }
+    let response = origin.post(&student, ANSWER, &asking(chunk, 0.8)).await;
+    let told = problem(response, ProblemKind::ModelUnavailable).await;
+    assert_eq!(told.retry_after_s, Some(5));
+    assert_eq!(origin.clouds.inside().model_calls.len(), 5);
+}
+
+#[tokio::test]
+async fn gemini_answers_where_claude_is_out_and_cites_the_same_page() {
+    let second = [
+        ("FALLBACK_PROVIDER", "vertex-gemini"),
+        ("FALLBACK_MODEL", "gemini-x"),
+    ];
+    let origin = Origin::start_with(&second).await;
+    let (student, chunk) = library(&origin).await;
+    origin.clouds.will(Reply::Status(403, &[]));
+    origin.clouds.will(Reply::Stream(
+        concat!(
+            "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"Hold it level [\"}]}}]}\r\n\r\n",
+            "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"1][2].\"}]},\"finishReason\":\"STOP\"}]}\r\n\r\n",
+        )
+        .into(),
+    ));
+    let told = events(origin.post(&student, ANSWER, &asking(chunk, 0.8)).await).await;
+    assert!(matches!(&told[0], AnswerEvent::Delta(delta) if delta.text == "Hold it level"));
+    let AnswerEvent::Citation(citation) = &told[2] else {
+        panic!("{told:?}");
+    };
+    assert_eq!((citation.marker, citation.page), (1, 1));
+    assert_eq!(citation.quote, WRIST);
+    assert_eq!(names(&told), ["delta", "delta", "citation", "done"]);
+    let inside = origin.clouds.inside();
+    let parts = &inside.model_calls[1]["contents"][0]["parts"];
+    let lines = parts[0]["text"].as_str().unwrap();
+    assert!(lines.ends_with(&format!("\n[1] {WRIST}")), "{lines}");
+}
+
+#[tokio::test]
 async fn a_silent_model_is_not_waited_for_without_end() {
     let origin = Origin::start_with(&[("LLM_FIRST_EVENT_TIMEOUT_MS", "300")]).await;
     let (student, chunk) = library(&origin).await;

@@ -1,4 +1,5 @@
-//! Stand-ins, on one port: the issuer's key set, the metadata server, Claude on Vertex AI, Pub/Sub, and an S3 store.
+//! Stand-ins, on one port: the issuer's key set, the metadata server, Claude and Gemini on Vertex AI, Pub/Sub, and an S3
+//! store.
 
 use axum::{
     Json, Router,
@@ -80,6 +81,10 @@ impl Clouds {
             .route(
                 "/vertex/v1/projects/piano/locations/us-east5/publishers/anthropic/models/{call}",
                 post(stream_raw_predict),
+            )
+            .route(
+                "/vertex/v1/projects/piano/locations/us-east5/publishers/google/models/{call}",
+                post(stream_generate_content),
             )
             .route(
                 "/pubsub/v1/projects/piano/topics/ingest:publish",
@@ -169,32 +174,49 @@ async fn stream_raw_predict(
         uri.path()
             .ends_with("/claude-haiku-4-5@20251001:streamRawPredict")
     );
-    assert_eq!(headers["authorization"], "Bearer ya29.instance");
-    let reply = {
-        let mut inside = clouds.inside();
-        inside.model_calls.push(body);
-        inside
-            .replies
-            .pop_front()
-            .expect("the model was asked once too often")
-    };
-    match reply {
-        Reply::Stream(text) => event_stream(once(text)),
-        Reply::Paused(before, after) => clouds.event_stream_in_two(before, Ok(after)),
-        Reply::Cut(before) => {
-            let broken = io::Error::from(io::ErrorKind::ConnectionReset);
-            clouds.event_stream_in_two(before, Err(broken))
-        }
-        Reply::Status(status, headers) => {
-            let error = json!({"error": {"type": "some_error", "message": "words"}});
-            let mut response = Json(error).into_response();
-            *response.status_mut() = StatusCode::from_u16(status).unwrap();
-            for (name, value) in headers {
-                response.headers_mut().insert(*name, value.parse().unwrap());
+    clouds.as_the_model(&headers, body).await
+}
+
+async fn stream_generate_content(
+    State(clouds): State<Clouds>,
+    uri: Uri,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> Response {
+    let call = uri.path_and_query().unwrap().as_str();
+    assert!(call.ends_with("/gemini-x:streamGenerateContent?alt=sse"));
+    clouds.as_the_model(&headers, body).await
+}
+
+impl Clouds {
+    async fn as_the_model(&self, headers: &HeaderMap, body: Value) -> Response {
+        assert_eq!(headers["authorization"], "Bearer ya29.instance");
+        let reply = {
+            let mut inside = self.inside();
+            inside.model_calls.push(body);
+            inside
+                .replies
+                .pop_front()
+                .expect("the model was asked once too often")
+        };
+        match reply {
+            Reply::Stream(text) => event_stream(once(text)),
+            Reply::Paused(before, after) => self.event_stream_in_two(before, Ok(after)),
+            Reply::Cut(before) => {
+                let broken = io::Error::from(io::ErrorKind::ConnectionReset);
+                self.event_stream_in_two(before, Err(broken))
             }
-            response
+            Reply::Status(status, headers) => {
+                let error = json!({"error": {"type": "some_error", "message": "words"}});
+                let mut response = Json(error).into_response();
+                *response.status_mut() = StatusCode::from_u16(status).unwrap();
+                for (name, value) in headers {
+                    response.headers_mut().insert(*name, value.parse().unwrap());
+                }
+                response
+            }
+            Reply::Silence => std::future::pending().await,
         }
-        Reply::Silence => std::future::pending().await,
     }
 }
 
