@@ -29,7 +29,8 @@ pub(super) async fn predict(
     let start = reply::Start::new(model, &request);
     if request.stream && streaming_method {
         let events = reply::events(start, request.passages, answerer.answer(request.question));
-        let bytes = reply::break_off(events, broken).map(|event| event.map(Bytes::from));
+        let bytes = reply::break_off(events, broken, reply::broken_event)
+            .map(|event| event.map(Bytes::from));
         let headers = [
             (header::CONTENT_TYPE, "text/event-stream; charset=utf-8"),
             (header::CACHE_CONTROL, "no-cache"),

@@ -84,12 +84,22 @@ pub(super) async fn generate(
             let events = chunks
                 .into_iter()
                 .map(|chunk| format!("data: {chunk}\r\n\r\n"));
-            let events =
-                super::claude::reply::break_off(futures_util::stream::iter(events), broken);
+            let events = futures_util::stream::iter(events);
+            let events = super::claude::reply::break_off(events, broken, broken_event);
             let headers = [(header::CONTENT_TYPE, "text/event-stream")];
             (headers, axum::body::Body::from_stream(events)).into_response()
         }
     }
+}
+
+/// An error on demand, named as Google names what Anthropic calls `kind`.
+fn broken_event(kind: &str) -> String {
+    let (code, status) = match kind {
+        "overloaded_error" => (503, "UNAVAILABLE"),
+        _ => (500, "INTERNAL"),
+    };
+    let error = json!({ "code": code, "message": "Error on demand", "status": status });
+    format!("data: {}\r\n\r\n", json!({ "error": error }))
 }
 
 fn chunk_text(chunk: &Value) -> Option<&str> {

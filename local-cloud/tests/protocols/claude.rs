@@ -138,28 +138,51 @@ async fn a_stream_can_break_off_in_either_documented_way() {
     assert_eq!(names(&text), ["message_start", "ping"]);
 }
 
-#[tokio::test]
-async fn gemini_answers_from_numbered_lines() {
-    let running = start().await;
-    let path = "/vertex/v1/projects/p/locations/l/publishers/google/models/gemini-2.0-flash";
-    let body = json!({ "contents": [{ "role": "user", "parts": [
+const GEMINI: &str = "/vertex/v1/projects/p/locations/l/publishers/google/models/gemini-2.0-flash";
+
+fn numbered_lines() -> Value {
+    json!({ "contents": [{ "role": "user", "parts": [
         { "text": "[1] Direct pedalling\n[2] In direct pedalling the foot goes down with the hands." },
         { "text": "What is direct pedalling?" },
-    ]}]});
-    let (status, whole) = running
-        .post(&format!("{path}:generateContent"), &body)
-        .await;
-    assert_eq!(status, 200);
-    insta::assert_json_snapshot!(whole);
-    let url = format!("{}{path}:streamGenerateContent?alt=sse", running.base);
-    let reply = running
+    ]}]})
+}
+
+async fn gemini_stream(running: &Running) -> String {
+    let url = format!("{}{GEMINI}:streamGenerateContent?alt=sse", running.base);
+    let request = running
         .http
         .post(url)
         .bearer_auth("t")
-        .json(&body)
-        .send()
-        .await
-        .unwrap();
-    let events = reply.text().await.unwrap();
+        .json(&numbered_lines());
+    request.send().await.unwrap().text().await.unwrap()
+}
+
+#[tokio::test]
+async fn gemini_answers_from_numbered_lines() {
+    let running = start().await;
+    let (status, whole) = running
+        .post(&format!("{GEMINI}:generateContent"), &numbered_lines())
+        .await;
+    assert_eq!(status, 200);
+    insta::assert_json_snapshot!(whole);
+    let events = gemini_stream(&running).await;
     assert!(events.starts_with("data: {") && events.ends_with("\r\n\r\n"));
+}
+
+#[tokio::test]
+async fn gemini_breaks_off_in_googles_words() {
+    let running = start().await;
+    let fault =
+        json!({ "kind": "error_event_after", "events": 1, "error_type": "overloaded_error" });
+    running
+        .arm(&json!({ "target": "vertex", "fault": fault, "times": 1 }))
+        .await;
+    let events = gemini_stream(&running).await;
+    let events: Vec<Value> = events
+        .split_terminator("\r\n\r\n")
+        .map(|event| serde_json::from_str(event.strip_prefix("data: ").unwrap()).unwrap())
+        .collect();
+    assert_eq!(events.len(), 2);
+    assert!(events[0]["candidates"][0]["content"]["parts"][0]["text"].is_string());
+    assert_eq!(events[1]["error"]["status"], "UNAVAILABLE");
 }

@@ -161,10 +161,21 @@ fn event(name: &str, data: &Value) -> String {
     format!("event: {name}\ndata: {data}\n\n")
 }
 
-/// The stream as a fault would have it end.
+/// An error on demand, as an event.
+pub(super) fn broken_event(kind: &str) -> String {
+    let message = if kind == "overloaded_error" {
+        "Overloaded"
+    } else {
+        "Error on demand"
+    };
+    error_event(kind, message)
+}
+
+/// The stream as a fault would have it end; `error` writes an error of this type as an event.
 pub(in crate::vertex) fn break_off(
     events: impl Stream<Item = String> + Send,
     broken: Option<Break>,
+    error: fn(&str) -> String,
 ) -> impl Stream<Item = io::Result<String>> + Send {
     let (allowed, last) = match broken {
         None => (usize::MAX, None),
@@ -172,14 +183,7 @@ pub(in crate::vertex) fn break_off(
             let error = io::Error::new(io::ErrorKind::ConnectionAborted, "cut on demand");
             (after, Some(Err(error)))
         }
-        Some(Break::ErrorEvent(after, kind)) => {
-            let message = if kind == "overloaded_error" {
-                "Overloaded"
-            } else {
-                "Error on demand"
-            };
-            (after, Some(Ok(error_event(&kind, message))))
-        }
+        Some(Break::ErrorEvent(after, kind)) => (after, Some(Ok(error(&kind)))),
     };
     let last = futures_util::stream::iter(last).then(async |last| {
         // Lets the server flush: an error drops what is still in its buffer.
