@@ -77,6 +77,15 @@ impl Wiring {
         }
     }
 
+    /// The reranker as the origin knows it: the stand-in judges by its encoder's vectors.
+    fn judging_reranker(&self) -> String {
+        let model = self.rerank_model();
+        match self.config.overrides.workers_ai {
+            Some(_) => model.to_owned(),
+            None => format!("{model}#{}", self.config.encoder.name()),
+        }
+    }
+
     /// Part of the answer cache's key: what one model said must never be played back as another's.
     fn answer_model(&self) -> String {
         let overrides = &self.config.overrides;
@@ -196,12 +205,8 @@ impl Wiring {
             ("DATABASE_URL", self.database.origin_url()),
             ("EDGE_TOKEN", self.secrets.edge_token.clone()),
             ("SUPABASE_URL", self.supabase_url()),
+            ("RERANK_MODEL", self.judging_reranker()),
         ]);
-        if self.config.overrides.workers_ai.is_none() {
-            // The stand-in's reranker on the questions about the sample library: below this are a twelfth of
-            // those that are answered there and almost two thirds of those that are not.
-            variables.push(("REFUSAL_THRESHOLD", "0.5".into()));
-        }
         variables.extend(self.objects_variables());
         if !self.config.overrides.chooses_language_model() {
             variables.extend([

@@ -58,16 +58,16 @@ struct Matter {
     /// As the person wrote it, and as the model reads it.
     question: String,
     excerpts: Vec<Excerpt>,
-    /// The bits of [`best_score`]: confidence rests on it.
-    best_score: Option<u64>,
+    /// The bits of the probability that the passages answer: confidence rests on it.
+    probability: u64,
     /// The number of the last purge that concerned the caller. Who asks after a purge is not told what was
     /// begun before it, else it would be kept as an answer from after it.
     generation: u64,
 }
 
 impl Matter {
-    fn best_score(&self) -> Option<f64> {
-        self.best_score.map(f64::from_bits)
+    fn probability(&self) -> f64 {
+        f64::from_bits(self.probability)
     }
 }
 
@@ -130,14 +130,18 @@ impl Answers {
             passages,
             generation,
         } = chosen;
+        if passages.is_empty() {
+            return Ok(not_covered(0.0).boxed());
+        }
         let best_score = best_score(request, &passages);
-        if passages.is_empty() || !confidence::covers(best_score, &self.calibration) {
-            return Ok(not_covered(best_score).boxed());
+        let probability = self.calibration.probability(best_score);
+        if !self.calibration.covers(best_score) {
+            return Ok(not_covered(probability).boxed());
         }
         let matter = Arc::new(Matter {
             question: request.query.clone(),
             excerpts: excerpts(passages),
-            best_score: best_score.map(f64::to_bits),
+            probability: probability.to_bits(),
             generation,
         });
         let (mut told, part) = self.flights.board(matter.clone(), |log| {
@@ -212,13 +216,13 @@ fn best_score(request: &AnswerRequest, passages: &[CitablePassage]) -> Option<f6
         .max_by(f64::total_cmp)
 }
 
-fn not_covered(best_score: Option<f64>) -> impl Stream<Item = AnswerEvent> + Send + 'static {
+fn not_covered(probability: f64) -> impl Stream<Item = AnswerEvent> + Send + 'static {
     let delta = AnswerEvent::Delta(Delta {
         text: NOT_COVERED_TEXT.to_owned(),
     });
     let done = AnswerEvent::Done(Done {
         finish_reason: FinishReason::NotCovered,
-        confidence: confidence::confidence(best_score.or(Some(0.0)), 0.0),
+        confidence: confidence::confidence(probability, 0.0),
         usage: Usage::default(),
         model_first_token_ms: None,
         model_total_ms: None,

@@ -110,8 +110,12 @@ pub struct Config {
     pub max_upload_bytes: u64,
     /// `MAX_WHOLE_BYTES`, default 100 MiB: larger files come in parts. At least 5 MiB, the least part of S3.
     pub max_whole_bytes: u64,
-    /// `REFUSAL_THRESHOLD`, 0 to 1: the rerank score below which the library does not cover a question.
-    /// It belongs to the reranker in use; without it, `rag_core`'s default stands.
+    /// `RERANK_MODEL`, default `@cf/baai/bge-reranker-base`: the edge's reranker, of which
+    /// `rag_core::confidence` knows what its scores are worth.
+    pub rerank_model: String,
+    /// `REFUSAL_THRESHOLD`, 0 to 1: where it is less probable than this that the passages answer a question,
+    /// the library does not cover it. It belongs to the reranker in use; without it, that of the reranker's
+    /// calibration stands.
     pub refusal_threshold: Option<f64>,
     /// `BM25_K1`, above 0, default 1.2, and `BM25_B`, 0 to 1, default 0.75: how far repetition and length
     /// of a passage count for its words.
@@ -155,6 +159,7 @@ impl Config {
             max_whole_bytes: vars
                 .parsed("MAX_WHOLE_BYTES", MAX_WHOLE_BYTES)?
                 .max(MIN_PART_BYTES),
+            rerank_model: vars.text("RERANK_MODEL", "@cf/baai/bge-reranker-base"),
             refusal_threshold: refusal_threshold(&vars)?,
             bm25: bm25(&vars)?,
             fusion: fusion(&vars)?,

@@ -20,10 +20,6 @@ use std::sync::Arc;
 use storage::{PgPool, search::SearchSettings};
 use tokio::sync::Semaphore;
 
-/// A rerank score below this means "not covered" where `REFUSAL_THRESHOLD` is not set. Low on purpose: it
-/// is calibrated for no reranker, and the model still says for itself when passages hold no answer.
-const DEFAULT_REFUSAL_THRESHOLD: f64 = 0.1;
-
 /// What every handler shares; cheap to clone.
 #[derive(Clone)]
 pub struct AppState {
@@ -62,11 +58,10 @@ impl AppState {
             issuer: config.auth.issuer.clone(),
             audience: config.auth.audience.clone(),
         };
-        let calibration = Calibration {
-            refusal_threshold: config
-                .refusal_threshold
-                .unwrap_or(DEFAULT_REFUSAL_THRESHOLD),
-        };
+        let mut calibration = Calibration::of(&config.rerank_model);
+        if let Some(threshold) = config.refusal_threshold {
+            calibration.refusal_threshold = threshold;
+        }
         Ok(Self {
             pool,
             edge_secret: EdgeSecret::new(&config.edge_token),

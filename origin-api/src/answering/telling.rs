@@ -141,7 +141,7 @@ impl Telling {
         };
         let done = Done {
             finish_reason,
-            confidence: confidence::confidence(self.matter.best_score(), cited_share),
+            confidence: confidence::confidence(self.matter.probability(), cited_share),
             usage,
             model_first_token_ms: self.first_token.map(millis),
             model_total_ms: Some(millis(self.asked.elapsed())),

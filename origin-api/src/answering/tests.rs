@@ -100,6 +100,7 @@ fn answers(concurrency: usize, max_shared: usize) -> (Arc<Answers>, Arc<Scripted
     let model = Arc::new(ScriptedModel::default());
     let calibration = Calibration {
         refusal_threshold: 0.3,
+        ..Calibration::of("a reranker that nobody has measured")
     };
     let answers = Answers::with_limits(model.clone(), concurrency, max_shared, calibration);
     (Arc::new(answers), model)

@@ -157,7 +157,7 @@ fn a_block_that_fits_nothing_is_never_sent_blank() {
     let prompt = prompt(&Matter {
         question: QUESTION.into(),
         excerpts: excerpts(vec![broken, empty]),
-        best_score: None,
+        probability: 0,
         generation: 0,
     });
     assert_eq!(prompt.passages[0].blocks, ["Sit tall.", BLANK_BLOCK]);
