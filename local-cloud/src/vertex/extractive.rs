@@ -17,8 +17,6 @@ const LATER_PASSAGE: f64 = 0.88;
 const POINTS_BACK: f64 = 0.8;
 /// Fewer informative words than this say too little on their own.
 const MIN_STEMS: usize = 3;
-/// A line without a full stop and with at most this many words is a heading.
-const HEADING_WORDS: usize = 9;
 
 const REFUSAL: &str = "The library does not cover this question.";
 
@@ -93,14 +91,14 @@ impl Extractive {
             .collect()
     }
 
-    /// Quotable sentences; of equal ones, which overlapping passages have, the first.
+    /// Quotable sentences: whole ones, of equal ones, which overlapping passages have, the first.
     fn candidates<'a>(&self, passages: &'a [Vec<String>]) -> Vec<Candidate<'a>> {
         let mut seen = HashSet::new();
         let mut candidates = Vec::new();
         for (passage, sentences) in passages.iter().enumerate() {
             for (sentence, text) in sentences.iter().enumerate() {
                 let stems = self.words.stems(text);
-                if !is_heading(text) && stems.len() >= MIN_STEMS && seen.insert(stems.clone()) {
+                if is_whole(text) && stems.len() >= MIN_STEMS && seen.insert(stems.clone()) {
                     let at = SentenceRef { passage, sentence };
                     candidates.push(Candidate {
                         at,
@@ -116,8 +114,7 @@ impl Extractive {
 
 fn standing(candidate: &Candidate<'_>) -> f64 {
     let first = candidate.text.split_whitespace().next().unwrap_or("");
-    let points_back = ["This", "That", "These", "Those", "It", "They", "Such"].contains(&first)
-        || candidate.text.starts_with(char::is_lowercase);
+    let points_back = ["This", "That", "These", "Those", "It", "They", "Such"].contains(&first);
     let place = LATER_PASSAGE.powi(i32::try_from(candidate.at.passage).unwrap_or(i32::MAX));
     if points_back {
         place * POINTS_BACK
@@ -126,12 +123,34 @@ fn standing(candidate: &Candidate<'_>) -> f64 {
     }
 }
 
-fn is_heading(text: &str) -> bool {
+/// Whether this is a sentence from its beginning to its end: no heading, no row of a table or of the contents, no
+/// running head, no half that a page or a list cut off.
+fn is_whole(text: &str) -> bool {
     let text = text.trim();
-    let ended = text
+    let begins = item(text)
+        .trim_start_matches(['"', '“', '‘', '(', '\''])
+        .starts_with(|first: char| first.is_alphanumeric() && !first.is_lowercase());
+    let ends = text
         .trim_end_matches(['"', '”', '’', ')', '\''])
-        .ends_with(['.', '!', '?', ':', ';']);
-    !ended && text.split_whitespace().count() <= HEADING_WORDS
+        .ends_with(['.', '!', '?']);
+    let is_listed = ["...", "…", ". ."]
+        .iter()
+        .any(|leader| text.contains(leader));
+    begins && ends && !is_listed && text.split_whitespace().any(is_lower_case)
+}
+
+/// What stands behind the number of an item in a list, or the text as it is.
+fn item(text: &str) -> &str {
+    let rest = text.trim_start_matches(|first: char| first.is_ascii_digit());
+    match rest.strip_prefix(". ") {
+        Some(item) if rest.len() < text.len() => item,
+        _ => text,
+    }
+}
+
+/// Whether a word is written as words within a sentence are. What has none is shouted, or is all names and numbers.
+fn is_lower_case(word: &str) -> bool {
+    word.starts_with(char::is_lowercase)
 }
 
 /// The text in pieces of a few words, so that a stream has something to stream.
@@ -201,6 +220,37 @@ mod tests {
         let question = question("How do I bake sourdough bread?", &[PEDAL]);
         assert_eq!(cited(&question), []);
         assert_eq!(text(&question), REFUSAL);
+    }
+
+    #[test]
+    fn fragments_and_the_furniture_of_a_page_are_never_quoted() {
+        let furniture = &[
+            "Legato pedalling, half pedalling and the una corda pedal in the slow movements of sonatas",
+            "Legato pedalling ..................................... 12.",
+            "3 LEGATO PEDALLING FOR BEGINNERS.",
+            "of legato pedalling, which is the first that a beginner learns.",
+            "Three things belong to legato pedalling:",
+            "Legato pedalling needs a heel on the floor and",
+            "3. the pedal goes down again, and the legato pedalling is complete.",
+        ];
+        let asked = question("What is legato pedalling?", &[furniture]);
+        assert_eq!(text(&asked), REFUSAL);
+        let asked = question("What is legato pedalling?", &[furniture, PEDAL]);
+        assert_eq!(cited(&asked), [(1, 1)]);
+    }
+
+    #[test]
+    fn an_answer_is_whole_sentences_and_five_at_most() {
+        let sentences: Vec<String> = (1..=9)
+            .map(|number| format!("Legato pedalling of kind {number} begins after the chord."))
+            .collect();
+        let sentences: Vec<&str> = sentences.iter().map(String::as_str).collect();
+        let asked = question("What is legato pedalling?", &[&sentences]);
+        let answer = text(&asked);
+        let told = answer.matches("after the chord.").count();
+        assert!((1..=5).contains(&told), "{answer}");
+        assert_eq!(answer.matches('.').count(), told);
+        assert!(answer.starts_with("Legato") && answer.ends_with("chord."));
     }
 
     #[test]
