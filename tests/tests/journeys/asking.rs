@@ -1,7 +1,10 @@
 //! A student asks and gets an answer that she can look up.
 
 use journeys::{PEDALLING, WALTZ, booklet_path, journey};
-use shared_types::chat::{CacheOutcome, Citation, FinishReason};
+use shared_types::{
+    chat::{CacheOutcome, Citation, FinishReason},
+    documents::Visibility,
+};
 
 /// The text of each page, read by another extractor than the product's, white space and hyphens apart.
 fn pages_of(booklet: &str) -> Vec<String> {
@@ -118,5 +121,35 @@ fn what_the_library_does_not_cover_is_not_made_up() {
 
         assert_eq!(answer.done.unwrap().finish_reason, FinishReason::NotCovered);
         assert!(answer.citations.is_empty());
+    });
+}
+
+#[test]
+fn a_refusal_lists_the_nearest_pages_and_does_not_outlive_the_upload_that_answers() {
+    journey(async |school| {
+        school.shows_pedalling().await;
+        let browser = &school.student.browser;
+        let question = "What is the lighthouse drill?";
+        for answer in [CacheOutcome::Miss, CacheOutcome::Hit] {
+            let refused = browser.ask_json(question).await.unwrap();
+            assert_eq!(refused.finish_reason, FinishReason::NotCovered);
+            assert_eq!(refused.cache.answer, answer);
+            assert!(refused.answer.contains("does not cover"));
+            assert_eq!(refused.sources.len(), 3);
+            for source in &refused.sources {
+                assert_eq!(source.document_title, "04-pedalling");
+            }
+        }
+
+        let handbook = "06-studio-handbook-first-teacher.pdf";
+        let handbook = school
+            .teacher
+            .adds_booklet(handbook, Visibility::Private)
+            .await;
+
+        let answered = browser.ask_json(question).await.unwrap();
+        assert_eq!(answered.finish_reason, FinishReason::Complete);
+        let mut cited = answered.citations.iter().map(|cited| cited.document_id);
+        assert!(cited.any(|document| document == handbook.id));
     });
 }
