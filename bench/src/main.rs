@@ -3,11 +3,13 @@
 //! Each prints a table, and with `--check` names every target that is missed and exits 1. Figures of
 //! a shared machine vary; compare them within one run.
 
+mod answers;
 mod chart;
 mod clock;
 mod cpu;
 mod edge;
 mod ingest;
+mod library;
 mod load;
 mod python;
 mod report;
@@ -29,6 +31,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Bench {
+    /// What is answered and what is refused, of questions with and without an answer.
+    Answers,
     /// The edge's CPU time and latency, beside a Worker in TypeScript and against fixed targets.
     Edge(edge::Options),
     /// Reading PDFs: pages a second, memory and agreement of the text, beside Python libraries and bare pdfium.
@@ -45,6 +49,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let report = match arguments.bench {
         Bench::Read(options) => return ingest::read(&options).await,
+        Bench::Answers => answers::run().await?,
         Bench::Ingest(options) => ingest::run(&options).await?,
         Bench::Edge(options) => edge::run(&options).await?,
         Bench::Retrieval(options) => retrieval::run(&options).await?,

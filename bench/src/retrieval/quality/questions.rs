@@ -1,41 +1,29 @@
 //! The questions of `tests/data/questions.toml`, asked of the sample library as a real stack has ingested it.
 
 use super::models::Models;
-use crate::{report::Report, retrieval::school};
-use anyhow::{Context, ensure};
+use crate::{
+    library::{Passage, connect, fill, passages},
+    report::Report,
+    retrieval::school,
+};
 use journeys::questions::{Question, Questions, Ranks};
-use local_stack::{Encoder, Role as Account, Stack, client::NewDocument};
+use local_stack::{Encoder, Stack};
 use rag_core::{
     fusion::{Feedback, Fusion, RRF_K, Weights},
     query::normalise,
 };
 use shared_types::{
-    chat::SearchFilters,
-    claims::{AccessClaims, Role},
-    documents::DocumentStatus,
-    ids::ChunkId,
-    origin::RETRIEVE_LIMIT,
+    chat::SearchFilters, claims::AccessClaims, ids::ChunkId, origin::RETRIEVE_LIMIT,
 };
 use sqlx::PgPool;
 use std::{
     collections::{BTreeMap, HashMap},
-    fs,
     path::Path,
 };
 use storage::{
-    PoolSettings, reader,
+    reader,
     search::{self, Ranked, SearchRequest, SearchSettings},
 };
-use uuid::Uuid;
-
-const PASSWORD: &str = "correct-horse-battery";
-
-/// Where a passage stands, and what it says.
-struct Passage {
-    file: String,
-    pages: (u32, u32),
-    content: String,
-}
 
 /// The library, and who asks.
 struct Library<'a> {
@@ -58,12 +46,14 @@ pub async fn measure(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let questions = Questions::read();
-    let askers = fill(stack, repository, &questions).await?;
+    let members = fill(stack, repository, &questions).await?;
+    let askers = members.into_iter();
+    let askers = askers.map(|(email, member)| (email, school::claims(member.id, member.role)));
     let library = Library {
         questions: &questions,
         models,
         origin: connect(&stack.database().origin_url()).await?,
-        askers,
+        askers: askers.collect(),
         passages: passages(stack).await?,
     };
     let rows = library.rows().await?;
@@ -87,86 +77,6 @@ pub async fn measure(
     }
     library.origin.close().await;
     Ok(())
-}
-
-/// Uploads every booklet as its owner. Returns whom each address stands for.
-async fn fill(
-    stack: &Stack,
-    repository: &Path,
-    questions: &Questions,
-) -> anyhow::Result<BTreeMap<String, AccessClaims>> {
-    let mut askers: BTreeMap<String, AccessClaims> = BTreeMap::new();
-    for person in &questions.people {
-        let (account, role) = match person.role.as_str() {
-            "teacher" => (Account::Teacher, Role::Teacher),
-            _ => (Account::Student, Role::Student),
-        };
-        let email = person.email.as_str();
-        let known = stack
-            .people()
-            .create(email, PASSWORD, email, account)
-            .await?;
-        askers.insert(email.to_owned(), school::claims(known.id, role));
-        let browser = stack.client().signed_in(email, PASSWORD).await?;
-        for booklet in questions.documents.iter().filter(|own| own.owner == email) {
-            let path = repository.join("sample-library/pdf").join(&booklet.file);
-            let file = NewDocument {
-                title: booklet.title.clone(),
-                file_name: booklet.file.clone(),
-                bytes: fs::read(&path).with_context(|| path.display().to_string())?,
-                visibility: booklet.visibility(),
-            };
-            eprintln!("ingest {}", booklet.title);
-            let document = browser.upload(file).await?;
-            let document = browser.wait_for(document.id, |_| ()).await?;
-            ensure!(
-                document.status == DocumentStatus::Ready,
-                "{}: {:?}",
-                booklet.title,
-                document.failure
-            );
-        }
-    }
-    for person in &questions.people {
-        if let Some(teacher) = &person.teacher {
-            let id = |email: &String| askers.get(email).map(|claims| claims.sub);
-            let (teacher, student) = id(teacher)
-                .zip(id(&person.email))
-                .with_context(|| format!("nobody is {teacher}"))?;
-            stack.people().link_student(teacher, student).await?;
-        }
-    }
-    Ok(askers)
-}
-
-async fn connect(url: &str) -> anyhow::Result<PgPool> {
-    let settings = PoolSettings {
-        max_connections: 1,
-        application_name: "bench",
-        ..PoolSettings::default()
-    };
-    Ok(storage::connect(url, settings).await?)
-}
-
-async fn passages(stack: &Stack) -> anyhow::Result<HashMap<ChunkId, Passage>> {
-    let owner = connect(stack.database().owner().url().as_str()).await?;
-    let rows: Vec<(Uuid, String, i32, i32, String)> = sqlx::query_as(
-        "select c.id, d.file_name, c.page_start, c.page_end, c.content \
-         from document_chunks c join knowledge_base_docs d on d.id = c.doc_id",
-    )
-    .fetch_all(&owner)
-    .await?;
-    owner.close().await;
-    rows.into_iter()
-        .map(|(id, file, first, last, content)| {
-            let passage = Passage {
-                file,
-                pages: (first.try_into()?, last.try_into()?),
-                content,
-            };
-            Ok((ChunkId(id), passage))
-        })
-        .collect()
 }
 
 impl Library<'_> {
