@@ -62,7 +62,11 @@ fn a_document_that_means_harm_is_quoted_as_text_and_nothing_it_asks_for_is_done(
         );
         let document = adds_text(&school.teacher, "Waltzes", &text).await;
 
-        let answer = asks(&school.student, "When is the pedal changed in a slow waltz?").await;
+        let answer = asks(
+            &school.student,
+            "When is the pedal changed in a slow waltz?",
+        )
+        .await;
         assert!(!answer.citations.is_empty(), "{}", answer.text);
         for citation in &answer.citations {
             assert_eq!(citation.document_id, document.id);
