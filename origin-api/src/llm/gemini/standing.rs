@@ -65,6 +65,7 @@ fn passage(number: u32, sentences: &[(String, u32)]) -> CitablePassage {
         chunk_index: number,
         content,
         units,
+        lines: Vec::new(),
     }
 }
 
@@ -90,6 +91,7 @@ fn stands(citation: &Citation, passages: &[CitablePassage]) -> bool {
 async fn citations(said: String, passages: Vec<CitablePassage>) -> Vec<Citation> {
     let calibration = Calibration {
         refusal_threshold: 0.0,
+        ..Calibration::of("@cf/baai/bge-reranker-base")
     };
     let answers = Answers::new(Arc::new(Saying(said)), &configured(&[]), calibration);
     let choice = |passage: &CitablePassage| ChosenPassage {
