@@ -78,11 +78,8 @@ impl FromIterator<RawPage> for Pages {
 }
 
 impl Packed {
-    #[expect(
-        clippy::expect_used,
-        reason = "its keys are texts and nothing in it refuses to be serialised"
-    )]
     fn pack(page: &RawPage) -> Self {
+        // Its keys are texts, and nothing in it refuses to be serialised.
         let json = serde_json::to_vec(page).expect("a page is JSON");
         Self {
             legible: Legible {
@@ -96,8 +93,8 @@ impl Packed {
         }
     }
 
-    #[expect(clippy::expect_used, reason = "it was packed here")]
     fn unpack(&self) -> RawPage {
+        // It was packed here.
         let json = lz4_flex::decompress_size_prepended(&self.bytes).expect("packed bytes");
         serde_json::from_slice(&json).expect("a packed page")
     }
