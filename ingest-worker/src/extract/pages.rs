@@ -10,6 +10,10 @@ pub struct Pages {
 
 /// What is known of a page without a look at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each answers a question of its own"
+)]
 pub struct Legible {
     /// Its number, from 1.
     pub page: u32,
