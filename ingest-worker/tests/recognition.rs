@@ -253,7 +253,7 @@ fn scripted(folder: &Path, fatal: &[u32], stop: u32) -> Recognizer {
         .map(|page| format!("{page}) kill -SEGV $$ ;;"))
         .collect();
     let script = format!(
-        r##"#!/bin/sh
+        r#"#!/bin/sh
 while [ "$1" != --pages ]; do shift; done
 IFS=,
 set -- $2
@@ -265,7 +265,7 @@ for page in "$@"; do
     echo '{{"page":{{"page":'$page',"width":9,"height":9,"confidence":90,"runs":['"$run"']}}}}'
 done
 echo "{{\"trailer\":{{\"pages\":$count}}}}"
-"##,
+"#,
         fatal = fatal.join(" ")
     );
     let program = folder.join("recognise");
@@ -299,7 +299,7 @@ async fn a_page_that_kills_the_recogniser_is_left_out_and_the_others_are_read() 
     let mut seen = Vec::new();
     let work = scripted(folder.path(), &[2, 3, 6], 0);
     work.recognize(Path::new("book.pdf"), &mut pages, |done, total| {
-        seen.push((done, total))
+        seen.push((done, total));
     })
     .await
     .unwrap();

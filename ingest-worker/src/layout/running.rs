@@ -277,7 +277,9 @@ mod tests {
 
     fn remove(pages: &mut [RawPage]) {
         let mut margins = Margins::default();
-        pages.iter().for_each(|page| margins.see(page));
+        for page in &*pages {
+            margins.see(page);
+        }
         let running = margins.running();
         for (at, page) in pages.iter_mut().enumerate() {
             running.remove(at, page);

@@ -7,7 +7,8 @@ use rag_core::{
     lines::{Area, highlight},
 };
 
-fn read(pages: Vec<RawPage>) -> Vec<PageText> {
+fn read(pages: impl IntoIterator<Item = RawPage>) -> Vec<PageText> {
+    let pages: Vec<RawPage> = pages.into_iter().collect();
     super::read(|| pages.iter().cloned()).collect()
 }
 
@@ -287,15 +288,13 @@ fn a_ligature_an_accent_and_a_leader_do_not_shift_the_mark() {
 
 #[test]
 fn a_running_head_leaves_no_line_behind() {
-    let pages = (1..=3)
-        .map(|number| RawPage {
-            page: number,
-            ..page(vec![
-                run("Practice", 50.0, 580.0),
-                run("Text.", 50.0, 300.0),
-            ])
-        })
-        .collect();
+    let pages = (1..=3).map(|number| RawPage {
+        page: number,
+        ..page(vec![
+            run("Practice", 50.0, 580.0),
+            run("Text.", 50.0, 300.0),
+        ])
+    });
     for page in read(pages) {
         assert_eq!(page.lines.len(), 1);
         assert_eq!(page.lines[0].area, line_at(50, 75, 300));
