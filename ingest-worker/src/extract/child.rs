@@ -22,7 +22,7 @@ use thiserror::Error;
 /// pdfium keeps what it has parsed, fonts above all, until a document is closed. So it is opened anew once this process
 /// has grown by so many bytes since it was first opened, though not for fewer pages than these.
 const GROWTH_PER_OPENING: u64 = 6 * 1024 * 1024;
-const PAGES_PER_OPENING: u32 = 8;
+const PAGES_PER_OPENING: u32 = 32;
 /// How far into a file its header may stand (ISO 32000-1, Annex H, note 13).
 const HEADER_WITHIN: u64 = 1024;
 /// How far from the end its end mark may stand; the note says 1,024 bytes, and some programs add more.
