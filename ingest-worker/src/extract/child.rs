@@ -9,19 +9,15 @@ use super::{
     scans, words,
 };
 use crate::layout::{self, RawPage};
-use nix::unistd::{SysconfVar, sysconf};
 use pdfium_render::prelude::*;
 use std::{
     fs::File,
     io::{self, BufWriter, Read, Seek, SeekFrom, Write},
-    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 use thiserror::Error;
 
-/// pdfium keeps what it has parsed, fonts above all, until a document is closed. So it is opened anew once this process
-/// has grown by so many bytes since it was first opened, though not for fewer pages than these.
-const GROWTH_PER_OPENING: u64 = 6 * 1024 * 1024;
+/// Pages after which the document is opened anew: pdfium keeps what it has parsed until then.
 const PAGES_PER_OPENING: u32 = 32;
 /// How far into a file its header may stand (ISO 32000-1, Annex H, note 13).
 const HEADER_WITHIN: u64 = 1024;
@@ -114,50 +110,20 @@ fn read(
         return Ok(Err(Refusal::TooManyPages));
     }
     say(output, &Message::Header(Count { pages }))?;
-    let memory = Memory::new()?;
-    let mut most = None;
     let mut next = 0;
     while next < pages {
         let Ok(document) = open(pdfium, file) else {
             // It opened a moment ago: the stream ends without its trailer.
             return Ok(Ok(()));
         };
-        let most = *most.get_or_insert(memory.resident()? + GROWTH_PER_OPENING);
-        let least = next + PAGES_PER_OPENING;
-        while next < pages && (next < least || memory.resident()? < most) {
-            say(output, &Message::Page(page(&document, next)))?;
-            next += 1;
+        let until = pages.min(next + PAGES_PER_OPENING);
+        for number in next..until {
+            say(output, &Message::Page(page(&document, number)))?;
         }
+        next = until;
     }
     say(output, &Message::Trailer(Count { pages }))?;
     Ok(Ok(()))
-}
-
-/// What this process takes of the machine's memory.
-struct Memory {
-    /// Linux's figures, in pages of memory.
-    statm: File,
-    page_bytes: u64,
-}
-
-impl Memory {
-    fn new() -> io::Result<Self> {
-        let page_bytes = sysconf(SysconfVar::PAGE_SIZE)?.unwrap_or(4096);
-        Ok(Self {
-            statm: File::open("/proc/self/statm")?,
-            page_bytes: page_bytes.unsigned_abs(),
-        })
-    }
-
-    /// Bytes that are resident.
-    fn resident(&self) -> io::Result<u64> {
-        let mut figures = [0; 128];
-        let length = self.statm.read_at(&mut figures, 0)?;
-        let figures = String::from_utf8_lossy(&figures[..length]);
-        let resident = figures.split_ascii_whitespace().nth(1);
-        let pages: Option<u64> = resident.and_then(|pages| pages.parse().ok());
-        Ok(pages.unwrap_or(u64::MAX / self.page_bytes) * self.page_bytes)
-    }
 }
 
 /// Refuses what is no whole PDF, before pdfium sees it: of a file that is cut off it would find some pages,
