@@ -187,14 +187,13 @@ impl Pipeline {
         };
         // The pages that say their text themselves, and those that were recognised, need not go with one picture that is
         // too much.
-        let is_read = |page: &Legible| page.recognised || !page.scanned;
         if !pages
             .legible()
-            .any(|page| is_read(&page) && page.has_letters)
+            .any(|page| page.has_letters && !page.is_unread())
         {
             return Err(rejection.into());
         }
-        let unread = pages.legible().filter(|page| !is_read(page)).count();
+        let unread = pages.legible().filter(Legible::is_unread).count();
         tracing::warn!(rejection = ?rejection, scanned, unread, "scanned pages were not recognised");
         Ok(())
     }
@@ -240,7 +239,7 @@ impl Source {
 
     /// Pages of which nothing could be read: pictures, and those in fonts that do not say which letters they draw.
     fn unreadable_pages(&self) -> u32 {
-        let is_unreadable = |page: &Legible| page.unreadable || (page.scanned && !page.recognised);
+        let is_unreadable = |page: &Legible| page.unreadable || page.is_unread();
         match self {
             Self::Pages(pages) => pages.legible().filter(is_unreadable).count() as u32,
             Self::Content(_) => 0,

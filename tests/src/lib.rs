@@ -198,7 +198,15 @@ impl Pupil {
     /// # Panics
     /// Where it does not.
     pub async fn adds_booklet(&self, file_name: &str, visibility: Visibility) -> Document {
-        let document = self.adds(booklet(file_name, visibility)).await;
+        self.adds_readable(booklet(file_name, visibility)).await
+    }
+
+    /// Uploads a file; it becomes searchable.
+    ///
+    /// # Panics
+    /// Where it does not.
+    pub async fn adds_readable(&self, file: NewDocument) -> Document {
+        let document = self.adds(file).await;
         assert_eq!(
             document.status,
             DocumentStatus::Ready,

@@ -27,6 +27,14 @@ pub struct Legible {
     pub has_letters: bool,
 }
 
+impl Legible {
+    /// Whether it would have to be recognised, and was not.
+    #[must_use]
+    pub fn is_unread(&self) -> bool {
+        self.scanned && !self.recognised
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Packed {
     legible: Legible,

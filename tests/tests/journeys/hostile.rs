@@ -3,7 +3,7 @@
 use journeys::{Pupil, journey};
 use local_stack::client::{Answer, NewDocument};
 use rag_core::{plain::is_visible, prompt::SYSTEM_PROMPT};
-use shared_types::documents::{Document, DocumentStatus, Visibility};
+use shared_types::documents::{Document, Visibility};
 use std::{io, net::TcpListener};
 
 async fn adds_text(teacher: &Pupil, title: &str, text: &str) -> Document {
@@ -13,14 +13,7 @@ async fn adds_text(teacher: &Pupil, title: &str, text: &str) -> Document {
         bytes: text.as_bytes().to_vec(),
         visibility: Visibility::Private,
     };
-    let document = teacher.adds(file).await;
-    assert_eq!(
-        document.status,
-        DocumentStatus::Ready,
-        "{:?}",
-        document.failure
-    );
-    document
+    teacher.adds_readable(file).await
 }
 
 async fn asks(pupil: &Pupil, question: &str) -> Answer {
