@@ -63,6 +63,16 @@ pub struct AuthConfig {
     pub jwks_url: Url,
 }
 
+/// How a question that leans on those before it is put so that it can be understood by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FollowUpConfig {
+    /// `FOLLOW_UPS`: `model` (default) asks the language model, `joined` puts the question before in front of it, which
+    /// costs nothing.
+    pub is_by_model: bool,
+    /// `FOLLOW_UP_TIMEOUT_MS`, default 1,500: a model that needs longer is not waited for, and the questions are joined.
+    pub timeout: Duration,
+}
+
 /// Object storage: the two R2 buckets behind one S3 endpoint.
 #[derive(Clone, Debug)]
 pub struct ObjectsConfig {
@@ -102,6 +112,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// The language model.
     pub model: ModelConfig,
+    /// How follow-up questions are understood.
+    pub follow_ups: FollowUpConfig,
     /// Object storage.
     pub objects: ObjectsConfig,
     /// How workers are told of jobs; none where they listen to the database.
@@ -153,6 +165,7 @@ impl Config {
             edge_token,
             auth: auth(&vars)?,
             model: model::read(&vars)?,
+            follow_ups: follow_ups(&vars)?,
             objects: objects(&vars)?,
             wake: wake::read(&vars)?,
             max_upload_bytes: vars.parsed("MAX_UPLOAD_BYTES", MAX_UPLOAD_BYTES)?,
@@ -193,6 +206,17 @@ fn auth(vars: &Vars<'_>) -> Result<AuthConfig, ConfigError> {
         issuer,
         audience: "authenticated".to_owned(),
         jwks_url,
+    })
+}
+
+fn follow_ups(vars: &Vars<'_>) -> Result<FollowUpConfig, ConfigError> {
+    Ok(FollowUpConfig {
+        is_by_model: match vars.optional("FOLLOW_UPS").as_deref() {
+            None | Some("model") => true,
+            Some("joined") => false,
+            Some(_) => return Err(invalid("FOLLOW_UPS", "it is neither model nor joined")),
+        },
+        timeout: Duration::from_millis(vars.parsed("FOLLOW_UP_TIMEOUT_MS", 1_500)?),
     })
 }
 

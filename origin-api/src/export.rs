@@ -1,8 +1,12 @@
 //! An archive of all that is somebody's.
 
-use crate::objects::{Objects, ObjectsError};
+use crate::{
+    conversations::Kept,
+    objects::{Objects, ObjectsError},
+};
 use serde::Serialize;
 use shared_types::{
+    conversation::ChatSession,
     documents::{Document, DocumentStatus, LibraryFile},
     ids::DocumentId,
     people::{Account, Invitation, LinkedPerson},
@@ -28,6 +32,8 @@ pub struct Contents {
     /// Their files.
     #[serde(skip)]
     pub files: Vec<LibraryFile>,
+    /// All conversations; the messages of each are `conversations/{id}.json`.
+    pub conversations: Vec<ChatSession>,
     /// Documents whose file is not in the store.
     pub files_missing: Vec<DocumentId>,
 }
@@ -38,6 +44,9 @@ pub enum ExportError {
     /// A file could not be read.
     #[error("a file could not be read")]
     Objects(#[from] ObjectsError),
+    /// The messages of a conversation could not be read.
+    #[error("a conversation could not be read")]
+    Conversation(#[from] storage::Error),
     /// Most often: whoever asked for it has left.
     #[error("the archive could not be written")]
     Archive(#[from] ZipError),
@@ -54,6 +63,7 @@ pub fn write(
     out: impl Write,
     mut contents: Contents,
     objects: &Objects,
+    kept: &Kept,
     runtime: &Handle,
 ) -> Result<(), ExportError> {
     let mut archive = ZipWriter::new_stream(out);
@@ -72,6 +82,14 @@ pub fn write(
         while let Some(piece) = runtime.block_on(stored.piece())? {
             archive.write_all(&piece)?;
         }
+    }
+    for session in &contents.conversations {
+        // Removed meanwhile: nothing is left of it.
+        let Some(messages) = runtime.block_on(kept.messages(session.id))? else {
+            continue;
+        };
+        archive.start_file(format!("conversations/{}.json", session.id), options)?;
+        serde_json::to_writer_pretty(&mut archive, &messages)?;
     }
     archive.start_file("account.json", options)?;
     serde_json::to_writer_pretty(&mut archive, &contents)?;

@@ -1,6 +1,7 @@
 //! The caller's own account: taken along, and removed.
 
 use crate::{
+    conversations::Kept,
     error::ApiError,
     export::{self, Contents},
     extract::part::LIST_LIMIT,
@@ -21,7 +22,7 @@ use shared_types::{
     problem::ProblemKind,
 };
 use std::{io, sync::Arc, time::Duration};
-use storage::{Error, PgPool, documents, invitations, people, reader};
+use storage::{Error, PgPool, conversations, documents, invitations, people, reader};
 use tokio::{
     io::{AsyncWriteExt, DuplexStream, duplex},
     runtime::Handle,
@@ -94,7 +95,8 @@ pub async fn delete(
     Ok(changed(String::new(), readers))
 }
 
-/// An archive of all that is the caller's: `account.json`, and every file under `documents/`. What breaks off in the
+/// An archive of all that is the caller's: `account.json`, every file under `documents/`, what was said under
+/// `conversations/`. What breaks off in the
 /// middle ends as a broken connection, never as an archive that lacks something.
 pub async fn export(state: &AppState, claims: &AccessClaims) -> Result<Response, ApiError> {
     let Some(share) = state.exports.take(claims.sub) else {
@@ -102,6 +104,7 @@ pub async fn export(state: &AppState, claims: &AccessClaims) -> Result<Response,
     };
     let contents = gather(&state.pool, claims).await?;
     let (reading, writing) = duplex(PIPE_BYTES);
+    let kept = Kept::of(&state.pool, claims);
     let objects = Arc::clone(&state.objects);
     let runtime = Handle::current();
     let making = tokio::task::spawn_blocking(move || {
@@ -109,7 +112,7 @@ pub async fn export(state: &AppState, claims: &AccessClaims) -> Result<Response,
             writing,
             runtime: runtime.clone(),
         };
-        export::write(pipe, contents, &objects, &runtime)
+        export::write(pipe, contents, &objects, &kept, &runtime)
     });
     let mut pieces = ReaderStream::new(reading);
     let body: BoxStream<'static, io::Result<_>> = Box::pin(try_stream! {
@@ -164,6 +167,7 @@ async fn gather(pool: &PgPool, claims: &AccessClaims) -> Result<Contents, ApiErr
         students,
         teachers,
         invitations: all!(invitations::list, reader),
+        conversations: all!(conversations::list, reader),
         documents,
         files,
         files_missing: Vec::new(),

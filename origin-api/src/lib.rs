@@ -5,6 +5,7 @@
 mod admission;
 mod answering;
 pub mod config;
+mod conversations;
 pub mod error;
 mod export;
 pub mod extract;
@@ -18,6 +19,7 @@ mod outbound;
 mod people;
 mod progress;
 mod retrieval;
+mod rewriting;
 pub mod routes;
 pub mod shares;
 pub mod signing_keys;
@@ -31,12 +33,13 @@ use axum::{
     extract::DefaultBodyLimit,
     middleware::{from_extractor_with_state, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
-    routing::{delete, get, post},
+    routing::{delete, get, post, put},
 };
 use error::ApiError;
 use extract::{edge_caller::EdgeCaller, json::MAX_BODY_BYTES};
 use routes::{
-    account, answer, cache, documents, health, invitations, retrieve, scope, students, teachers,
+    account, answer, cache, chat, documents, health, invitations, retrieve, scope, students,
+    teachers,
 };
 use shared_types::problem::ProblemKind;
 use state::AppState;
@@ -50,6 +53,23 @@ pub fn app(state: AppState) -> Router {
         .route("/scope", get(scope::get::handler))
         .route("/retrieve", post(retrieve::post::handler))
         .route("/answer", post(answer::post::handler))
+        .route(
+            "/chat/sessions",
+            get(chat::list::handler).post(chat::create::handler),
+        )
+        .route(
+            "/chat/sessions/{session_id}",
+            get(chat::get::handler).delete(chat::delete::handler),
+        )
+        .route(
+            "/chat/sessions/{session_id}/messages",
+            get(chat::messages::handler).post(chat::ask::handler),
+        )
+        .route(
+            "/chat/messages/{message_id}/answer",
+            put(chat::answered::handler)
+                .layer(DefaultBodyLimit::max(chat::answered::MAX_BODY_BYTES)),
+        )
         .route(
             "/documents",
             get(documents::list::handler).post(documents::create::handler),

@@ -10,6 +10,7 @@ use crate::{
     outbound,
     progress::{MAX_WATCHES, WATCHES_EACH},
     retrieval::Searches,
+    rewriting::Rewriter,
     shares::Shares,
     signing_keys::{COOL_DOWN, SigningKeys},
     wake::Wake,
@@ -37,6 +38,8 @@ pub struct AppState {
     pub(crate) searches: Arc<Searches>,
     /// The language model, and the answers that it is giving.
     pub(crate) answers: Arc<Answers>,
+    /// Puts follow-up questions into words of their own.
+    pub(crate) rewriter: Arc<Rewriter>,
     /// Object storage.
     pub objects: Arc<Objects>,
     /// The documents that are watched on their way.
@@ -62,6 +65,8 @@ impl AppState {
         if let Some(threshold) = config.refusal_threshold {
             calibration.refusal_threshold = threshold;
         }
+        let model = llm::connect(&config.model)?;
+        let rewriting = config.follow_ups.is_by_model.then(|| Arc::clone(&model));
         Ok(Self {
             pool,
             edge_secret: EdgeSecret::new(&config.edge_token),
@@ -78,10 +83,11 @@ impl AppState {
                 ..SearchSettings::default()
             },
             searches: Arc::new(Searches::default()),
-            answers: Arc::new(Answers::new(
-                llm::connect(&config.model)?,
-                &config.model,
-                calibration,
+            answers: Arc::new(Answers::new(model, &config.model, calibration)),
+            rewriter: Arc::new(Rewriter::new(
+                rewriting,
+                config.model.concurrency,
+                config.follow_ups.timeout,
             )),
             objects: Arc::new(
                 Objects::new(outbound::client(&config.objects.endpoint)?, &config.objects)

@@ -83,9 +83,9 @@ pub fn replay(answer: &StoredAnswer) -> Vec<AnswerEvent> {
     pieces.chain([done]).collect()
 }
 
-/// The whole answer as one object: text with ` [n]` where citation `n` stands, each citation once.
+/// The answer as it is written down: its text with ` [n]` where citation `n` stands, and each citation once, in order.
 #[must_use]
-pub fn chat_answer(meta: Meta, answer: &StoredAnswer) -> ChatAnswer {
+pub fn written(answer: &StoredAnswer) -> (String, Vec<Citation>) {
     let mut text = String::new();
     let mut citations = Vec::new();
     for piece in &answer.pieces {
@@ -101,9 +101,17 @@ pub fn chat_answer(meta: Meta, answer: &StoredAnswer) -> ChatAnswer {
             }
         }
     }
+    (text, citations)
+}
+
+/// The whole answer as one object, as [`written`].
+#[must_use]
+pub fn chat_answer(meta: Meta, answer: &StoredAnswer) -> ChatAnswer {
+    let (text, citations) = written(answer);
     ChatAnswer {
         request_id: meta.request_id,
         answer_id: meta.answer_id,
+        turn: meta.turn,
         answer: text,
         citations,
         sources: meta.sources,
@@ -202,6 +210,7 @@ mod tests {
         let meta = Meta {
             request_id: RequestId(Uuid::nil()),
             answer_id: None,
+            turn: None,
             cache: report,
             sources: vec![],
             degraded: vec![],

@@ -7,6 +7,7 @@ pub mod bm25;
 pub mod chunking;
 pub mod citation;
 pub mod confidence;
+pub mod conversation;
 pub mod distinct;
 pub mod excerpt;
 pub mod fusion;

@@ -6,7 +6,8 @@ pub use filters::{FilterError, MAX_FILTER_IDS, MAX_TIME_S, SearchFilters};
 
 use crate::{
     cache::AnswerId,
-    ids::{ChunkId, DocumentId, RequestId},
+    conversation::Turn,
+    ids::{ChatSessionId, ChunkId, DocumentId, RequestId},
 };
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub const MAX_QUERY_CHARS: usize = 2_000;
 
 /// A question to the library.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChatQuery {
     /// What the person asks; 1 to [`MAX_QUERY_CHARS`] characters.
@@ -22,6 +23,9 @@ pub struct ChatQuery {
     /// Narrows the search.
     #[serde(default)]
     pub filters: SearchFilters,
+    /// The conversation that it belongs to; none: nothing is remembered of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<ChatSessionId>,
 }
 
 /// What a cache layer contributed to an answer.
@@ -142,6 +146,9 @@ pub struct ChatAnswer {
     /// Which answer this is, to have it purged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer_id: Option<AnswerId>,
+    /// Its place in a conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<Turn>,
     /// The text, with `[n]` where citation `n` stands.
     pub answer: String,
     /// In order of marker, without repeats.

@@ -6,6 +6,7 @@
 use crate::{
     cache::AnswerId,
     chat::{CacheReport, Citation, Degradation, FinishReason, Source, Usage},
+    conversation::Turn,
     ids::RequestId,
     problem::Problem,
 };
@@ -23,6 +24,9 @@ pub struct Meta {
     /// Which answer this is, to have it purged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer_id: Option<AnswerId>,
+    /// The question's place in a conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<Turn>,
     /// Where the parts came from.
     pub cache: CacheReport,
     /// The passages that the model is given, best first.

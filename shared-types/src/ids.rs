@@ -43,6 +43,14 @@ id! {
     InvitationId
 }
 id! {
+    /// A conversation: `chat_sessions.id`.
+    ChatSessionId
+}
+id! {
+    /// A question in a conversation with its answer: `chat_messages.id`.
+    MessageId
+}
+id! {
     /// One request through the edge; travels as `x-request-id`.
     RequestId
 }

@@ -5,6 +5,7 @@
 pub mod cache;
 pub mod chat;
 pub mod claims;
+pub mod conversation;
 pub mod documents;
 pub mod embedding;
 pub mod event;

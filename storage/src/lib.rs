@@ -6,6 +6,7 @@
 //!
 //! A query has a span of its own, named `sql.<module>.<function>`.
 
+pub mod conversations;
 pub mod cursor;
 pub mod documents;
 mod error;

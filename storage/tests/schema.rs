@@ -6,8 +6,10 @@ use shared_types::{claims::Role, documents::Visibility};
 use sqlx::AssertSqlSafe;
 use support::Database;
 
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 16] = [
     "cache_purges",
+    "chat_messages",
+    "chat_sessions",
     "corpus_versions",
     "discarded_files",
     "document_chunks",

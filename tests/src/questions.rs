@@ -4,7 +4,7 @@ use serde::Deserialize;
 use shared_types::documents::Visibility;
 use std::{fs, path::Path};
 
-/// `data/questions.toml` and what it refers to of `sample-library/library.toml`.
+/// `data/questions.toml`, `data/follow-ups.toml` and what they refer to of `sample-library/library.toml`.
 #[derive(Clone, Debug)]
 pub struct Questions {
     /// The people of the sample library.
@@ -13,6 +13,8 @@ pub struct Questions {
     pub documents: Vec<Booklet>,
     /// The questions.
     pub questions: Vec<Question>,
+    /// Those that lean on others.
+    pub follow_ups: Vec<FollowUp>,
 }
 
 /// Somebody of the sample library.
@@ -41,7 +43,6 @@ pub struct Booklet {
 
 /// A question of somebody.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Question {
     /// What is asked.
     pub text: String,
@@ -49,6 +50,16 @@ pub struct Question {
     pub asker: String,
     /// Where it is answered, each place by itself. Nowhere in what the asker may read, if empty.
     pub answers: Vec<Place>,
+}
+
+/// A question of somebody that is not to be understood without those before it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct FollowUp {
+    /// What was asked before, in the order of asking.
+    pub before: Vec<String>,
+    /// The question.
+    #[serde(flatten)]
+    pub question: Question,
 }
 
 /// A page that answers a question.
@@ -74,8 +85,13 @@ struct Asked {
     question: Vec<Question>,
 }
 
+#[derive(Deserialize)]
+struct Followed {
+    follow_up: Vec<FollowUp>,
+}
+
 impl Questions {
-    /// Reads both files.
+    /// Reads all files.
     ///
     /// # Panics
     /// Where one is not there or not as it should be.
@@ -90,10 +106,14 @@ impl Questions {
             library.unwrap_or_else(|error| panic!("library.toml: {error}"));
         let asked = toml::from_str(&text("data/questions.toml"));
         let Asked { question } = asked.unwrap_or_else(|error| panic!("questions.toml: {error}"));
+        let followed = toml::from_str(&text("data/follow-ups.toml"));
+        let Followed { follow_up } =
+            followed.unwrap_or_else(|error| panic!("follow-ups.toml: {error}"));
         Self {
             people: person,
             documents: document,
             questions: question,
+            follow_ups: follow_up,
         }
     }
 

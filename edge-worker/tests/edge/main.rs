@@ -8,6 +8,7 @@
 mod access;
 mod browser;
 mod chat;
+mod conversations;
 mod degradation;
 mod endpoints;
 mod failures;

@@ -41,6 +41,13 @@ impl Extractive {
     /// The answer's pieces: a block per sentence with its citation, or one refusing sentence where no
     /// sentence shares an informative word with the question.
     pub(super) fn answer(&self, question: &Question) -> Vec<Piece> {
+        if let Some(joined) = rewritten(question) {
+            return vec![
+                Piece::Text(joined),
+                Piece::BlockEnd,
+                Piece::End(Stop::EndTurn),
+            ];
+        }
         let chosen = self.choose(question);
         let mut pieces = Vec::new();
         let mut tokens = 0;
@@ -110,6 +117,18 @@ impl Extractive {
         }
         candidates
     }
+}
+
+/// The question that is asked for where a follow-up is to be put so that it can be understood by itself: the last of the
+/// earlier questions and the follow-up behind it, since nothing here can paraphrase.
+fn rewritten(question: &Question) -> Option<String> {
+    let (earlier, follow_up) = question.text.rsplit_once("\nLast question: ")?;
+    let last = earlier.lines().rfind(|line| !line.is_empty())?;
+    let (_, last) = last.split_once(". ")?;
+    question
+        .passages
+        .is_empty()
+        .then(|| format!("{last} {follow_up}"))
 }
 
 fn standing(candidate: &Candidate<'_>) -> f64 {
@@ -251,6 +270,14 @@ mod tests {
         assert!((1..=5).contains(&told), "{answer}");
         assert_eq!(answer.matches('.').count(), told);
         assert!(answer.starts_with("Legato") && answer.ends_with("chord."));
+    }
+
+    #[test]
+    fn a_follow_up_is_put_behind_the_question_before_it() {
+        let told =
+            "Earlier questions:\n1. Pedals?\n2. In a hall?\n\nLast question: And in a church?";
+        assert_eq!(text(&question(told, &[])), "In a hall? And in a church?");
+        assert_eq!(text(&question("And in a church?", &[])), REFUSAL);
     }
 
     #[test]

@@ -160,6 +160,14 @@ impl Qwen {
             }
         }
         let asked = plain(&question.text);
+        if question.passages.is_empty() {
+            let system = plain(&question.system);
+            let prompt = format!(
+                "<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n{asked}<|im_end|>\n\
+                 <|im_start|>assistant\n"
+            );
+            return Ok((prompt, sentences));
+        }
         let prompt = format!(
             "<|im_start|>system\n{INSTRUCTIONS}<|im_end|>\n<|im_start|>user\n{listing}\n\
              Question: {asked}\n{REMINDER}<|im_end|>\n<|im_start|>assistant\n"

@@ -5,7 +5,7 @@ use crate::{StackError, Stopwatch};
 use rag_core::sse::Decoder;
 use reqwest::{Method, Response, header};
 use shared_types::{
-    chat::{ChatAnswer, ChatQuery, Citation, SearchFilters},
+    chat::{ChatAnswer, ChatQuery, Citation},
     event::{AnswerEvent, Done, EVENT_STREAM, Meta},
     headers::SERVER_TIMING,
     problem::Problem,
@@ -60,12 +60,12 @@ impl Client {
     pub async fn ask(&self, question: &str) -> Result<Answering, StackError> {
         let query = ChatQuery {
             query: question.to_owned(),
-            filters: SearchFilters::default(),
+            ..ChatQuery::default()
         };
         self.ask_query(&query).await
     }
 
-    /// Asks with filters, and returns once the answer begins to stream.
+    /// Asks with filters or in a conversation, and returns once the answer begins to stream.
     pub async fn ask_query(&self, query: &ChatQuery) -> Result<Answering, StackError> {
         let clock = Stopwatch::start();
         let response = self
@@ -101,12 +101,17 @@ impl Client {
     pub async fn ask_json(&self, question: &str) -> Result<ChatAnswer, StackError> {
         let query = ChatQuery {
             query: question.to_owned(),
-            filters: SearchFilters::default(),
+            ..ChatQuery::default()
         };
+        self.ask_json_query(&query).await
+    }
+
+    /// Asks with filters or in a conversation, for the answer as one JSON object.
+    pub async fn ask_json_query(&self, query: &ChatQuery) -> Result<ChatAnswer, StackError> {
         let response = self
             .request(Method::POST, "/api/chat/query")
             .header(header::ACCEPT, "application/json")
-            .json(&query)
+            .json(query)
             .send()
             .await
             .map_err(StackError::http(WHAT))?;

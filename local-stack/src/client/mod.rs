@@ -1,6 +1,7 @@
 //! What a browser does: sign in, ask, upload. Every call goes to the edge.
 
 mod asking;
+mod conversing;
 mod uploading;
 
 pub use asking::{Answer, Answering, Moment};

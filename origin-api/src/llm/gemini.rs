@@ -69,10 +69,13 @@ impl<'a> GenerateRequest<'a> {
             }
             Part { text: text.into() }
         });
+        // Without passages there is nothing to cite.
+        let how_to_cite = (!prompt.passages.is_empty()).then_some(HOW_TO_CITE);
+        let instructions = [prompt.system].into_iter().chain(how_to_cite);
         Self {
             system_instruction: Content {
                 role: None,
-                parts: vec![part(prompt.system), part(HOW_TO_CITE)],
+                parts: instructions.map(part).collect(),
             },
             contents: [Content {
                 role: Some("user"),

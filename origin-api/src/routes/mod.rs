@@ -3,6 +3,7 @@
 pub mod account;
 pub mod answer;
 pub mod cache;
+pub mod chat;
 pub mod documents;
 pub mod health;
 pub mod invitations;

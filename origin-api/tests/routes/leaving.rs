@@ -69,7 +69,18 @@ async fn an_archive_holds_every_file_and_what_is_known_of_the_person() {
     store(&origin, &teacher, ids[0], long.clone());
     store(&origin, &teacher, ids[1], b"short".to_vec());
 
+    let session = origin.post(&teacher, "/v1/chat/sessions", &json!({})).await;
+    let session: Value = session.json().await.unwrap();
+    let session = session["id"].as_str().unwrap();
+    let asking = format!("/v1/chat/sessions/{session}/messages");
+    let question = json!({ "query": "What is legato?" });
+    let asked = origin.post(&teacher, &asking, &question).await;
+    assert_eq!(asked.status(), 200);
+
     let mut archive = export(&origin, &teacher).await;
+    let said = read(&mut archive, &format!("conversations/{session}.json"));
+    let said: Value = serde_json::from_slice(&said).unwrap();
+    assert_eq!(said[0]["asked"], "What is legato?");
     let name = |id| format!("documents/{id}.pdf");
     assert_eq!(read(&mut archive, &name(ids[0])), long);
     assert_eq!(read(&mut archive, &name(ids[1])), b"short");
@@ -78,7 +89,8 @@ async fn an_archive_holds_every_file_and_what_is_known_of_the_person() {
     assert_eq!(account["students"][0]["id"], json!(student.sub));
     assert_eq!(account["documents"].as_array().unwrap().len(), 4);
     assert_eq!(account["files_missing"], json!([ids[2]]));
-    assert_eq!(archive.len(), 3);
+    assert_eq!(account["conversations"][0]["id"], session);
+    assert_eq!(archive.len(), 4);
 
     let mut students = export(&origin, &student).await;
     let account: Value = serde_json::from_slice(&read(&mut students, "account.json")).unwrap();

@@ -6,6 +6,7 @@ mod access;
 mod answer;
 mod changing;
 mod clouds;
+mod conversations;
 #[path = "../../../storage/tests/support/mod.rs"]
 mod database;
 mod documents;

@@ -155,7 +155,8 @@ impl StoredAnswer {
             && self.pieces.iter().map(text_bytes).sum::<usize>() <= MAX_STORED_BYTES
     }
 
-    fn citations(&self) -> impl Iterator<Item = &Citation> {
+    /// Its citations, in order.
+    pub fn citations(&self) -> impl Iterator<Item = &Citation> {
         self.pieces.iter().filter_map(|piece| match piece {
             AnswerPiece::Citation(citation) => Some(citation),
             AnswerPiece::Text(_) => None,

@@ -6,15 +6,18 @@ use super::{
 };
 use serde_json::json;
 use shared_types::{
+    cache::StoredAnswer,
+    chat::{FinishReason, Usage},
     claims::{AccessClaims, Role},
+    conversation::Answered,
     documents::Visibility,
-    ids::{InvitationId, RequestId},
+    ids::{ChatSessionId, InvitationId, MessageId, RequestId},
     purge::{PurgeRequest, PurgeTarget},
 };
 use sqlx::{AssertSqlSafe, Postgres, Transaction};
 use std::collections::{BTreeMap, BTreeSet};
 use storage::{
-    Error, documents,
+    Error, conversations, documents,
     invitations::{self, Way},
     jobs::{self, Failure},
     purges,
@@ -207,9 +210,8 @@ async fn populate(db: &Database) -> Vec<Caller> {
     for (teacher, student) in invited {
         invite(db, teacher, Way::Address(student.email.as_deref().unwrap())).await;
     }
-    let digest = &"5e".repeat(32);
-    invite(db, &first, Way::Code { digest, places: 30 }).await;
-    use_codes(db, &own).await;
+    share_code(db, &first, &own).await;
+    converse(db, [&first, &own, &shared, &admin]).await;
     purge(
         db,
         &admin,
@@ -290,7 +292,50 @@ async fn invite(db: &Database, teacher: &AccessClaims, way: Way<'_>) {
     tx.commit().await.unwrap();
 }
 
-async fn use_codes(db: &Database, student: &AccessClaims) {
+/// A conversation of each, with a question that was answered and one that was not.
+async fn converse(db: &Database, people: [&AccessClaims; 4]) {
+    for person in people {
+        converse_as(db, person).await;
+    }
+}
+
+async fn converse_as(db: &Database, person: &AccessClaims) {
+    let session = ChatSessionId(fresh_id());
+    let mut tx = db.reader(person).await;
+    conversations::create(&mut tx, session, "").await.unwrap();
+    for is_answered in [true, false] {
+        let id = MessageId(fresh_id());
+        let question = conversations::Question {
+            id,
+            asked: "What is legato?",
+            question: "What is legato?",
+            title: "Legato",
+        };
+        conversations::ask(&mut tx, session, &question)
+            .await
+            .unwrap();
+        if is_answered {
+            let answered = Answered {
+                answer: StoredAnswer {
+                    pieces: Vec::new(),
+                    confidence: 0.1,
+                    finish_reason: FinishReason::NotCovered,
+                    usage: Usage::default(),
+                },
+                sources: Vec::new(),
+            };
+            conversations::answered(&mut tx, id, &answered)
+                .await
+                .unwrap();
+        }
+    }
+    tx.commit().await.unwrap();
+}
+
+/// An invitation by a code, which the student has accepted.
+async fn share_code(db: &Database, teacher: &AccessClaims, student: &AccessClaims) {
+    let digest = &"5e".repeat(32);
+    invite(db, teacher, Way::Code { digest, places: 30 }).await;
     sqlx::query(
         "insert into invitation_uses (invitation_id, student_id) \
          select id, $1 from invitations where email is null",

@@ -136,6 +136,62 @@ pub const TABLES: &[Table] = &[
         }],
     },
     Table {
+        name: "chat_messages",
+        key: "id::text",
+        people: Some(|person, row| person.is(row, "user_id")),
+        ingest: false,
+        columns: None,
+        writes: &[
+            Write {
+                role: "authenticated",
+                verb: Verb::Update(&[
+                    "answer",
+                    "finish_reason",
+                    "document_ids",
+                    "answered_at",
+                    "shares_name",
+                ]),
+                rows: |person, row| person.is(row, "user_id"),
+            },
+            Write {
+                role: "authenticated",
+                verb: Verb::Insert(Some(&[
+                    "id",
+                    "session_id",
+                    "user_id",
+                    "number",
+                    "asked",
+                    "question",
+                ])),
+                rows: ALL,
+            },
+        ],
+    },
+    Table {
+        name: "chat_sessions",
+        key: "id::text",
+        people: Some(|person, row| person.is(row, "user_id")),
+        ingest: false,
+        columns: None,
+        writes: &[
+            Write {
+                role: "authenticated",
+                verb: Verb::Update(&["title", "message_count", "last_asked_at"]),
+                rows: |person, row| person.is(row, "user_id"),
+            },
+            Write {
+                role: "authenticated",
+                verb: Verb::Delete,
+                rows: |person, row| person.is(row, "user_id"),
+            },
+            Write {
+                role: "authenticated",
+                verb: Verb::Insert(Some(&["id", "user_id", "title"])),
+                rows: ALL,
+            },
+        ],
+    },
+    Table {
         name: "corpus_versions",
         key: "coalesce(owner_id::text, 'public')",
         people: Some(|person, row| {

@@ -163,6 +163,14 @@ impl<'a> Cast<'a> {
                     browser = pupil.browser;
                 }
             }
+            (_, template, of) if template.starts_with("/api/chat/sessions/{id}") => {
+                let whose = match (of, self.pupil(who)) {
+                    ("own", Some(pupil)) => pupil,
+                    _ => &self.inviter,
+                };
+                let begun = whose.browser.begin_conversation().await.unwrap();
+                id = begun.id.to_string();
+            }
             (_, "/api/chat/query", _) => body = json!({ "query": WALTZ }),
             ("POST", "/api/documents", _) => {
                 body = json!({

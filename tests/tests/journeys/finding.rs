@@ -36,7 +36,11 @@ fn every_answer_stands_on_its_page_and_may_be_read_by_whoever_asks() {
             (document.file.as_str(), pages)
         })
         .collect();
-    for question in &library.questions {
+    let follow_ups = library
+        .follow_ups
+        .iter()
+        .map(|follow_up| &follow_up.question);
+    for question in library.questions.iter().chain(follow_ups) {
         let text = &question.text;
         let is_known = |email: &str| library.people.iter().any(|person| person.email == email);
         assert!(is_known(&question.asker), "{text}: {}", question.asker);
@@ -61,6 +65,7 @@ fn every_answer_stands_on_its_page_and_may_be_read_by_whoever_asks() {
     let unanswerable = library.questions.iter().filter(unanswerable).count();
     assert!(unanswerable >= 15);
     assert!(library.questions.len() - unanswerable >= 80);
+    assert!(library.follow_ups.len() >= 20);
     let mut texts: Vec<&str> = library.questions.iter().map(|q| q.text.as_str()).collect();
     texts.sort_unstable();
     assert!(texts.windows(2).all(|pair| pair[0] != pair[1]));
@@ -118,7 +123,7 @@ fn the_right_page_is_among_the_sources_and_never_one_that_the_asker_may_not_read
     });
 }
 
-fn pupil<'a>(school: &'a School, email: &str) -> &'a Pupil {
+pub(super) fn pupil<'a>(school: &'a School, email: &str) -> &'a Pupil {
     match email {
         "first-teacher@etude.example" => &school.teacher,
         "second-teacher@etude.example" => &school.other_teacher,
@@ -132,7 +137,7 @@ fn file_of(title: &str) -> String {
 }
 
 /// The rank of the first source on a page that answers.
-fn rank(question: &Question, answer: &ChatAnswer) -> Option<usize> {
+pub(super) fn rank(question: &Question, answer: &ChatAnswer) -> Option<usize> {
     let answers = answer.sources.iter().position(|source| {
         let pages = source.page_start..=source.page_end;
         question.is_answered_by(&file_of(&source.document_title), pages)

@@ -8,6 +8,7 @@
 mod access;
 mod asking;
 mod changing;
+mod conversing;
 mod crowding;
 mod failing;
 mod finding;

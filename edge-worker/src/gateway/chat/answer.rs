@@ -1,6 +1,6 @@
 //! From passages to a reply: a kept answer at once, or a new one as it is written.
 
-use super::{Form, Question, relay::Relay, search::Found};
+use super::{Form, Question, conversation::Place, relay::Relay, search::Found};
 use crate::{
     gateway::{
         cached::{KeptAnswer, Lookup, Slot, look_up},
@@ -33,14 +33,19 @@ pub async fn answer<H: Host>(
         &found.purges,
     );
     let looked_up = look_up(exchange, &key).await;
-    let meta = meta(exchange, &found, key.id(), looked_up.outcome());
+    let mut meta = meta(exchange, &found, key.id(), looked_up.outcome());
+    meta.turn.clone_from(&question.turn);
+    let place = Place::of(exchange, question, &meta.sources);
     if let Lookup::Hit(kept) = looked_up {
+        if let Some(place) = place {
+            place.fill(&exchange.host, &kept.stored);
+        }
         return Ok(reply_at_once(meta, &kept, form));
     }
     // Confidence depends on the reranker's scores: an answer without them is for this caller only.
     let slot = found.degraded.is_empty().then(|| Slot::of(&key));
     let upstream = begin(exchange, question, &found.results.passages).await?;
-    let relay = Relay::new(exchange, upstream.body, slot);
+    let relay = Relay::new(exchange, upstream.body, slot, place);
     match form {
         Form::Events => {
             let opening = AnswerEvent::Meta(meta).to_sse();
@@ -90,6 +95,7 @@ fn meta<H: Host>(
     Meta {
         request_id: exchange.request_id,
         answer_id: Some(answer_id.clone()),
+        turn: None,
         cache,
         sources: found
             .results

@@ -1,6 +1,7 @@
 //! `POST /api/chat/query`: one question, from the caller's token to the last event.
 
 mod answer;
+mod conversation;
 mod relay;
 mod rerank;
 mod search;
@@ -17,6 +18,7 @@ use http::Method;
 use rag_core::query::normalise;
 use shared_types::{
     chat::{ChatQuery, SearchFilters},
+    conversation::Turn,
     event::EVENT_STREAM,
     ids::UserId,
     problem::{Problem, ProblemKind},
@@ -28,12 +30,14 @@ struct Question {
     user_id: UserId,
     /// Their `Authorization` header, for the origin.
     authorization: String,
-    /// The words as written.
+    /// The words as written, or so that they can be understood without what was asked before.
     asked: String,
     /// The words as caches and searches take them.
     normalised: String,
     /// Where to search.
     filters: SearchFilters,
+    /// Its place in a conversation.
+    turn: Option<Turn>,
     /// Whether the remembered scope has turned out to be out of date.
     distrusts_scope: bool,
 }
@@ -99,8 +103,7 @@ pub async fn query<H: Host>(
     let body: ChatQuery = incoming
         .json(exchange, Route::ChatQuery.body_limit())
         .await?;
-    let normalised = normalise(&body.query)
-        .map_err(|error| Problem::new(ProblemKind::QueryInvalid).with_detail(error.to_string()))?;
+    let normalised = as_searched(&body.query)?;
     body.filters
         .check()
         .map_err(|error| Problem::new(ProblemKind::QueryInvalid).with_detail(error.to_string()))?;
@@ -110,8 +113,15 @@ pub async fn query<H: Host>(
         asked: body.query,
         normalised,
         filters: body.filters,
+        turn: None,
         distrusts_scope: false,
     };
+    if let Some(session_id) = body.session_id {
+        let turn = conversation::take_turn(exchange, &question, session_id).await?;
+        question.normalised = as_searched(&turn.question)?;
+        question.asked.clone_from(&turn.question);
+        question.turn = Some(turn);
+    }
     let found = search::find(exchange, &question).await?;
     match answer::answer(exchange, &question, found, form).await {
         // The caller lost the right to a remembered passage within the last minute: search anew, once.
@@ -122,6 +132,11 @@ pub async fn query<H: Host>(
         }
         answered => answered,
     }
+}
+
+fn as_searched(question: &str) -> Result<String, Problem> {
+    normalise(question)
+        .map_err(|error| Problem::new(ProblemKind::QueryInvalid).with_detail(error.to_string()))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Only whole events are passed on, so that an `error` event can follow at any point. Only an
 //! answer that reached `done` is kept: a stream that was cut looks like one that ended.
 
+use super::conversation::Place;
 use crate::{
     config::Timeouts,
     gateway::{cached::Slot, exchange::Exchange},
@@ -40,6 +41,8 @@ pub struct Relay<H> {
     collector: Collector,
     /// Where a complete answer is kept.
     slot: Option<Slot<StoredAnswer>>,
+    /// Where it is written down.
+    place: Option<Place>,
     /// The bytes of an event that has not ended.
     unfinished: Vec<u8>,
     received_bytes: usize,
@@ -50,8 +53,13 @@ pub struct Relay<H> {
 }
 
 impl<H: Host> Relay<H> {
-    /// A relay of `body`, which keeps a complete answer in `slot`.
-    pub fn new(exchange: &Exchange<H>, body: ByteStream, slot: Option<Slot<StoredAnswer>>) -> Self {
+    /// A relay of `body`, which keeps a complete answer in `slot` and has it written down at `place`.
+    pub fn new(
+        exchange: &Exchange<H>,
+        body: ByteStream,
+        slot: Option<Slot<StoredAnswer>>,
+        place: Option<Place>,
+    ) -> Self {
         Self {
             host: Rc::clone(&exchange.host),
             request_id: exchange.request_id,
@@ -60,6 +68,7 @@ impl<H: Host> Relay<H> {
             decoder: Decoder::new(),
             collector: Collector::new(),
             slot,
+            place,
             unfinished: Vec::new(),
             received_bytes: 0,
             silent_ms: 0,
@@ -168,6 +177,9 @@ impl<H: Host> Relay<H> {
     fn conclude(&mut self) {
         let end = std::mem::take(&mut self.collector).finish();
         let end = end.unwrap_or_else(|| Err(Problem::new(ProblemKind::AnswerInterrupted)));
+        if let (Ok(stored), Some(place)) = (&end, self.place.take()) {
+            place.fill(&self.host, stored);
+        }
         match &end {
             Ok(stored) if stored.is_storable() => {
                 if let Some(slot) = self.slot.take() {

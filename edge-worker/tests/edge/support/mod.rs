@@ -28,6 +28,7 @@ use library::Library;
 use rag_core::sse::Decoder;
 use shared_types::{
     chat::{ChatAnswer, SearchFilters},
+    conversation::Answered,
     event::{AnswerEvent, Meta},
     ids::RequestId,
     problem::Problem,
@@ -87,6 +88,8 @@ pub struct Faults {
     pub refusal: HashMap<&'static str, Problem>,
     /// Object storage.
     pub store: Option<Failure>,
+    /// The writing down of answers.
+    pub writing: Option<Failure>,
     /// An answer's stream.
     pub stream: Option<StreamFault>,
     /// The sign-in service.
@@ -130,6 +133,10 @@ pub struct World {
     pub filters: RefCell<Vec<SearchFilters>>,
     /// What was embedded.
     pub embedded: RefCell<Vec<String>>,
+    /// How the next questions in conversations are understood; none: as they are asked.
+    pub rewritten: RefCell<Option<String>>,
+    /// The answers that were written down.
+    pub written: RefCell<Vec<Answered>>,
     /// What was counted.
     pub counted: RefCell<Vec<(Allowance, String)>>,
     /// What runs after the response.
@@ -203,6 +210,8 @@ impl Edge {
             traces: RefCell::default(),
             filters: RefCell::default(),
             embedded: RefCell::default(),
+            rewritten: RefCell::default(),
+            written: RefCell::default(),
             counted: RefCell::default(),
             background: RefCell::default(),
             logged: RefCell::default(),

@@ -20,9 +20,10 @@ use rag_core::{
 };
 use serde_json::Value;
 use shared_types::{
+    conversation::{Ask, Turn},
     embedding::{DIMENSIONS, Embedding},
     event::AnswerEvent,
-    ids::UserId,
+    ids::{MessageId, UserId},
     origin::{AnswerRequest, Changed, RetrieveRequest, RetrieveResponse},
     problem::{PROBLEM_JSON, Problem, ProblemKind},
     purge::{PurgeRecord, PurgeRequest, PurgeTarget},
@@ -221,6 +222,9 @@ impl World {
                 };
                 serde_json::to_string(&record).unwrap()
             }
+            path if path.starts_with("/v1/chat/") && call.method != http::Method::GET => {
+                return self.conversation(path, &body).await;
+            }
             "/v1/documents" => format!("{{\"echo\":{}}}", String::from_utf8(body).unwrap()),
             path if path.ends_with("/file") => {
                 let reader = bearer(call.authorization);
@@ -260,6 +264,28 @@ impl World {
         let mut reply = upstream(200, "application/json", &reply);
         reply.server_timing = Some("sql;dur=2.5".to_owned());
         Ok(reply)
+    }
+
+    /// A question takes its place, or an answer is written down.
+    async fn conversation(&self, path: &str, body: &[u8]) -> Result<Upstream, PortError> {
+        if path.ends_with("/answer") {
+            let failure = self.faults.borrow().writing;
+            suffer(&self.time, failure).await?;
+            let answered = serde_json::from_slice(body).unwrap();
+            self.written.borrow_mut().push(answered);
+            return Ok(upstream(204, "", ""));
+        }
+        let Ask { query } = serde_json::from_slice(body).unwrap();
+        let rewritten = self.rewritten.borrow().clone();
+        let session = path.split('/').nth(4).unwrap();
+        let turn = Turn {
+            session_id: session.parse().unwrap(),
+            message_id: MessageId(Uuid::from_u128(78)),
+            is_rewritten: rewritten.is_some(),
+            question: rewritten.unwrap_or(query),
+        };
+        let turn = serde_json::to_string(&turn).unwrap();
+        Ok(upstream(200, "application/json", &turn))
     }
 
     fn stream(&self, events: &[AnswerEvent]) -> Upstream {

@@ -1,0 +1,201 @@
+//! A student goes on asking, leaves, comes back, and finds what was said.
+
+use crate::finding::{pupil, rank};
+use journeys::{
+    Pupil, WALTZ, journey,
+    questions::{Questions, Ranks},
+};
+use local_stack::StackError;
+use rag_core::conversation::leans;
+use shared_types::{
+    chat::{CacheOutcome, ChatAnswer, ChatQuery},
+    conversation::{Message, MessageReply},
+    documents::Visibility,
+    ids::ChatSessionId,
+    problem::ProblemKind,
+};
+use std::time::Duration;
+
+/// Measured with the small encoder and questions that are joined: 0.850, and 0.550 where each is asked alone.
+const MIN_HITS_AT_3: f64 = 0.80;
+
+/// Of the questions that stand by themselves, those that are taken for follow-ups. Measured: 4 of 118.
+const MAX_MISTAKEN: usize = 4;
+
+fn in_conversation(session_id: ChatSessionId, question: &str) -> ChatQuery {
+    ChatQuery {
+        query: question.to_owned(),
+        session_id: Some(session_id),
+        ..ChatQuery::default()
+    }
+}
+
+async fn ask(who: &Pupil, session_id: ChatSessionId, question: &str) -> ChatAnswer {
+    let query = in_conversation(session_id, question);
+    who.browser.ask_json_query(&query).await.unwrap()
+}
+
+/// The messages once all are answered: an answer is written down after it was told.
+async fn messages(who: &Pupil, session_id: ChatSessionId) -> Vec<Message> {
+    for _ in 0..100 {
+        let messages = who.browser.messages(session_id).await.unwrap();
+        let is_open = |message: &Message| message.reply == MessageReply::Unanswered;
+        if !messages.iter().any(is_open) {
+            return messages;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("an answer was not written down");
+}
+
+#[test]
+fn what_was_said_is_found_again_with_its_citations_until_it_is_removed() {
+    journey(async |school| {
+        school.shows_pedalling().await;
+        let student = &school.student;
+        let session = student.browser.begin_conversation().await.unwrap();
+
+        let first = ask(student, session.id, WALTZ).await;
+        let follow_up = ask(student, session.id, "And in a slow one?").await;
+
+        let turn = follow_up.turn.unwrap();
+        assert!(turn.is_rewritten);
+        assert!(turn.question.contains("waltz"), "{}", turn.question);
+        let turn = first.turn.unwrap();
+        assert_eq!((turn.is_rewritten, &*turn.question), (false, WALTZ));
+
+        let messages = messages(student, session.id).await;
+        assert_eq!(messages[0].asked, "And in a slow one?");
+        assert_eq!(messages[1].id, turn.message_id);
+        let MessageReply::Answered { answer } = &messages[1].reply else {
+            panic!("{messages:?}");
+        };
+        assert_eq!(
+            (&answer.text, &answer.citations, &answer.sources),
+            (&first.answer, &first.citations, &first.sources)
+        );
+        let listed = student.browser.conversations().await.unwrap();
+        assert_eq!((&*listed[0].title, listed[0].message_count), (WALTZ, 2));
+
+        // Nobody else's, whatever they know.
+        for other in [&school.teacher, &school.other_teacher] {
+            let shown = other.browser.messages(session.id).await;
+            assert!(
+                matches!(shown, Err(StackError::Refused { .. })),
+                "{shown:?}"
+            );
+            let query = in_conversation(session.id, WALTZ);
+            let refused = other.browser.ask_json_query(&query).await.unwrap_err();
+            assert!(refused.is(ProblemKind::NotFound), "{refused}");
+        }
+
+        student
+            .browser
+            .remove_conversation(session.id)
+            .await
+            .unwrap();
+        assert_eq!(student.browser.conversations().await.unwrap(), []);
+        let left = "select count(*) from chat_messages";
+        assert_eq!(school.database().run(left).await.unwrap().trim(), "0");
+    });
+}
+
+#[test]
+fn a_follow_up_that_somebody_asked_before_is_answered_from_the_cache() {
+    journey(async |school| {
+        school.shows_pedalling().await;
+        let student = &school.student;
+        let mut outcomes = Vec::new();
+        for _ in 0..2 {
+            let session = student.browser.begin_conversation().await.unwrap();
+            ask(student, session.id, WALTZ).await;
+            let again = ask(student, session.id, "And in a slow one?").await;
+            outcomes.push((again.cache.search, again.cache.answer));
+            let messages = messages(student, session.id).await;
+            assert!(matches!(messages[0].reply, MessageReply::Answered { .. }));
+        }
+        assert_eq!(outcomes[0], (CacheOutcome::Miss, CacheOutcome::Miss));
+        assert_eq!(outcomes[1], (CacheOutcome::Hit, CacheOutcome::Hit));
+    });
+}
+
+#[test]
+fn an_answer_from_a_page_that_one_may_not_read_any_more_is_withheld() {
+    journey(async |school| {
+        let handbook = "06-studio-handbook-first-teacher.pdf";
+        school
+            .teacher
+            .adds_booklet(handbook, Visibility::Private)
+            .await;
+        let student = &school.student;
+        let session = student.browser.begin_conversation().await.unwrap();
+        let told = ask(student, session.id, "How long does a lesson last?").await;
+        assert!(told.answer.contains("47"), "{}", told.answer);
+        let before = messages(student, session.id).await;
+        assert!(matches!(before[0].reply, MessageReply::Answered { .. }));
+
+        let path = format!("/api/students/{}", student.person.id);
+        let request = school
+            .teacher
+            .browser
+            .request(reqwest::Method::DELETE, &path);
+        assert_eq!(request.send().await.unwrap().status(), 204);
+
+        let after = messages(student, session.id).await;
+        assert_eq!(after[0].reply, MessageReply::Withheld);
+        assert_eq!(after[0].asked, "How long does a lesson last?");
+    });
+}
+
+#[test]
+fn a_follow_up_leans_on_what_was_asked_and_a_question_of_its_own_does_not() {
+    let library = Questions::read();
+    for follow_up in &library.follow_ups {
+        assert!(leans(&follow_up.question.text), "{follow_up:?}");
+    }
+    let texts = library.questions.iter().map(|question| &question.text);
+    let mistaken: Vec<_> = texts.filter(|text| leans(text)).collect();
+    assert!(mistaken.len() <= MAX_MISTAKEN, "{mistaken:#?}");
+}
+
+#[test]
+fn follow_ups_find_the_right_page() {
+    journey(async |school| {
+        let library = Questions::read();
+        for document in &library.documents {
+            let owner = pupil(school, &document.owner);
+            owner
+                .adds_booklet(&document.file, document.visibility())
+                .await;
+        }
+        let (mut alone, mut in_context) = (Ranks::default(), Ranks::default());
+        let mut missed = Vec::new();
+        for follow_up in &library.follow_ups {
+            let (question, asker) = (
+                &follow_up.question,
+                pupil(school, &follow_up.question.asker),
+            );
+            let session = asker.browser.begin_conversation().await.unwrap();
+            for before in &follow_up.before {
+                ask(asker, session.id, before).await;
+            }
+            let answer = ask(asker, session.id, &question.text).await;
+            let told = answer.turn.as_ref().unwrap();
+            assert!(told.is_rewritten, "{}", question.text);
+            let found = rank(question, &answer);
+            missed.extend(found.is_none().then(|| told.question.clone()));
+            in_context.0.push(found);
+            let by_itself = asker.browser.ask_json(&question.text).await.unwrap();
+            alone.0.push(rank(question, &by_itself));
+        }
+        let summary = format!(
+            "hit@3 {:.3} in context and {:.3} alone, MRR {:.3} and {:.3}; missed: {missed:#?}",
+            in_context.hits_at(3),
+            alone.hits_at(3),
+            in_context.mean_reciprocal(),
+            alone.mean_reciprocal(),
+        );
+        assert!(in_context.hits_at(3) >= MIN_HITS_AT_3, "{summary}");
+        assert!(in_context.hits_at(3) > alone.hits_at(3), "{summary}");
+    });
+}
