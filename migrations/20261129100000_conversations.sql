@@ -36,6 +36,8 @@ create table chat_messages (
         check (finish_reason in ('complete', 'length', 'not-covered', 'declined')),
     -- Whose words the answer holds or names: who may not read one of them any more is not shown it.
     document_ids uuid[] not null default '{}',
+    -- The teacher's own answer that it is: likewise.
+    curated_id uuid,
     answered_at timestamptz,
     -- Teachers may be told who asked: the person says so of each question.
     shares_name boolean not null default false,
@@ -65,7 +67,7 @@ revoke all on chat_messages from public, anon, authenticated;
 grant
     select,
     insert (id, session_id, user_id, number, asked, question),
-    update (answer, finish_reason, document_ids, answered_at, shares_name)
+    update (answer, finish_reason, document_ids, curated_id, answered_at, shares_name)
     on chat_messages to authenticated;
 
 create policy people_see_their_own on chat_sessions for select to authenticated

@@ -96,13 +96,22 @@ const fn at(method: Method, template: &'static str, route: Route) -> Endpoint {
 }
 
 /// Every endpoint; the methods of a path stand side by side.
-pub static ENDPOINTS: [Endpoint; 35] = [
+pub static ENDPOINTS: [Endpoint; 40] = [
     at(Method::POST, "/api/chat/query", Route::ChatQuery),
     at(Method::GET, "/api/chat/sessions", READ),
     at(Method::POST, "/api/chat/sessions", SENT),
     at(Method::GET, "/api/chat/sessions/{id}", READ),
     at(Method::DELETE, "/api/chat/sessions/{id}", READ),
     at(Method::GET, "/api/chat/sessions/{id}/messages", READ),
+    at(Method::POST, "/api/chat/messages/{id}/feedback", SENT),
+    at(Method::GET, "/api/unanswered", READ),
+    at(Method::GET, "/api/curated-answers", READ),
+    at(
+        Method::POST,
+        "/api/curated-answers",
+        forwarded(true, Relaying::Change),
+    ),
+    at(Method::DELETE, "/api/curated-answers/{id}", CHANGE),
     at(Method::GET, "/api/health", Route::Health),
     at(Method::POST, "/api/auth/register", Route::Register),
     at(Method::POST, "/api/auth/login", Route::Login),

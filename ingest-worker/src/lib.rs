@@ -6,6 +6,7 @@
 //! transaction at its end, and nothing is written before.
 
 pub mod config;
+pub mod curated;
 pub mod discard;
 pub mod document;
 pub mod edge;

@@ -5,7 +5,7 @@
 //! passage, which is found by its document's count, or a vector beside the live ones.
 
 use crate::{
-    discard,
+    curated, discard,
     job::told,
     reembed,
     worker::{Tally, Until, Worker},
@@ -97,6 +97,7 @@ async fn steps(
     report.stuck = jobs::requeue_stuck(pool).await?;
     report.uploads_forgotten = discard::expire_uploads(pool).await;
     discard::expire_invitations(pool).await;
+    curated::embed_all(pool, &worker.pipeline.embedder).await;
     while let removed @ 1.. = discard::remove_due(pool, store).await {
         report.files_removed += removed;
         if *stop.borrow() {

@@ -2,7 +2,7 @@
 
 use crate::{
     config::Config,
-    discard,
+    curated, discard,
     document::Pipeline,
     job::{self, End},
 };
@@ -53,8 +53,8 @@ impl Worker {
         let pipeline = Arc::new(Pipeline::new(&config)?);
         let settings = PoolSettings {
             // A job needs one connection at a time, and now and then one more for its progress; the removal of
-            // files needs one.
-            max_connections: config.concurrency as u32 + 3,
+            // files needs one, and so do teachers' own answers.
+            max_connections: config.concurrency as u32 + 4,
             application_name: "etude-ingest",
             ..PoolSettings::default()
         };
@@ -73,6 +73,7 @@ impl Worker {
         self.work_off(until, stop).await;
         if until == Until::Drained {
             discard::remove_due(&self.pool, &self.pipeline.store).await;
+            curated::embed_all(&self.pool, &self.pipeline.embedder).await;
         }
         self.pool.close().await;
     }
@@ -89,7 +90,7 @@ impl Worker {
         running.tally
     }
 
-    /// Claims jobs, and removes files, until there is no need to go on. Nothing but `running` goes on after that.
+    /// Claims jobs, removes files, and embeds teachers' own answers, until there is no need to go on. Nothing but `running` goes on after that.
     async fn work(&self, until: Until, stop: impl Future<Output = ()>, running: &mut Running) {
         tokio::pin!(stop);
         let url = self.config.database_url.expose_secret();
@@ -99,6 +100,9 @@ impl Worker {
         let removal =
             discard::keep_removing(&self.pool, &self.pipeline.store, self.config.rhythm.sweep);
         tokio::pin!(removal);
+        let pause = self.config.rhythm.sweep;
+        let embedding = curated::keep_embedding(&self.pool, &self.pipeline.embedder, pause);
+        tokio::pin!(embedding);
         loop {
             let idle = self.claim_all(running).await;
             if idle && running.jobs.is_empty() && until == Until::Drained && self.is_drained().await
@@ -109,6 +113,7 @@ impl Worker {
                 () = &mut stop => break,
                 never = &mut listener => match never {},
                 never = &mut removal => match never {},
+                never = &mut embedding => match never {},
                 () = wake.notified(), if running.jobs.len() < self.config.concurrency => {}
                 () = sleep(self.pause(until).await), if running.jobs.len() < self.config.concurrency => {}
                 Some(done) = running.jobs.join_next() => running.tally.count(done),

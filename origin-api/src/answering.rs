@@ -15,11 +15,13 @@ use futures_util::{Stream, StreamExt, stream::BoxStream};
 use rag_core::{
     confidence::{self, Calibration, NOT_COVERED_TEXT},
     excerpt::{CitablePassage, Excerpt, excerpts},
+    plain::PlainText,
     prompt::{SYSTEM_PROMPT, sentence_blocks},
 };
 use shared_types::{
     chat::{FinishReason, Usage},
     event::{AnswerEvent, Delta, Done},
+    feedback::CuratedBy,
     ids::RequestId,
     origin::AnswerRequest,
     problem::{Problem, ProblemKind},
@@ -224,10 +226,27 @@ fn not_covered(probability: f64) -> impl Stream<Item = AnswerEvent> + Send + 'st
         finish_reason: FinishReason::NotCovered,
         confidence: confidence::confidence(probability, 0.0),
         usage: Usage::default(),
+        curated_by: None,
         model_first_token_ms: None,
         model_total_ms: None,
     });
     futures_util::stream::iter([delta, done])
+}
+
+/// An answer in a teacher's own words: as plain text as any, and nothing to be checked.
+pub fn in_own_words(answer: &str, by: CuratedBy) -> AnswerEvents {
+    let delta = AnswerEvent::Delta(Delta {
+        text: PlainText::new().push(answer),
+    });
+    let done = AnswerEvent::Done(Done {
+        finish_reason: FinishReason::Complete,
+        confidence: 1.0,
+        usage: Usage::default(),
+        curated_by: Some(by),
+        model_first_token_ms: None,
+        model_total_ms: None,
+    });
+    futures_util::stream::iter([delta, done]).boxed()
 }
 
 fn prompt(matter: &Matter) -> Prompt {

@@ -129,6 +129,9 @@ pub struct Config {
     /// the library does not cover it. It belongs to the reranker in use; without it, that of the reranker's
     /// calibration stands.
     pub refusal_threshold: Option<f64>,
+    /// `CURATED_SIMILARITY`, 0 to 1, default 0.9: the least cosine at which a question is taken for one that a teacher has
+    /// answered. It belongs to the encoder in use.
+    pub curated_similarity: f64,
     /// `BM25_K1`, above 0, default 1.2, and `BM25_B`, 0 to 1, default 0.75: how far repetition and length
     /// of a passage count for its words.
     pub bm25: Bm25,
@@ -174,6 +177,7 @@ impl Config {
                 .max(MIN_PART_BYTES),
             rerank_model: vars.text("RERANK_MODEL", "@cf/baai/bge-reranker-base"),
             refusal_threshold: refusal_threshold(&vars)?,
+            curated_similarity: curated_similarity(&vars)?,
             bm25: bm25(&vars)?,
             fusion: fusion(&vars)?,
         })
@@ -207,6 +211,15 @@ fn auth(vars: &Vars<'_>) -> Result<AuthConfig, ConfigError> {
         audience: "authenticated".to_owned(),
         jwks_url,
     })
+}
+
+fn curated_similarity(vars: &Vars<'_>) -> Result<f64, ConfigError> {
+    let similarity = vars.parsed("CURATED_SIMILARITY", 0.9)?;
+    if (0.0..=1.0).contains(&similarity) {
+        Ok(similarity)
+    } else {
+        Err(invalid("CURATED_SIMILARITY", "it is not from 0 to 1"))
+    }
 }
 
 fn follow_ups(vars: &Vars<'_>) -> Result<FollowUpConfig, ConfigError> {

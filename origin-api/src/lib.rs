@@ -9,6 +9,7 @@ mod conversations;
 pub mod error;
 mod export;
 pub mod extract;
+mod feedback;
 mod flight;
 pub mod host;
 mod leaving;
@@ -38,8 +39,8 @@ use axum::{
 use error::ApiError;
 use extract::{edge_caller::EdgeCaller, json::MAX_BODY_BYTES};
 use routes::{
-    account, answer, cache, chat, documents, health, invitations, retrieve, scope, students,
-    teachers,
+    account, answer, cache, chat, curated_answers, documents, health, invitations, retrieve, scope,
+    students, teachers, unanswered,
 };
 use shared_types::problem::ProblemKind;
 use state::AppState;
@@ -69,6 +70,19 @@ pub fn app(state: AppState) -> Router {
             "/chat/messages/{message_id}/answer",
             put(chat::answered::handler)
                 .layer(DefaultBodyLimit::max(chat::answered::MAX_BODY_BYTES)),
+        )
+        .route(
+            "/chat/messages/{message_id}/feedback",
+            post(chat::feedback::handler),
+        )
+        .route("/unanswered", get(unanswered::list::handler))
+        .route(
+            "/curated-answers",
+            get(curated_answers::list::handler).post(curated_answers::create::handler),
+        )
+        .route(
+            "/curated-answers/{curated_answer_id}",
+            delete(curated_answers::delete::handler),
         )
         .route(
             "/documents",

@@ -9,9 +9,10 @@ use rag_core::{
 };
 use shared_types::{
     chat::SearchFilters,
-    claims::AccessClaims,
+    claims::{AccessClaims, Role},
     embedding::Embedding,
-    ids::ChunkId,
+    feedback::CuratedBy,
+    ids::{ChunkId, CuratedAnswerId},
     origin::{
         ANSWER_PASSAGES, AnswerRequest, Passage, RETRIEVE_LIMIT, RetrieveRequest, RetrieveResponse,
         Scope, ScopeVersion, Scoring,
@@ -20,7 +21,9 @@ use shared_types::{
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use storage::{
-    PgPool, ReaderTx, passages,
+    PgPool, ReaderTx,
+    curated::{self, Asked},
+    passages,
     search::{self, Found as FoundPassages, Ranked, Readable, SearchRequest, SearchSettings},
 };
 use tokio::time::Instant;
@@ -41,7 +44,15 @@ const MAX_SHARED: usize = 256;
 pub struct Searches(Flights<Search, Outcome>);
 
 /// What a search ended with.
-type Outcome = Result<Arc<Vec<Passage>>, Arc<storage::Error>>;
+type Outcome = Result<Arc<Matches>, Arc<storage::Error>>;
+
+/// What was found.
+#[derive(Clone, Debug)]
+struct Matches {
+    passages: Vec<Passage>,
+    /// The answer that a teacher wrote.
+    curated: Option<CuratedAnswerId>,
+}
 
 impl Default for Searches {
     fn default() -> Self {
@@ -90,19 +101,27 @@ pub async fn retrieve(
         purges: facts.purges,
     };
     let search = Arc::new(Search::new(scope.version.clone(), query, &request));
-    let settings = state.search_settings;
+    let (settings, min_similarity) = (state.search_settings, state.curated_similarity);
     let (mut outcome, part) = state.searches.0.board(search.clone(), |log| async move {
+        let mut reader = reader;
         let embedding = request.embedding.as_ref();
-        let found = passages_of(reader, readable, &search, embedding, &settings).await;
-        log.end(found.map(Arc::new).map_err(Arc::new));
+        let matches = async {
+            Ok(Matches {
+                curated: curated(&mut reader, &search, embedding, min_similarity).await?,
+                passages: passages_of(reader, readable, &search, embedding, &settings).await?,
+            })
+        };
+        log.end(matches.await.map(Arc::new).map_err(Arc::new));
     });
     context.boarded(part);
-    let passages = outcome.next().await.ok_or_else(|| {
+    let matches = outcome.next().await.ok_or_else(|| {
         ApiError::caused(ProblemKind::Internal, "the search died before its end")
     })??;
+    let Matches { passages, curated } = Arc::unwrap_or_clone(matches);
     Ok(Found {
         response: RetrieveResponse {
-            passages: Arc::unwrap_or_clone(passages),
+            passages,
+            curated,
             scope,
         },
         sql: start.elapsed(),
@@ -130,6 +149,26 @@ impl Search {
             embedding_model: request.embedding_model.clone(),
         }
     }
+}
+
+/// The answer that a teacher wrote to this question or one close to it. A search that is narrowed is for what documents
+/// say.
+async fn curated(
+    reader: &mut ReaderTx,
+    search: &Search,
+    embedding: Option<&Embedding>,
+    min_similarity: f64,
+) -> Result<Option<CuratedAnswerId>, storage::Error> {
+    if search.filters != SearchFilters::default() || reader.role() == Role::Admin {
+        return Ok(None);
+    }
+    let asked = Asked {
+        question: &search.query,
+        embedding,
+        embedding_model: &search.embedding_model,
+        min_similarity,
+    };
+    curated::nearest(reader, &asked).await
 }
 
 /// Searches in the reader's snapshot, which must be the one that `search.scope` was read in.
@@ -188,6 +227,22 @@ pub struct Chosen {
     pub passages: Vec<CitablePassage>,
     /// The number of the last purge that concerned the caller when they were read; zero for none.
     pub generation: u64,
+}
+
+/// The answer that a teacher wrote, and whose it is. A conflict where there is none (any more) that the caller may be told.
+pub async fn curated_answer(
+    pool: &PgPool,
+    claims: &AccessClaims,
+    id: CuratedAnswerId,
+) -> Result<(String, CuratedBy), ApiError> {
+    let mut reader = storage::reader::begin(pool, claims).await?;
+    match curated::text(&mut reader, id).await {
+        Err(storage::Error::NotFound) => Err(ApiError::refused(
+            ProblemKind::Conflict,
+            "The answer is gone or not yours to read any more. Search again.",
+        )),
+        found => Ok(found?),
+    }
 }
 
 /// The chosen passages, in their order. Where the caller may not read one of them any more, this is

@@ -34,6 +34,8 @@ pub struct AppState {
     pub request_permits: Arc<Semaphore>,
     /// How a search finds and counts.
     pub search_settings: SearchSettings,
+    /// The least cosine at which a question is taken for one that a teacher has answered.
+    pub curated_similarity: f64,
     /// The searches under way.
     pub(crate) searches: Arc<Searches>,
     /// The language model, and the answers that it is giving.
@@ -82,6 +84,7 @@ impl AppState {
                 fusion: config.fusion,
                 ..SearchSettings::default()
             },
+            curated_similarity: config.curated_similarity,
             searches: Arc::new(Searches::default()),
             answers: Arc::new(Answers::new(model, &config.model, calibration)),
             rewriter: Arc::new(Rewriter::new(

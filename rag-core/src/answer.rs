@@ -61,6 +61,7 @@ impl Collector {
                 confidence: done.confidence,
                 finish_reason: done.finish_reason,
                 usage: done.usage,
+                curated_by: done.curated_by,
             })
         })
     }
@@ -77,6 +78,7 @@ pub fn replay(answer: &StoredAnswer) -> Vec<AnswerEvent> {
         finish_reason: answer.finish_reason,
         confidence: answer.confidence,
         usage: answer.usage,
+        curated_by: answer.curated_by.clone(),
         model_first_token_ms: None,
         model_total_ms: None,
     });
@@ -118,6 +120,7 @@ pub fn chat_answer(meta: Meta, answer: &StoredAnswer) -> ChatAnswer {
         confidence: answer.confidence,
         finish_reason: answer.finish_reason,
         usage: answer.usage,
+        curated_by: answer.curated_by.clone(),
         cache: meta.cache,
         degraded: meta.degraded,
     }
@@ -156,6 +159,7 @@ mod tests {
             finish_reason: FinishReason::Complete,
             confidence: 0.9,
             usage: Usage::default(),
+            curated_by: None,
             model_first_token_ms: None,
             model_total_ms: None,
         })

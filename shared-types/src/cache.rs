@@ -16,7 +16,7 @@ pub use seal::{open, seal};
 use crate::{
     chat::{SearchFilters, Source},
     embedding::{Embedding, EmbeddingError},
-    ids::UserId,
+    ids::{CuratedAnswerId, UserId},
     origin::{ANSWER_PASSAGES, Scope, ScopeVersion},
     purge::MAX_PURGED_ANSWERS,
 };
@@ -146,6 +146,9 @@ pub struct SearchKey<'a> {
 pub struct SearchResults {
     /// Best first, at most [`ANSWER_PASSAGES`], each judged by the reranker.
     pub passages: Vec<FoundPassage>,
+    /// The answer of a teacher's own that wins over them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub curated: Option<CuratedAnswerId>,
 }
 
 /// A passage that was found for a question.

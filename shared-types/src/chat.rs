@@ -7,6 +7,7 @@ pub use filters::{FilterError, MAX_FILTER_IDS, MAX_TIME_S, SearchFilters};
 use crate::{
     cache::AnswerId,
     conversation::Turn,
+    feedback::CuratedBy,
     ids::{ChatSessionId, ChunkId, DocumentId, RequestId},
 };
 use serde::{Deserialize, Serialize};
@@ -161,6 +162,9 @@ pub struct ChatAnswer {
     pub finish_reason: FinishReason,
     /// Tokens used for this very answer when it was made.
     pub usage: Usage,
+    /// The teacher whose own answer it is, in place of one from the library.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub curated_by: Option<CuratedBy>,
     /// Where the parts came from.
     pub cache: CacheReport,
     /// What failed on the way.

@@ -4,6 +4,7 @@
 use crate::{
     cache::StoredAnswer,
     chat::{Citation, FinishReason, Source, Usage},
+    feedback::CuratedBy,
     ids::{ChatSessionId, MessageId},
 };
 use chrono::{DateTime, Utc};
@@ -96,6 +97,9 @@ pub struct MessageAnswer {
     pub finish_reason: FinishReason,
     /// Tokens used for this very answer when it was made.
     pub usage: Usage,
+    /// The teacher whose own answer it is, in place of one from the library.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub curated_by: Option<CuratedBy>,
 }
 
 /// `GET /api/chat/sessions/{id}/messages`: those of a conversation, the last one first.

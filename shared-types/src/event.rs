@@ -7,6 +7,7 @@ use crate::{
     cache::AnswerId,
     chat::{CacheReport, Citation, Degradation, FinishReason, Source, Usage},
     conversation::Turn,
+    feedback::CuratedBy,
     ids::RequestId,
     problem::Problem,
 };
@@ -52,6 +53,9 @@ pub struct Done {
     pub confidence: f64,
     /// Tokens read and written.
     pub usage: Usage,
+    /// The teacher whose own answer it is, in place of one from the library.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub curated_by: Option<CuratedBy>,
     /// Milliseconds from the origin's request to the model until its first text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_first_token_ms: Option<f64>,

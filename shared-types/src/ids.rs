@@ -51,6 +51,10 @@ id! {
     MessageId
 }
 id! {
+    /// An answer that a teacher wrote: `curated_answers.id`.
+    CuratedAnswerId
+}
+id! {
     /// One request through the edge; travels as `x-request-id`.
     RequestId
 }

@@ -9,6 +9,7 @@ pub mod conversation;
 pub mod documents;
 pub mod embedding;
 pub mod event;
+pub mod feedback;
 pub mod google;
 pub mod headers;
 pub mod ids;

@@ -5,7 +5,7 @@ use crate::{
     cache::FoundPassage,
     chat::{SearchFilters, Source},
     embedding::Embedding,
-    ids::{ChunkId, DocumentId, UserId},
+    ids::{ChunkId, CuratedAnswerId, DocumentId, UserId},
     purge::Purges,
 };
 use serde::{Deserialize, Serialize};
@@ -121,6 +121,9 @@ pub struct Passage {
 pub struct RetrieveResponse {
     /// The passages.
     pub passages: Vec<Passage>,
+    /// The answer to this question that a teacher of the caller's, or the caller, wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub curated: Option<CuratedAnswerId>,
     /// What the caller could read in the very snapshot that was searched. The edge files the
     /// passages under this, never under what it remembers of the caller's rights.
     pub scope: Scope,
@@ -132,6 +135,9 @@ pub struct Candidates<'a> {
     /// The passages.
     #[serde(borrow)]
     pub passages: Vec<Candidate<'a>>,
+    /// See [`RetrieveResponse::curated`].
+    #[serde(default)]
+    pub curated: Option<CuratedAnswerId>,
     /// See [`RetrieveResponse::scope`].
     pub scope: Scope,
 }
@@ -193,6 +199,9 @@ pub struct AnswerRequest {
     pub query: String,
     /// Best first, at most [`ANSWER_PASSAGES`]. None means: nothing was found.
     pub passages: Vec<ChosenPassage>,
+    /// The answer of a teacher's own that is to be told in place of one from them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub curated: Option<CuratedAnswerId>,
 }
 
 /// `GET /v1/documents/{id}/file`: a file that the caller may have, and where it lies. For the edge,
@@ -266,6 +275,7 @@ mod tests {
                     ..Scoring::default()
                 },
             }],
+            curated: None,
             scope: Scope {
                 version: ScopeVersion {
                     scope_version: "5c".repeat(32),

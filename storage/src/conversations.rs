@@ -81,6 +81,7 @@ fn message_answer(Answered { answer, sources }: Answered) -> MessageAnswer {
         confidence: answer.confidence,
         finish_reason: answer.finish_reason,
         usage: answer.usage,
+        curated_by: answer.curated_by,
     }
 }
 
@@ -178,7 +179,8 @@ pub async fn delete(reader: &mut ReaderTx, id: ChatSessionId) -> Result<(), Erro
 /// The messages of a conversation of the reader behind a place, the last one first, at most `limit` and at most
 /// [`MESSAGE_LIST_LIMIT`]. [`Error::NotFound`] as for [`get`].
 ///
-/// An answer is shown to whoever may read every document that it cites or names at this moment, and withheld otherwise.
+/// An answer is shown to whoever may read every document that it cites or names at this moment, or is still told it by a
+/// teacher, and withheld otherwise.
 #[tracing::instrument(name = "sql.conversations.messages", skip_all)]
 pub async fn messages(
     reader: &mut ReaderTx,
@@ -302,7 +304,7 @@ pub async fn answered(
         .collect();
     let written = sqlx::query(
         "update chat_messages \
-         set answer = $3, finish_reason = $4, document_ids = $5, answered_at = now() \
+         set answer = $3, finish_reason = $4, document_ids = $5, curated_id = $6, answered_at = now() \
          where id = $1 and user_id = $2 and answered_at is null",
     )
     .bind(id.0)
@@ -310,6 +312,7 @@ pub async fn answered(
     .bind(Json(answered))
     .bind(finish_reason(answered.answer.finish_reason))
     .bind(documents.into_iter().collect::<Vec<_>>())
+    .bind(answered.answer.curated_by.as_ref().map(|curated| curated.id.0))
     .execute(reader.connection())
     .await?;
     match written.rows_affected() {

@@ -7,9 +7,11 @@
 //! A query has a span of its own, named `sql.<module>.<function>`.
 
 pub mod conversations;
+pub mod curated;
 pub mod cursor;
 pub mod documents;
 mod error;
+pub mod feedback;
 pub mod files;
 pub mod invitations;
 pub mod jobs;

@@ -69,6 +69,7 @@ fn answer_from(document: DocumentId) -> Answered {
             confidence: 0.9,
             finish_reason: FinishReason::Complete,
             usage: Usage::default(),
+            curated_by: None,
         },
         sources: vec![Source {
             chunk_id,

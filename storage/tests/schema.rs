@@ -6,11 +6,12 @@ use shared_types::{claims::Role, documents::Visibility};
 use sqlx::AssertSqlSafe;
 use support::Database;
 
-const TABLES: [&str; 16] = [
+const TABLES: [&str; 18] = [
     "cache_purges",
     "chat_messages",
     "chat_sessions",
     "corpus_versions",
+    "curated_answers",
     "discarded_files",
     "document_chunks",
     "document_postings",
@@ -19,6 +20,7 @@ const TABLES: [&str; 16] = [
     "invitation_uses",
     "invitations",
     "knowledge_base_docs",
+    "message_feedback",
     "purge_generations",
     "standby_document_chunks",
     "teacher_student_relationships",

@@ -5,7 +5,12 @@ pub mod questions;
 use local_stack::{
     Client, Person, Role, Stack, StackConfig, StackError, client::NewDocument, postgres::Psql,
 };
-use shared_types::documents::{Document, DocumentStatus, Visibility};
+use shared_types::{
+    chat::ChatQuery,
+    documents::{Document, DocumentStatus, Visibility},
+    feedback::CuratedAnswer,
+    ids::MessageId,
+};
 use std::{
     fs,
     panic::AssertUnwindSafe,
@@ -177,6 +182,37 @@ async fn join(stack: &Stack, email: &str, role: Role) -> Result<Pupil, StackErro
 }
 
 impl Pupil {
+    /// Asks in a conversation of its own, and waits until the answer is written down.
+    ///
+    /// # Panics
+    /// Where it is not.
+    pub async fn asks_in_a_conversation(&self, question: &str) -> MessageId {
+        let session = self.browser.begin_conversation().await;
+        let session = session.unwrap_or_else(|error| panic!("{error}"));
+        let query = ChatQuery {
+            query: question.to_owned(),
+            session_id: Some(session.id),
+            ..ChatQuery::default()
+        };
+        let answer = self.browser.ask_json_query(&query).await;
+        let answer = answer.unwrap_or_else(|error| panic!("{error}"));
+        self.browser
+            .sees_answers_in(session.id)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
+        let turn = answer.turn.expect("it belongs to a conversation");
+        turn.message_id
+    }
+
+    /// Answers a question herself, for her students.
+    ///
+    /// # Panics
+    /// Where that is refused.
+    pub async fn answers_herself(&self, question: &str, answer: &str) -> CuratedAnswer {
+        let kept = self.browser.curate(question, answer).await;
+        kept.unwrap_or_else(|error| panic!("{error}"))
+    }
+
     /// Uploads a file and waits until it is searchable or has failed.
     ///
     /// # Panics

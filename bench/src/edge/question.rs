@@ -65,7 +65,7 @@ impl Store<'_> {
         let known = normalise(KNOWN)?;
         let passages: Vec<Passage> = (0..3).map(passage).collect();
         let found: Vec<_> = passages.iter().map(found).collect();
-        let answer = AnswerKey::new(&models.answer, &known, &found, &scope().purges);
+        let answer = AnswerKey::new(&models.answer, &known, &found, None, &scope().purges);
         self.write("ANSWER_CACHE", &answer, &stored_answer(&passages))?;
         let search = SearchKey {
             scope: &scope().version,
@@ -75,6 +75,7 @@ impl Store<'_> {
         };
         let results = SearchResults {
             passages: found.clone(),
+            curated: None,
         };
         self.write("SEARCH_CACHE", &search, &results)?;
         for question in [KNOWN, EMBEDDED] {
@@ -192,6 +193,7 @@ fn stored_answer(passages: &[Passage]) -> StoredAnswer {
             input_tokens: 1_480,
             output_tokens: 212,
         },
+        curated_by: None,
     }
 }
 

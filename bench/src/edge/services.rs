@@ -76,6 +76,7 @@ fn replies(key_set: &Value) -> anyhow::Result<Replies> {
     let bytes = |value: &Value| Bytes::from(value.to_string());
     let response = RetrieveResponse {
         passages: (0..RETRIEVE_LIMIT as u32).map(question::passage).collect(),
+        curated: None,
         // Not what the scope cache remembers, so that the same question is searched for again.
         scope: question::scope_of("7d"),
     };

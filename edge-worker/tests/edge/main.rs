@@ -9,6 +9,7 @@ mod access;
 mod browser;
 mod chat;
 mod conversations;
+mod curated;
 mod degradation;
 mod endpoints;
 mod failures;

@@ -1,13 +1,18 @@
 //! Conversations.
 
 use super::{Client, answer, refusal};
-use crate::StackError;
+use crate::{StackError, Stopwatch};
 use reqwest::Method;
 use serde_json::json;
 use shared_types::{
-    conversation::{ChatSession, Message, MessageList, SessionList},
+    conversation::{ChatSession, Message, MessageList, MessageReply, SessionList},
+    feedback::{CurateAnswer, CuratedAnswer},
     ids::ChatSessionId,
 };
+use std::time::Duration;
+
+/// How long an answer may take to be written down.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Client {
     /// Begins a conversation.
@@ -35,6 +40,31 @@ impl Client {
         let response = response.map_err(StackError::http(what))?;
         let list: MessageList = answer(what, response).await?;
         Ok(list.messages)
+    }
+
+    /// The last messages once every question has its answer: that is written down after it was told.
+    pub async fn sees_answers_in(&self, id: ChatSessionId) -> Result<Vec<Message>, StackError> {
+        let started = Stopwatch::start();
+        loop {
+            let messages = self.messages(id).await?;
+            let is_open = |message: &Message| message.reply == MessageReply::Unanswered;
+            if !messages.iter().any(is_open) || started.elapsed() > PATIENCE {
+                return Ok(messages);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Keeps an answer of the teacher's own.
+    pub async fn curate(&self, question: &str, answer: &str) -> Result<CuratedAnswer, StackError> {
+        let what = "the answer of one's own";
+        let request = self.request(Method::POST, "/api/curated-answers");
+        let request = request.json(&CurateAnswer {
+            question: question.to_owned(),
+            answer: answer.to_owned(),
+        });
+        let response = request.send().await.map_err(StackError::http(what))?;
+        super::answer(what, response).await
     }
 
     /// Removes a conversation.

@@ -143,6 +143,7 @@ impl Telling {
             finish_reason,
             confidence: confidence::confidence(self.matter.probability(), cited_share),
             usage,
+            curated_by: None,
             model_first_token_ms: self.first_token.map(millis),
             model_total_ms: Some(millis(self.asked.elapsed())),
         };

@@ -146,6 +146,7 @@ fn request(question: &str, passages: &[CitablePassage], score: f64) -> AnswerReq
         rerank_score: Some(score),
     };
     AnswerRequest {
+        curated: None,
         query: question.into(),
         passages: passages.iter().map(choice).collect(),
     }

@@ -3,6 +3,8 @@
 use super::{CacheKey, CacheValueError, FoundPassage, digest, ensure, is_hex_digest, is_share};
 use crate::{
     chat::{Citation, FinishReason, Usage},
+    feedback::CuratedBy,
+    ids::CuratedAnswerId,
     purge::Purges,
 };
 use serde::{Deserialize, Serialize};
@@ -74,9 +76,16 @@ pub struct AnswerKey<'a> {
 
 impl<'a> AnswerKey<'a> {
     /// The key of the answer by `model` (model and prompt version, e.g.
-    /// `claude-haiku-4-5@20251001/prompt-2`) to a normalised query from passages in this order.
+    /// `claude-haiku-4-5@20251001/prompt-2`) to a normalised query from passages in this order, or of a teacher's own that
+    /// wins over them.
     #[must_use]
-    pub fn new(model: &str, query: &str, passages: &'a [FoundPassage], purges: &Purges) -> Self {
+    pub fn new(
+        model: &str,
+        query: &str,
+        passages: &'a [FoundPassage],
+        curated: Option<CuratedAnswerId>,
+        purges: &Purges,
+    ) -> Self {
         let made_from: Vec<u8> = passages
             .iter()
             .flat_map(|passage| {
@@ -85,12 +94,13 @@ impl<'a> AnswerKey<'a> {
                 [&id[..], passage.content_sha256.as_bytes(), &generation].concat()
             })
             .collect();
-        let id = AnswerId(digest(&[
-            model.as_bytes(),
-            query.as_bytes(),
-            &purges.reader.to_le_bytes(),
-            &made_from,
-        ]));
+        let generation = purges.reader.to_le_bytes();
+        let mut parts = vec![model.as_bytes(), query.as_bytes(), &generation, &made_from];
+        let curated = curated.map(|id| *id.0.as_bytes());
+        if let Some(id) = &curated {
+            parts.push(id);
+        }
+        let id = AnswerId(digest(&parts));
         Self {
             purged: purges.of_answer(&id),
             id,
@@ -125,6 +135,9 @@ pub struct StoredAnswer {
     pub finish_reason: FinishReason,
     /// Tokens it took.
     pub usage: Usage,
+    /// The teacher whose own answer it is, in place of one from the library.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub curated_by: Option<CuratedBy>,
 }
 
 /// A piece of a stored answer.

@@ -46,6 +46,7 @@ fn passage(number: u128, score: f64) -> FoundPassage {
 fn results() -> SearchResults {
     SearchResults {
         passages: vec![passage(1, 0.9), passage(2, 0.4)],
+        curated: None,
     }
 }
 
@@ -75,11 +76,12 @@ fn answer() -> StoredAnswer {
         confidence: 0.8,
         finish_reason: FinishReason::Complete,
         usage: Usage::default(),
+        curated_by: None,
     }
 }
 
 fn key_of<'a>(passages: &'a [FoundPassage], purges: &Purges) -> AnswerKey<'a> {
-    AnswerKey::new("m/prompt-1", "what is legato", passages, purges)
+    AnswerKey::new("m/prompt-1", "what is legato", passages, None, purges)
 }
 
 fn purges(everything: u64, reader: u64) -> Purges {

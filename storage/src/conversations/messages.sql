@@ -9,6 +9,9 @@ cross join lateral (
     select not exists (
         select from unnest(m.document_ids) as named(id)
         where not exists (select from knowledge_base_docs k where k.id = named.id)
+    ) and (
+        m.curated_id is null
+        or exists (select from curated_answers c where c.id = m.curated_id)
     ) as is_readable
 ) d
 where m.session_id = $1

@@ -11,13 +11,14 @@ use shared_types::{
     claims::{AccessClaims, Role},
     conversation::Answered,
     documents::Visibility,
-    ids::{ChatSessionId, InvitationId, MessageId, RequestId},
+    feedback::{Feedback, Rating},
+    ids::{ChatSessionId, CuratedAnswerId, InvitationId, MessageId, RequestId},
     purge::{PurgeRequest, PurgeTarget},
 };
 use sqlx::{AssertSqlSafe, Postgres, Transaction};
 use std::collections::{BTreeMap, BTreeSet};
 use storage::{
-    Error, conversations, documents,
+    Error, conversations, curated, documents, feedback,
     invitations::{self, Way},
     jobs::{self, Failure},
     purges,
@@ -211,6 +212,7 @@ async fn populate(db: &Database) -> Vec<Caller> {
         invite(db, teacher, Way::Address(student.email.as_deref().unwrap())).await;
     }
     share_code(db, &first, &own).await;
+    curate(db, [&first, &second, &demoted]).await;
     converse(db, [&first, &own, &shared, &admin]).await;
     purge(
         db,
@@ -299,6 +301,13 @@ async fn converse(db: &Database, people: [&AccessClaims; 4]) {
     }
 }
 
+/// An answer of each teacher's own.
+async fn curate(db: &Database, teachers: [&AccessClaims; 3]) {
+    for teacher in teachers {
+        curate_as(db, teacher).await;
+    }
+}
+
 async fn converse_as(db: &Database, person: &AccessClaims) {
     let session = ChatSessionId(fresh_id());
     let mut tx = db.reader(person).await;
@@ -321,14 +330,32 @@ async fn converse_as(db: &Database, person: &AccessClaims) {
                     confidence: 0.1,
                     finish_reason: FinishReason::NotCovered,
                     usage: Usage::default(),
+                    curated_by: None,
                 },
                 sources: Vec::new(),
             };
             conversations::answered(&mut tx, id, &answered)
                 .await
                 .unwrap();
+            let feedback = Feedback {
+                rating: Rating::Down,
+                reason: Some("No answer.".into()),
+                shares_name: false,
+            };
+            feedback::give(&mut tx, id, &feedback).await.unwrap();
         }
     }
+    tx.commit().await.unwrap();
+}
+
+async fn curate_as(db: &Database, teacher: &AccessClaims) {
+    let mut tx = db.reader(teacher).await;
+    let new = curated::New {
+        id: CuratedAnswerId(fresh_id()),
+        question: "what is legato?",
+        answer: "Joined.",
+    };
+    curated::create(&mut tx, &new).await.unwrap();
     tx.commit().await.unwrap();
 }
 

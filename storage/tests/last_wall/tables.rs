@@ -148,6 +148,7 @@ pub const TABLES: &[Table] = &[
                     "answer",
                     "finish_reason",
                     "document_ids",
+                    "curated_id",
                     "answered_at",
                     "shares_name",
                 ]),
@@ -200,6 +201,33 @@ pub const TABLES: &[Table] = &[
         ingest: false,
         columns: None,
         writes: &[],
+    },
+    Table {
+        name: "curated_answers",
+        key: "id::text",
+        people: Some(|person, row| {
+            let teacher = id(row, "teacher_id").unwrap();
+            person.id == teacher || person.role == "student" && person.teachers.contains(&teacher)
+        }),
+        ingest: true,
+        columns: None,
+        writes: &[
+            Write {
+                role: "authenticated",
+                verb: Verb::Delete,
+                rows: |person, row| person.is(row, "teacher_id"),
+            },
+            Write {
+                role: "authenticated",
+                verb: Verb::Insert(Some(&["id", "teacher_id", "question", "answer"])),
+                rows: ALL,
+            },
+            Write {
+                role: "etude_ingest",
+                verb: Verb::Update(&["embedding", "embedding_model"]),
+                rows: ALL,
+            },
+        ],
     },
     Table {
         name: "discarded_files",
@@ -365,6 +393,25 @@ pub const TABLES: &[Table] = &[
                     "failure",
                     "ready_at",
                 ]),
+                rows: ALL,
+            },
+        ],
+    },
+    Table {
+        name: "message_feedback",
+        key: "message_id::text",
+        people: Some(|person, row| person.is(row, "user_id")),
+        ingest: false,
+        columns: None,
+        writes: &[
+            Write {
+                role: "authenticated",
+                verb: Verb::Update(&["is_helpful", "reason", "given_at"]),
+                rows: |person, row| person.is(row, "user_id"),
+            },
+            Write {
+                role: "authenticated",
+                verb: Verb::Insert(Some(&["message_id", "user_id", "is_helpful", "reason"])),
                 rows: ALL,
             },
         ],

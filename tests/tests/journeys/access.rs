@@ -163,13 +163,16 @@ impl<'a> Cast<'a> {
                     browser = pupil.browser;
                 }
             }
-            (_, template, of) if template.starts_with("/api/chat/sessions/{id}") => {
-                let whose = match (of, self.pupil(who)) {
-                    ("own", Some(pupil)) => pupil,
-                    _ => &self.inviter,
-                };
-                let begun = whose.browser.begin_conversation().await.unwrap();
-                id = begun.id.to_string();
+            (_, "/api/chat/messages/{id}/feedback", _) => {
+                id = self.said(line, who).await;
+                body = json!({ "rating": "up" });
+            }
+            (_, "/api/curated-answers/{id}", _) => id = self.said(line, who).await,
+            (_, template, _) if template.starts_with("/api/chat/sessions/{id}") => {
+                id = self.said(line, who).await;
+            }
+            ("POST", "/api/curated-answers", _) => {
+                body = json!({ "question": WALTZ, "answer": "On beat 2." });
             }
             (_, "/api/chat/query", _) => body = json!({ "query": WALTZ }),
             ("POST", "/api/documents", _) => {
@@ -230,6 +233,23 @@ impl<'a> Cast<'a> {
         let response = request.json(&body).send().await.unwrap();
         assert_eq!(response.status(), 201);
         response.json().await.unwrap()
+    }
+
+    /// A conversation, a question in one, or a teacher's own answer: of the caller or of a stranger.
+    async fn said(&self, line: &Line, who: Who) -> String {
+        let whose = match (&*line.of, self.pupil(who)) {
+            ("own", Some(pupil)) => pupil,
+            _ => &self.inviter,
+        };
+        if line.template.starts_with("/api/curated-answers") {
+            let kept = whose.answers_herself(WALTZ, "On beat 2.").await;
+            kept.id.to_string()
+        } else if line.template.starts_with("/api/chat/messages") {
+            whose.asks_in_a_conversation(WALTZ).await.to_string()
+        } else {
+            let begun = whose.browser.begin_conversation().await.unwrap();
+            begun.id.to_string()
+        }
     }
 
     /// One that the caller sent or was sent, or one between strangers.

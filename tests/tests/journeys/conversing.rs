@@ -7,10 +7,12 @@ use journeys::{
 };
 use local_stack::StackError;
 use rag_core::conversation::leans;
+use serde_json::json;
 use shared_types::{
-    chat::{CacheOutcome, ChatAnswer, ChatQuery},
+    chat::{CacheOutcome, ChatAnswer, ChatQuery, FinishReason},
     conversation::{Message, MessageReply},
     documents::Visibility,
+    feedback::UnansweredList,
     ids::ChatSessionId,
     problem::ProblemKind,
 };
@@ -35,17 +37,8 @@ async fn ask(who: &Pupil, session_id: ChatSessionId, question: &str) -> ChatAnsw
     who.browser.ask_json_query(&query).await.unwrap()
 }
 
-/// The messages once all are answered: an answer is written down after it was told.
 async fn messages(who: &Pupil, session_id: ChatSessionId) -> Vec<Message> {
-    for _ in 0..100 {
-        let messages = who.browser.messages(session_id).await.unwrap();
-        let is_open = |message: &Message| message.reply == MessageReply::Unanswered;
-        if !messages.iter().any(is_open) {
-            return messages;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("an answer was not written down");
+    who.browser.sees_answers_in(session_id).await.unwrap()
 }
 
 #[test]
@@ -197,5 +190,56 @@ fn follow_ups_find_the_right_page() {
         );
         assert!(in_context.hits_at(3) >= MIN_HITS_AT_3, "{summary}");
         assert!(in_context.hits_at(3) > alone.hits_at(3), "{summary}");
+    });
+}
+
+#[test]
+fn a_teacher_answers_herself_what_her_library_could_not() {
+    journey(async |school| {
+        school.shows_pedalling().await;
+        let (teacher, student) = (&school.teacher, &school.student);
+        let question = "Which wine goes with grilled mackerel?";
+        let missed = student.asks_in_a_conversation(question).await;
+        let unanswered = async |who: &Pupil| {
+            let request = who.browser.request(reqwest::Method::GET, "/api/unanswered");
+            let response = request.send().await.unwrap();
+            assert_eq!(response.status(), 200);
+            response.json::<UnansweredList>().await.unwrap().questions
+        };
+        let open = unanswered(teacher).await;
+        assert_eq!((open[0].message_id, &*open[0].question), (missed, question));
+        assert_eq!(open[0].student, None);
+        assert_eq!(unanswered(&school.other_teacher).await, []);
+
+        let path = format!("/api/chat/messages/{missed}/feedback");
+        let feedback = json!({ "rating": "down", "shares_name": true });
+        let request = student.browser.request(reqwest::Method::POST, &path);
+        assert_eq!(request.json(&feedback).send().await.unwrap().status(), 204);
+        let named = unanswered(teacher).await[0].student.clone().unwrap();
+        assert_eq!(named.id, student.person.id);
+
+        teacher
+            .answers_herself(question, "None, before a lesson.")
+            .await;
+        assert_eq!(unanswered(teacher).await, []);
+        let embedded = "select count(*) from curated_answers where embedding is not null";
+        while school.database().run(embedded).await.unwrap().trim() != "1" {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        for close in [question, "what wine goes with  grilled mackerel"] {
+            let told = student.browser.ask_json(close).await.unwrap();
+            assert_eq!(told.answer, "None, before a lesson.", "{close}");
+            assert_eq!(told.curated_by.unwrap().teacher_name, teacher.person.email);
+        }
+        let about_another = student.browser.ask_json(WALTZ).await.unwrap();
+        assert_eq!(about_another.curated_by, None);
+        // Who is not her student is told nothing of it.
+        let stranger = school
+            .other_teacher
+            .browser
+            .ask_json(question)
+            .await
+            .unwrap();
+        assert_eq!(stranger.finish_reason, FinishReason::NotCovered);
     });
 }

@@ -12,7 +12,7 @@ use crate::{
 use http::StatusCode;
 use rag_core::answer::chat_answer;
 use shared_types::{
-    cache::{AnswerId, AnswerKey, FoundPassage},
+    cache::{AnswerId, AnswerKey, SearchResults},
     chat::{CacheOutcome, CacheReport, Degradation},
     event::{AnswerEvent, EVENT_STREAM, Meta},
     origin::{AnswerRequest, ChosenPassage},
@@ -30,6 +30,7 @@ pub async fn answer<H: Host>(
         &exchange.config.answer_model,
         &question.normalised,
         &found.results.passages,
+        found.results.curated,
         &found.purges,
     );
     let looked_up = look_up(exchange, &key).await;
@@ -44,7 +45,7 @@ pub async fn answer<H: Host>(
     }
     // Confidence depends on the reranker's scores: an answer without them is for this caller only.
     let slot = found.degraded.is_empty().then(|| Slot::of(&key));
-    let upstream = begin(exchange, question, &found.results.passages).await?;
+    let upstream = begin(exchange, question, &found.results).await?;
     let relay = Relay::new(exchange, upstream.body, slot, place);
     match form {
         Form::Events => {
@@ -122,17 +123,19 @@ fn reply_at_once(meta: Meta, kept: &KeptAnswer, form: Form) -> Reply {
 async fn begin<H: Host>(
     exchange: &Exchange<H>,
     question: &Question,
-    passages: &[FoundPassage],
+    found: &SearchResults,
 ) -> Result<Upstream, Problem> {
     let request = AnswerRequest {
         query: question.asked.clone(),
-        passages: passages
+        passages: found
+            .passages
             .iter()
             .map(|passage| ChosenPassage {
                 chunk_id: passage.source.chunk_id,
                 rerank_score: passage.source.score,
             })
             .collect(),
+        curated: found.curated,
     };
     // A string, ids and finite numbers always serialise.
     let body = serde_json::to_vec(&request).unwrap_or_default();

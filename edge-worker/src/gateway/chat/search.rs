@@ -103,6 +103,7 @@ pub async fn find<H: Host>(exchange: &Exchange<H>, question: &Question) -> Resul
     }
     let results = SearchResults {
         passages: ranking.passages,
+        curated: retrieved.curated,
     };
     // What a failure made worse must not stay for an hour, nor what was found by an embedding from
     // before a purge of everything.

@@ -256,6 +256,7 @@ impl Library {
             },
             confidence: 0.8,
             usage: Usage::default(),
+            curated_by: None,
             model_first_token_ms: None,
             model_total_ms: None,
         }));

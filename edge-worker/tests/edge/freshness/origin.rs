@@ -119,7 +119,11 @@ impl School {
         let scope = remembered
             .filter(|_| self.is_sabotaged(Sabotage::SearchesFiledFromMemory))
             .unwrap_or_else(|| self.scope(reader));
-        RetrieveResponse { passages, scope }
+        RetrieveResponse {
+            passages,
+            curated: None,
+            scope,
+        }
     }
 
     fn purge(&self, request: &PurgeRequest) -> PurgeRecord {

@@ -4,7 +4,8 @@ use sha2::{Digest, Sha256};
 use shared_types::{
     chat::{Citation, FinishReason, Usage},
     event::{AnswerEvent, Delta, Done},
-    ids::{ChunkId, DocumentId},
+    feedback::CuratedBy,
+    ids::{ChunkId, CuratedAnswerId, DocumentId},
     origin::{AnswerRequest, Passage, Scope, ScopeVersion, Scoring},
     purge::Purges,
 };
@@ -22,6 +23,8 @@ pub const CLASSMATE: Uuid = Uuid::from_u128(0xC);
 #[derive(Default)]
 pub struct Library {
     shelves: RefCell<BTreeMap<Uuid, Vec<Passage>>>,
+    /// What a teacher answers herself to every question of somebody.
+    curated: RefCell<BTreeMap<Uuid, CuratedAnswerId>>,
 }
 
 impl Library {
@@ -57,6 +60,20 @@ impl Library {
         self.shelves.borrow_mut().insert(to, lent);
     }
 
+    /// Has a teacher answer somebody's questions herself, or no longer.
+    pub fn curate(&self, person: Uuid, answer: Option<CuratedAnswerId>) {
+        let mut curated = self.curated.borrow_mut();
+        match answer {
+            Some(answer) => curated.insert(person, answer),
+            None => curated.remove(&person),
+        };
+    }
+
+    /// What a teacher answers herself to somebody's questions.
+    pub fn curated(&self, person: Uuid) -> Option<CuratedAnswerId> {
+        self.curated.borrow().get(&person).copied()
+    }
+
     /// What somebody may read.
     pub fn readable(&self, person: Uuid) -> Vec<Passage> {
         self.shelves
@@ -72,6 +89,9 @@ impl Library {
         for passage in self.readable(person) {
             hash.update(passage.chunk_id.0.as_bytes());
         }
+        if let Some(curated) = self.curated(person) {
+            hash.update(curated.0.as_bytes());
+        }
         Scope {
             version: ScopeVersion {
                 scope_version: hex::encode(hash.finalize()),
@@ -85,7 +105,22 @@ impl Library {
     pub fn answer(&self, person: Uuid, request: &AnswerRequest) -> Vec<AnswerEvent> {
         let readable = self.readable(person);
         let mut events = Vec::new();
-        for (index, chosen) in request.passages.iter().enumerate() {
+        let curated_by = request.curated.map(|id| CuratedBy {
+            id,
+            teacher_name: "A. Teacher".to_owned(),
+        });
+        if curated_by.is_some() {
+            assert_eq!(request.curated, self.curated(person), "not theirs to read");
+            let text = "In my studio we do it otherwise.".to_owned();
+            events.push(AnswerEvent::Delta(Delta { text }));
+        }
+        let passages = request.passages.iter();
+        let told = if curated_by.is_some() {
+            0
+        } else {
+            request.passages.len()
+        };
+        for (index, chosen) in passages.take(told).enumerate() {
             let found = readable
                 .iter()
                 .find(|passage| passage.chunk_id == chosen.chunk_id);
@@ -107,6 +142,7 @@ impl Library {
                 input_tokens: 900,
                 output_tokens: 40,
             },
+            curated_by,
             model_first_token_ms: Some(410.0),
             model_total_ms: Some(900.0),
         }));

@@ -141,6 +141,7 @@ fn a_score_counts_only_for_a_passage_that_the_caller_may_read() {
         rerank_score: score,
     };
     let request = AnswerRequest {
+        curated: None,
         query: QUESTION.into(),
         passages: vec![chosen(7, Some(0.9)), chosen(1, Some(0.3)), chosen(2, None)],
     };

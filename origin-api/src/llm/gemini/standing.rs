@@ -99,6 +99,7 @@ async fn citations(said: String, passages: Vec<CitablePassage>) -> Vec<Citation>
         rerank_score: Some(0.9),
     };
     let request = AnswerRequest {
+        curated: None,
         query: "How do I sit?".into(),
         passages: passages.iter().map(choice).collect(),
     };

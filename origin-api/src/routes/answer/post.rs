@@ -1,6 +1,7 @@
 //! `POST /v1/answer`: the answer to a question from chosen passages, as server-sent events.
 
 use crate::{
+    answering::in_own_words,
     error::ApiError,
     extract::{claims::Caller, json::Json},
     retrieval,
@@ -30,8 +31,13 @@ pub async fn handler(
     Extension(context): Extension<RequestContext>,
     Json(request): Json<AnswerRequest>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let chosen = retrieval::chosen_passages(&state.pool, &caller.0, &request).await?;
-    let events = state.answers.answer(&context, &request, chosen).await?;
+    let events = if let Some(id) = request.curated {
+        let (answer, by) = retrieval::curated_answer(&state.pool, &caller.0, id).await?;
+        in_own_words(&answer, by)
+    } else {
+        let chosen = retrieval::chosen_passages(&state.pool, &caller.0, &request).await?;
+        state.answers.answer(&context, &request, chosen).await?
+    };
     let events = events
         .map(|event| Ok::<_, Infallible>(Event::default().event(event.name()).data(event.data())));
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text("keep-alive")))

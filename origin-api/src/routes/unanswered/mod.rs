@@ -1,0 +1,3 @@
+//! `/v1/unanswered`
+
+pub mod list;
