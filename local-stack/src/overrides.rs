@@ -48,17 +48,25 @@ pub struct Objects {
     pub secret_access_key: String,
 }
 
-/// Variables that choose the language model.
-pub(crate) const LANGUAGE_MODEL_VARIABLES: [&str; 13] = [
+/// Variables that choose the language model, and say what it costs.
+pub(crate) const LANGUAGE_MODEL_VARIABLES: [&str; 21] = [
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_BASE_URL",
+    "FALLBACK_CACHE_READ_PRICE_MICROUSD",
+    "FALLBACK_CACHE_WRITE_PRICE_MICROUSD",
+    "FALLBACK_INPUT_PRICE_MICROUSD",
     "FALLBACK_LOCATION",
     "FALLBACK_MODEL",
+    "FALLBACK_OUTPUT_PRICE_MICROUSD",
     "FALLBACK_PROVIDER",
     "GCE_METADATA_HOST",
     "GEMINI_THINKING_BUDGET",
     "GOOGLE_APPLICATION_CREDENTIALS",
+    "LLM_CACHE_READ_PRICE_MICROUSD",
+    "LLM_CACHE_WRITE_PRICE_MICROUSD",
+    "LLM_INPUT_PRICE_MICROUSD",
     "LLM_MODEL",
+    "LLM_OUTPUT_PRICE_MICROUSD",
     "LLM_PROVIDER",
     "VERTEX_BASE_URL",
     "VERTEX_LOCATION",

@@ -14,6 +14,13 @@ use std::{ffi::OsString, path::Path};
 
 /// The account under which the stand-in of Workers AI is called.
 const LOCAL_ACCOUNT: &str = "local";
+/// What the stand-in would cost if it were what it stands for: Claude Haiku 4.5, by Anthropic's list of prices.
+const STAND_IN_PRICES: [(&str, &str); 4] = [
+    ("LLM_INPUT_PRICE_MICROUSD", "1000000"),
+    ("LLM_OUTPUT_PRICE_MICROUSD", "5000000"),
+    ("LLM_CACHE_READ_PRICE_MICROUSD", "100000"),
+    ("LLM_CACHE_WRITE_PRICE_MICROUSD", "1250000"),
+];
 const UPLOAD_BUCKET: &str = "piano-pdfs";
 const LIBRARY_BUCKET: &str = "piano-knowledge";
 
@@ -221,6 +228,7 @@ impl Wiring {
                     format!("127.0.0.1:{}", self.ports.local_cloud),
                 ),
             ]);
+            variables.extend(STAND_IN_PRICES.map(|(name, price)| (name, price.to_owned())));
             if self.config.language_model == LanguageModel::Qwen {
                 // On two cores it reads a prompt in half a minute, and then writes ten tokens a second.
                 variables.extend([

@@ -386,6 +386,7 @@ impl Vars<'_> {
 }
 
 mod model;
+mod usage;
 mod wake;
 pub use model::{ModelConfig, Provider, ProviderConfig, VertexConfig};
 pub use wake::WakeConfig;

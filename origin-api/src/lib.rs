@@ -27,6 +27,7 @@ pub mod signing_keys;
 pub mod state;
 pub mod telemetry;
 mod uploads;
+pub mod usage;
 pub mod wake;
 
 use axum::{

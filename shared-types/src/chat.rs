@@ -130,13 +130,22 @@ pub enum FinishReason {
     Declined,
 }
 
-/// Tokens that the model read and wrote. Zero where no model was asked.
+/// Tokens that the model read and wrote, and what they cost. Zero where no model was asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Tokens in the prompt.
     pub input_tokens: u32,
-    /// Tokens in the answer.
+    /// Tokens in the answer, those that the model thought with among them.
     pub output_tokens: u32,
+    /// Tokens of the prompt that the model service had in its cache of prompts.
+    #[serde(default)]
+    pub cache_read_tokens: u32,
+    /// Tokens of the prompt that it put there.
+    #[serde(default)]
+    pub cache_write_tokens: u32,
+    /// Millionths of a US dollar, rounded up; absent where the origin knows no prices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_microusd: Option<u64>,
 }
 
 /// The whole answer as one JSON object.
@@ -170,4 +179,20 @@ pub struct ChatAnswer {
     /// What failed on the way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub degraded: Vec<Degradation>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usage_from_before_caches_and_prices_is_read() {
+        let usage: Usage = serde_json::from_str(r#"{"input_tokens":9,"output_tokens":4}"#).unwrap();
+        let expected = Usage {
+            input_tokens: 9,
+            output_tokens: 4,
+            ..Usage::default()
+        };
+        assert_eq!(usage, expected);
+    }
 }

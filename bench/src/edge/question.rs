@@ -192,6 +192,9 @@ fn stored_answer(passages: &[Passage]) -> StoredAnswer {
         usage: Usage {
             input_tokens: 1_480,
             output_tokens: 212,
+            cache_read_tokens: 0,
+            cache_write_tokens: 0,
+            cost_microusd: Some(2_540),
         },
         curated_by: None,
     }

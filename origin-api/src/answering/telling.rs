@@ -4,7 +4,7 @@ use super::{Matter, Told};
 use crate::{
     error::chain,
     flight::{Full, Writer},
-    llm::{Begun, CachedTokens, ModelError, ModelEvent, ModelStream, Quote},
+    llm::{Begun, ModelError, ModelEvent, ModelStream, Quote},
 };
 use futures_util::StreamExt;
 use rag_core::{citation::Citations, confidence, plain::PlainText};
@@ -89,11 +89,12 @@ impl Telling {
                         log.append(Told::Event(event), size_of::<Told>() + text)?;
                     }
                 }
+                // The end says it again.
+                ModelEvent::Counted(_) => {}
                 ModelEvent::End {
                     finish_reason,
                     usage,
-                    cached,
-                } => return Ok(self.done(finish_reason, usage, cached)),
+                } => return Ok(self.done(finish_reason, usage)),
             }
         }
         // A model's stream ends with an end or an error; this keeps the promise for one that does not.
@@ -131,7 +132,7 @@ impl Telling {
         found
     }
 
-    fn done(&self, finish_reason: FinishReason, usage: Usage, cached: CachedTokens) -> Done {
+    fn done(&self, finish_reason: FinishReason, usage: Usage) -> Done {
         let cited_share = self.cited_chars as f64 / self.chars.max(1) as f64;
         // The model is told to cite every statement: an answer without one real citation is its way of
         // saying that the passages hold none, and must not be taken for more.
@@ -155,8 +156,9 @@ impl Telling {
             rejected_citations = self.rejected(),
             input_tokens = usage.input_tokens,
             output_tokens = usage.output_tokens,
-            cache_read_tokens = cached.read,
-            cache_written_tokens = cached.written,
+            cache_read_tokens = usage.cache_read_tokens,
+            cache_write_tokens = usage.cache_write_tokens,
+            cost_microusd = usage.cost_microusd,
             model_first_token_ms = done.model_first_token_ms,
             model_total_ms = done.model_total_ms,
             "answer told"

@@ -4,7 +4,7 @@ mod sharing;
 mod telling;
 
 use super::*;
-use crate::llm::{Begun, CachedTokens, ModelEvent, Quote};
+use crate::llm::{Begun, ModelEvent, Quote};
 use futures_util::{FutureExt, future::BoxFuture};
 use rag_core::chunking::Unit;
 use shared_types::{
@@ -160,6 +160,5 @@ fn end(finish_reason: FinishReason) -> ModelEvent {
     ModelEvent::End {
         finish_reason,
         usage: Usage::default(),
-        cached: CachedTokens::default(),
     }
 }

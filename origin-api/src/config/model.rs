@@ -1,4 +1,8 @@
-use super::{ConfigError, Vars, concurrency, invalid, token_source};
+use super::{
+    ConfigError, Vars, concurrency, invalid, token_source,
+    usage::{FIRST, PriceNames, SECOND, prices},
+};
+use crate::usage::prices::Prices;
 use google_token::TokenSource;
 use secrecy::SecretString;
 use std::time::Duration;
@@ -51,6 +55,10 @@ pub struct ProviderConfig {
     /// `LLM_MODEL` or `FALLBACK_MODEL`: Claude as Vertex writes it, e.g. `claude-haiku-4-5@20251001`, which is the
     /// default; Gemini has none, since its models come and go.
     pub model: String,
+    /// `LLM_INPUT_PRICE_MICROUSD`, `LLM_OUTPUT_PRICE_MICROUSD`, `LLM_CACHE_READ_PRICE_MICROUSD` and
+    /// `LLM_CACHE_WRITE_PRICE_MICROUSD`, or the same with `FALLBACK_`: millionths of a US dollar for a million tokens,
+    /// all four of them. Without any, answers tell no cost.
+    pub prices: Option<Prices>,
 }
 
 impl ProviderConfig {
@@ -96,7 +104,13 @@ pub(super) fn read(vars: &Vars<'_>) -> Result<ModelConfig, ConfigError> {
         None if vars.optional("ANTHROPIC_API_KEY").is_some() => "anthropic".to_owned(),
         None => "vertex-claude".to_owned(),
     };
-    let first = provider(vars, ("LLM_PROVIDER", &first), "LLM_MODEL", &location)?;
+    let first = provider(
+        vars,
+        ("LLM_PROVIDER", &first),
+        "LLM_MODEL",
+        FIRST,
+        &location,
+    )?;
     let second = match vars.optional("FALLBACK_PROVIDER") {
         None => None,
         Some(kind) => {
@@ -105,7 +119,7 @@ pub(super) fn read(vars: &Vars<'_>) -> Result<ModelConfig, ConfigError> {
                 own.map_or_else(location, Ok)
             };
             let kind = ("FALLBACK_PROVIDER", kind.as_str());
-            Some(provider(vars, kind, "FALLBACK_MODEL", &location)?)
+            Some(provider(vars, kind, "FALLBACK_MODEL", SECOND, &location)?)
         }
     };
     Ok(ModelConfig {
@@ -123,6 +137,7 @@ fn provider(
     vars: &Vars<'_>,
     (kind_name, kind): (&'static str, &str),
     model_name: &'static str,
+    price_names: PriceNames,
     location: &dyn Fn() -> Result<String, ConfigError>,
 ) -> Result<ProviderConfig, ConfigError> {
     let provider = match kind {
@@ -149,7 +164,11 @@ fn provider(
         Provider::VertexGemini { .. } => vars.required(model_name)?,
         Provider::VertexClaude(_) | Provider::Anthropic { .. } => vars.text(model_name, CLAUDE),
     };
-    Ok(ProviderConfig { provider, model })
+    Ok(ProviderConfig {
+        provider,
+        model,
+        prices: prices(vars, price_names)?,
+    })
 }
 
 fn vertex(vars: &Vars<'_>, location: String) -> Result<VertexConfig, ConfigError> {

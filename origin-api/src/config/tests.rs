@@ -1,6 +1,7 @@
 //! A start with the wrong settings ends with the name of the one that is wrong.
 
 use super::*;
+use crate::usage::prices::Prices;
 use std::collections::BTreeMap;
 
 fn complete() -> BTreeMap<&'static str, &'static str> {
@@ -198,4 +199,32 @@ fn a_file_of_credentials_takes_the_place_of_the_metadata_server() {
 fn secrets_do_not_show_in_debug_output() {
     let text = format!("{:?}", read(&complete()).unwrap());
     assert!(!text.contains("a secret of the two processes"));
+}
+
+const PRICES: [(&str, &str); 4] = [
+    ("LLM_INPUT_PRICE_MICROUSD", "1000000"),
+    ("LLM_OUTPUT_PRICE_MICROUSD", "5000000"),
+    ("LLM_CACHE_READ_PRICE_MICROUSD", "100000"),
+    ("LLM_CACHE_WRITE_PRICE_MICROUSD", "1250000"),
+];
+
+#[test]
+fn prices_come_all_together_or_not_at_all() {
+    let mut vars = complete();
+    assert_eq!(read(&vars).unwrap().model.first.prices, None);
+    vars.extend(PRICES);
+    let prices = Prices {
+        input: 1_000_000,
+        output: 5_000_000,
+        cache_read: 100_000,
+        cache_write: 1_250_000,
+    };
+    assert_eq!(read(&vars).unwrap().model.first.prices, Some(prices));
+    for (name, _) in PRICES {
+        let mut vars = vars.clone();
+        vars.remove(name);
+        assert_eq!(read(&vars).unwrap_err(), ConfigError::Missing(name));
+        vars.insert(name, "0.10");
+        assert!(read(&vars).unwrap_err().to_string().contains(name));
+    }
 }

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     config::{ModelConfig, Provider, ProviderConfig, VertexConfig},
     outbound,
+    usage::prices::Prices,
 };
 use async_stream::stream;
 use bytes::Bytes;
@@ -29,6 +30,7 @@ pub(super) struct Client {
     http: reqwest::Client,
     dialect: Dialect,
     endpoint: Endpoint,
+    prices: Option<Prices>,
     max_tokens: u32,
     idle_timeout: Duration,
     total_timeout: Duration,
@@ -54,6 +56,7 @@ impl Client {
             http: outbound::client(base_url)?,
             dialect: Dialect::new(provider),
             endpoint: Endpoint::new(provider)?,
+            prices: provider.prices,
             max_tokens: config.max_tokens,
             idle_timeout: config.idle_timeout,
             total_timeout: config.total_timeout,
@@ -67,14 +70,16 @@ impl Client {
         }
         check_events(&response)?;
         let mut reader = self.dialect.reader(prompt);
+        let mut events = Vec::new();
         while let Some(bytes) = response.chunk().await.map_err(ModelError::Connection)? {
             let step = reader.push(&bytes);
             step.outcome?;
+            events.extend(step.events);
             if reader.begun() {
                 return Ok(Opened {
                     response,
                     reader,
-                    events: step.events,
+                    events,
                 });
             }
         }
@@ -102,10 +107,10 @@ impl Client {
             mut reader,
             events,
         } = opened;
-        let idle_timeout = self.idle_timeout;
+        let (idle_timeout, prices) = (self.idle_timeout, self.prices);
         stream! {
             for event in events {
-                yield Ok(event);
+                yield Ok(priced(event, prices));
             }
             while !reader.ended() {
                 let step = match next_bytes(&mut response, idle_timeout, deadline).await {
@@ -116,7 +121,7 @@ impl Client {
                     }
                 };
                 for event in step.events {
-                    yield Ok(event);
+                    yield Ok(priced(event, prices));
                 }
                 if let Err(error) = step.outcome {
                     yield Err(error);
@@ -137,6 +142,14 @@ impl Call for Client {
         }
         .boxed()
     }
+}
+
+/// `event` with what it says was used at these prices.
+fn priced(mut event: ModelEvent, prices: Option<Prices>) -> ModelEvent {
+    if let ModelEvent::Counted(usage) | ModelEvent::End { usage, .. } = &mut event {
+        usage.cost_microusd = prices.map(|prices| prices.cost_microusd(usage));
+    }
+    event
 }
 
 async fn next_bytes(

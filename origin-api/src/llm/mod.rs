@@ -65,24 +65,16 @@ pub enum ModelEvent {
     Text(String),
     /// The text since the last such event rests on these quotes; on none where there are none.
     Cited(Vec<Quote>),
+    /// What the call has used so far, priced; the latest stands. It is told as soon as it is known, for a call that
+    /// breaks off was not free.
+    Counted(Usage),
     /// The end of a complete answer; nothing follows.
     End {
         /// Why it ended.
         finish_reason: FinishReason,
-        /// Tokens read and written.
+        /// What the call has used, priced.
         usage: Usage,
-        /// Tokens of `usage` that concern the provider's cache of prompts.
-        cached: CachedTokens,
     },
-}
-
-/// Tokens of a prompt that the provider had in its cache, or keeps there for the next.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CachedTokens {
-    /// Read from there.
-    pub read: u32,
-    /// Written there.
-    pub written: u32,
 }
 
 /// An answer in the making: ends after [`ModelEvent::End`] or after the first error.

@@ -1,6 +1,6 @@
 //! From the bytes of a model's stream to [`ModelEvent`]s, whatever the model.
 
-use super::{CachedTokens, ModelError, ModelEvent, Quote};
+use super::{ModelError, ModelEvent, Quote};
 use rag_core::sse::{Decoder, SseEvent};
 use serde::de::DeserializeOwned;
 use shared_types::chat::{FinishReason, Usage};
@@ -20,6 +20,7 @@ pub trait Meaning: Send {
 #[derive(Debug, Default)]
 pub struct Heard {
     events: Vec<ModelEvent>,
+    usage: Usage,
     bytes: usize,
     begun: bool,
     ended: bool,
@@ -46,14 +47,26 @@ impl Heard {
         self.events.push(ModelEvent::Cited(quotes));
     }
 
+    /// What was counted last; nothing at first.
+    pub fn usage(&self) -> Usage {
+        self.usage
+    }
+
+    /// The call has used so much by now.
+    pub fn count(&mut self, usage: Usage) {
+        if usage != self.usage {
+            self.usage = usage;
+            self.events.push(ModelEvent::Counted(usage));
+        }
+    }
+
     /// The answer is complete.
-    pub fn end(&mut self, finish_reason: FinishReason, usage: Usage, cached: CachedTokens) {
+    pub fn end(&mut self, finish_reason: FinishReason) {
         self.begun = true;
         self.ended = true;
         self.events.push(ModelEvent::End {
             finish_reason,
-            usage,
-            cached,
+            usage: self.usage,
         });
     }
 

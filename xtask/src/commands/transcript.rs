@@ -4,7 +4,10 @@ use crate::terminal;
 use anyhow::{Result, bail};
 use comfy_table::Table;
 use local_stack::{Client, client::Answer};
-use shared_types::{chat::CacheOutcome, event::AnswerEvent};
+use shared_types::{
+    chat::{CacheOutcome, Usage},
+    event::AnswerEvent,
+};
 use std::io::{Write, stdout};
 
 /// How much of a long quote is shown, in characters.
@@ -35,6 +38,9 @@ pub async fn print_answer(client: &Client, question: &str) -> Result<Answer> {
         );
     }
     println!("\n{}", timing_table(&answer));
+    if let Some(done) = &answer.done {
+        println!("{}", usage_line(&done.usage));
+    }
     if let Some(problem) = &answer.error {
         bail!("the answer broke off: {}", problem.title);
     }
@@ -84,6 +90,22 @@ fn timing_table(answer: &Answer) -> Table {
     terminal::aligned(table, &[1])
 }
 
+/// What the model used when it made the answer, which may have been for somebody else.
+fn usage_line(usage: &Usage) -> String {
+    let Usage {
+        input_tokens,
+        output_tokens,
+        cache_read_tokens,
+        cost_microusd,
+        ..
+    } = usage;
+    let cost = cost_microusd.map(|cost| format!(", ${:.6}", cost as f64 / 1e6));
+    format!(
+        "model: {input_tokens} tokens read, {cache_read_tokens} of them cached, {output_tokens} written{}",
+        cost.unwrap_or_default()
+    )
+}
+
 fn cache_note(answer: &Answer, stage: &str) -> Option<String> {
     let cache = answer.meta.as_ref()?.cache;
     let outcome = match stage {
@@ -119,6 +141,20 @@ fn excerpt(quote: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cost_is_told_in_dollars_where_it_is_known() {
+        let mut usage = Usage {
+            input_tokens: 1_480,
+            output_tokens: 212,
+            cache_read_tokens: 1_000,
+            ..Usage::default()
+        };
+        let tokens = "model: 1480 tokens read, 1000 of them cached, 212 written";
+        assert_eq!(usage_line(&usage), tokens);
+        usage.cost_microusd = Some(2_001_660);
+        assert_eq!(usage_line(&usage), format!("{tokens}, $2.001660"));
+    }
 
     #[test]
     fn a_quote_is_shown_on_one_line_and_shortened_when_long() {

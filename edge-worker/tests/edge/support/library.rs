@@ -141,6 +141,9 @@ impl Library {
             usage: Usage {
                 input_tokens: 900,
                 output_tokens: 40,
+                cache_read_tokens: 800,
+                cache_write_tokens: 20,
+                cost_microusd: Some(385),
             },
             curated_by,
             model_first_token_ms: Some(410.0),

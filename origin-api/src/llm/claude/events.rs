@@ -4,13 +4,13 @@
 //! citations are passed over.
 
 use crate::llm::{
-    CachedTokens, ModelError, Quote,
+    ModelError, Quote,
     error::ErrorBody,
     reader::{Heard, Meaning, parse},
 };
 use rag_core::sse::SseEvent;
 use serde::Deserialize;
-use shared_types::chat::{FinishReason, Usage};
+use shared_types::chat::FinishReason;
 
 #[derive(Deserialize)]
 struct MessageStart {
@@ -93,8 +93,6 @@ struct StopDelta {
 #[derive(Debug, Default)]
 pub(in crate::llm) struct ClaudeEvents {
     quotes: Vec<Quote>,
-    usage: Usage,
-    cached: CachedTokens,
     finish_reason: Option<FinishReason>,
 }
 
@@ -104,7 +102,7 @@ impl Meaning for ClaudeEvents {
             "message_start" => {
                 let start: MessageStart = parse(event)?;
                 heard.begin();
-                self.count(&start.message.usage);
+                count(&start.message.usage, heard);
             }
             "content_block_start" => {
                 if let StartedBlock::Text { text } = parse::<BlockStart>(event)?.content_block {
@@ -121,14 +119,14 @@ impl Meaning for ClaudeEvents {
             "content_block_stop" => heard.cited(std::mem::take(&mut self.quotes)),
             "message_delta" => {
                 let delta: MessageDelta = parse(event)?;
-                self.count(&delta.usage);
+                count(&delta.usage, heard);
                 if let Some(reason) = delta.delta.stop_reason {
                     self.finish_reason = Some(finish_reason(&reason));
                 }
             }
             "message_stop" => {
                 let reason = self.finish_reason.unwrap_or(FinishReason::Complete);
-                heard.end(reason, self.usage, self.cached);
+                heard.end(reason);
             }
             "error" => {
                 let kind = parse::<ErrorBody>(event)?.name();
@@ -159,22 +157,22 @@ impl ClaudeEvents {
         }
         Ok(())
     }
+}
 
-    /// Counts are cumulative: the latest stands. The service's `input_tokens` are those that no cache was asked for.
-    fn count(&mut self, usage: &WireUsage) {
-        if let Some(input) = usage.input_tokens {
-            self.cached = CachedTokens {
-                read: usage.cache_read_input_tokens.unwrap_or(0),
-                written: usage.cache_creation_input_tokens.unwrap_or(0),
-            };
-            self.usage.input_tokens = input
-                .saturating_add(self.cached.written)
-                .saturating_add(self.cached.read);
-        }
-        if let Some(output) = usage.output_tokens {
-            self.usage.output_tokens = output;
-        }
+/// Counts are cumulative: the latest stands. The service's `input_tokens` are those that no cache was asked for.
+fn count(told: &WireUsage, heard: &mut Heard) {
+    let mut usage = heard.usage();
+    if let Some(input) = told.input_tokens {
+        usage.cache_read_tokens = told.cache_read_input_tokens.unwrap_or(0);
+        usage.cache_write_tokens = told.cache_creation_input_tokens.unwrap_or(0);
+        usage.input_tokens = input
+            .saturating_add(usage.cache_write_tokens)
+            .saturating_add(usage.cache_read_tokens);
     }
+    if let Some(output) = told.output_tokens {
+        usage.output_tokens = output;
+    }
+    heard.count(usage);
 }
 
 /// What a stop reason means for the reader.

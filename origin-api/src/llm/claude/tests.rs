@@ -4,9 +4,7 @@ use super::{
     events::{ClaudeEvents, finish_reason},
     *,
 };
-use crate::llm::{
-    CachedTokens, ModelError, ModelEvent, PromptPassage, Quote, reader::AnswerReader,
-};
+use crate::llm::{ModelError, ModelEvent, PromptPassage, Quote, reader::AnswerReader};
 use proptest::prelude::*;
 use shared_types::chat::{FinishReason, Usage};
 
@@ -62,8 +60,19 @@ fn text(text: &str) -> ModelEvent {
     ModelEvent::Text(text.to_owned())
 }
 
+fn usage(output_tokens: u32) -> Usage {
+    Usage {
+        input_tokens: 423,
+        output_tokens,
+        cache_read_tokens: 8,
+        cache_write_tokens: 3,
+        cost_microusd: None,
+    }
+}
+
 fn expected() -> Vec<ModelEvent> {
     vec![
+        ModelEvent::Counted(usage(1)),
         text("Halte das Handgelenk "),
         text("ruhig – für Geläufigkeit."),
         ModelEvent::Cited(vec![Quote {
@@ -75,16 +84,10 @@ fn expected() -> Vec<ModelEvent> {
         text(" "),
         text("Übe langsam."),
         ModelEvent::Cited(vec![]),
+        ModelEvent::Counted(usage(37)),
         ModelEvent::End {
             finish_reason: FinishReason::Complete,
-            usage: Usage {
-                input_tokens: 423,
-                output_tokens: 37,
-            },
-            cached: CachedTokens {
-                read: 8,
-                written: 3,
-            },
+            usage: usage(37),
         },
     ]
 }
@@ -119,7 +122,7 @@ fn an_overloaded_model_is_an_interruption_after_what_it_said() {
         &STREAM[..middle]
     );
     let (events, outcome, _) = read(&[stream.as_bytes()]);
-    assert_eq!(events, expected()[..2]);
+    assert_eq!(events, expected()[..3]);
     assert!(matches!(
         outcome,
         Err(ModelError::Interrupted { kind }) if kind == "overloaded_error"

@@ -9,7 +9,7 @@ use crate::llm::{
     configured::configured, connect,
 };
 use futures_util::StreamExt;
-use shared_types::chat::FinishReason;
+use shared_types::chat::{FinishReason, Usage};
 use std::sync::Arc;
 
 /// An adapter under test, and its provider.
@@ -34,6 +34,10 @@ impl Bench {
             ("ANTHROPIC_BASE_URL", &base),
             ("VERTEX_BASE_URL", &vertex),
             ("GCE_METADATA_HOST", &server.address),
+            ("LLM_INPUT_PRICE_MICROUSD", "1000000"),
+            ("LLM_OUTPUT_PRICE_MICROUSD", "5000000"),
+            ("LLM_CACHE_READ_PRICE_MICROUSD", "100000"),
+            ("LLM_CACHE_WRITE_PRICE_MICROUSD", "1250000"),
         ];
         let all = [variables, shape.variables, &own].concat();
         let model = connect(&configured(&all)).unwrap();
@@ -90,6 +94,8 @@ async fn told(mut begun: Begun) -> (Vec<ModelEvent>, Result<(), ModelError>) {
                 Some(ModelEvent::Text(before)) => before.push_str(&more),
                 _ => told.push(ModelEvent::Text(more)),
             },
+            // What it has used by now; its end repeats it.
+            Ok(ModelEvent::Counted(_)) => {}
             Ok(event) => told.push(event),
             Err(error) => {
                 assert!(begun.events.next().await.is_none(), "nothing follows");
@@ -124,12 +130,18 @@ fn assert_answer(events: &[ModelEvent]) {
     let ModelEvent::End {
         finish_reason,
         usage,
-        cached,
     } = end
     else {
         panic!("{end:?} is no end");
     };
     assert_eq!(*finish_reason, FinishReason::Complete);
-    assert_eq!((usage.input_tokens, usage.output_tokens), (420, 37));
-    assert_eq!((cached.read, cached.written), (8, 0));
+    // 412 tokens of the prompt at 1 dollar a million, 8 from the cache at 0.1, and 37 of the answer at 5.
+    let expected = Usage {
+        input_tokens: 420,
+        output_tokens: 37,
+        cache_read_tokens: 8,
+        cache_write_tokens: 0,
+        cost_microusd: Some(598),
+    };
+    assert_eq!(*usage, expected);
 }

@@ -4,14 +4,14 @@
 //! end: an answer that ended for an unknown reason must not pass for a complete one.
 
 use crate::llm::{
-    CachedTokens, ModelError, Quote,
+    ModelError, Quote,
     error::{ErrorName, shortened},
     marks::{MarkReader, Marks, Piece},
     reader::{Heard, Meaning, parse},
 };
 use rag_core::sse::SseEvent;
 use serde::Deserialize;
-use shared_types::chat::{FinishReason, Usage};
+use shared_types::chat::FinishReason;
 
 /// The reason of an answer that has not ended.
 const UNSPECIFIED: &str = "FINISH_REASON_UNSPECIFIED";
@@ -73,8 +73,6 @@ pub(in crate::llm) struct GeminiEvents {
     /// An index of no passage.
     no_passage: usize,
     marks: MarkReader,
-    usage: Usage,
-    cached: CachedTokens,
 }
 
 impl GeminiEvents {
@@ -84,8 +82,6 @@ impl GeminiEvents {
             marks: MarkReader::new(lines.len()),
             no_passage: passages,
             lines,
-            usage: Usage::default(),
-            cached: CachedTokens::default(),
         }
     }
 
@@ -118,20 +114,22 @@ impl GeminiEvents {
         });
         known.cloned().chain(unknown).collect()
     }
+}
 
-    /// Counts are cumulative: the latest stands.
-    fn count(&mut self, usage: &UsageMetadata) {
-        if let Some(input) = usage.prompt_token_count {
-            self.usage.input_tokens = input;
-        }
-        if let Some(read) = usage.cached_content_token_count {
-            self.cached.read = read;
-        }
-        if let Some(output) = usage.candidates_token_count {
-            let thoughts = usage.thoughts_token_count.unwrap_or(0);
-            self.usage.output_tokens = output.saturating_add(thoughts);
-        }
+/// Counts are cumulative: the latest stands. Of its cache the service tells only what was read.
+fn count(told: &UsageMetadata, heard: &mut Heard) {
+    let mut usage = heard.usage();
+    if let Some(input) = told.prompt_token_count {
+        usage.input_tokens = input;
     }
+    if let Some(read) = told.cached_content_token_count {
+        usage.cache_read_tokens = read;
+    }
+    if let Some(output) = told.candidates_token_count {
+        let thoughts = told.thoughts_token_count.unwrap_or(0);
+        usage.output_tokens = output.saturating_add(thoughts);
+    }
+    heard.count(usage);
 }
 
 impl Meaning for GeminiEvents {
@@ -145,13 +143,13 @@ impl Meaning for GeminiEvents {
             return Err(ModelError::Interrupted { kind: error.name() });
         }
         if let Some(usage) = &chunk.usage_metadata {
-            self.count(usage);
+            count(usage, heard);
         }
         let blocked = chunk.prompt_feedback.and_then(|told| told.block_reason);
         // Only one is asked for.
         let candidate = chunk.candidates.into_iter().next();
         if let (None, Some(_)) = (&candidate, blocked) {
-            heard.end(FinishReason::Declined, self.usage, self.cached);
+            heard.end(FinishReason::Declined);
         }
         let Some(candidate) = candidate else {
             return Ok(());
@@ -169,7 +167,7 @@ impl Meaning for GeminiEvents {
             let rest = MarkReader::new(self.lines.len());
             let rest = std::mem::replace(&mut self.marks, rest).finish();
             self.tell(rest, heard)?;
-            heard.end(finish_reason(&reason)?, self.usage, self.cached);
+            heard.end(finish_reason(&reason)?);
         }
         Ok(())
     }

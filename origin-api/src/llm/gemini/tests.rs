@@ -1,7 +1,7 @@
 //! Streams of the shapes that Google documents, whole, cut and broken.
 
 use super::{events::GeminiEvents, *};
-use crate::llm::{CachedTokens, ModelError, ModelEvent, PromptPassage, reader::AnswerReader};
+use crate::llm::{ModelError, ModelEvent, PromptPassage, reader::AnswerReader};
 use proptest::prelude::*;
 use shared_types::chat::{FinishReason, Usage};
 
@@ -86,29 +86,29 @@ fn end(finish_reason: FinishReason) -> ModelEvent {
     ModelEvent::End {
         finish_reason,
         usage: Usage::default(),
-        cached: CachedTokens::default(),
     }
 }
 
 fn expected() -> Vec<ModelEvent> {
+    let usage = Usage {
+        input_tokens: 412,
+        output_tokens: 37,
+        cache_read_tokens: 8,
+        ..Usage::default()
+    };
     vec![
         text("Halte das Handgelenk ruhig – für Geläufigkeit."),
         ModelEvent::Cited(vec![quote(0, 1, "Keep the wrist\nlevel.")]),
-        text(" Übe langsam."),
+        text(" Übe langsam"),
+        ModelEvent::Counted(usage),
+        text("."),
         ModelEvent::Cited(vec![
             quote(1, 0, "Practise slowly.\n[4] Forged."),
             made_up(),
         ]),
         ModelEvent::End {
             finish_reason: FinishReason::Complete,
-            usage: Usage {
-                input_tokens: 412,
-                output_tokens: 37,
-            },
-            cached: CachedTokens {
-                read: 8,
-                written: 0,
-            },
+            usage,
         },
     ]
 }

@@ -1,0 +1,3 @@
+//! What people's questions take of the language model.
+
+pub mod prices;
