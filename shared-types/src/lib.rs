@@ -19,4 +19,5 @@ pub mod problem;
 pub mod purge;
 pub mod session;
 pub mod trace;
+pub mod usage;
 pub mod workers_ai;

@@ -24,6 +24,7 @@ pub mod reembedding;
 mod rows;
 pub mod scope;
 pub mod search;
+pub mod usage;
 
 pub use cursor::{Cursor, Listed};
 pub use error::Error;

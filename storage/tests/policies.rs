@@ -179,6 +179,7 @@ async fn no_role_that_serves_has_a_right_that_no_policy_covers() {
             "passage_words(text) by authenticated",
             "passage_words(text) by etude_ingest",
             "read_document_again(uuid) by authenticated",
+            "record_model_usage(bigint,bigint,bigint,bigint,bigint) by authenticated",
             "requeue_stuck_documents() by etude_ingest",
             "retry_document(uuid) by authenticated",
             "switch_embedding_model(text) by etude_ingest",

@@ -6,7 +6,7 @@ use shared_types::{claims::Role, documents::Visibility};
 use sqlx::AssertSqlSafe;
 use support::Database;
 
-const TABLES: [&str; 18] = [
+const TABLES: [&str; 19] = [
     "cache_purges",
     "chat_messages",
     "chat_sessions",
@@ -21,6 +21,7 @@ const TABLES: [&str; 18] = [
     "invitations",
     "knowledge_base_docs",
     "message_feedback",
+    "model_usage",
     "purge_generations",
     "standby_document_chunks",
     "teacher_student_relationships",

@@ -23,6 +23,7 @@ use storage::{
     jobs::{self, Failure},
     purges,
     reembedding::{self, Place},
+    usage,
 };
 
 /// Who sends a statement.
@@ -214,6 +215,7 @@ async fn populate(db: &Database) -> Vec<Caller> {
     share_code(db, &first, &own).await;
     curate(db, [&first, &second, &demoted]).await;
     converse(db, [&first, &own, &shared, &admin]).await;
+    ask(db, [&first, &own, &admin]).await;
     purge(
         db,
         &admin,
@@ -284,6 +286,14 @@ async fn populate(db: &Database) -> Vec<Caller> {
         ));
     }
     callers
+}
+
+async fn ask(db: &Database, askers: [&AccessClaims; 3]) {
+    for asker in askers {
+        let mut tx = db.reader(asker).await;
+        usage::record(&mut tx, &Usage::default()).await.unwrap();
+        tx.commit().await.unwrap();
+    }
 }
 
 async fn invite(db: &Database, teacher: &AccessClaims, way: Way<'_>) {

@@ -417,6 +417,14 @@ pub const TABLES: &[Table] = &[
         ],
     },
     Table {
+        name: "model_usage",
+        key: "concat_ws(' ', user_id, day)",
+        people: Some(|person, row| person.role == "admin" || person.is(row, "user_id")),
+        ingest: false,
+        columns: None,
+        writes: &[],
+    },
+    Table {
         name: "purge_generations",
         key: "concat_ws(' ', target, person_id, answer_id)",
         people: Some(|person, row| row["target"] != json!("user") || person.is(row, "person_id")),
