@@ -96,7 +96,7 @@ const fn at(method: Method, template: &'static str, route: Route) -> Endpoint {
 }
 
 /// Every endpoint; the methods of a path stand side by side.
-pub static ENDPOINTS: [Endpoint; 40] = [
+pub static ENDPOINTS: [Endpoint; 41] = [
     at(Method::POST, "/api/chat/query", Route::ChatQuery),
     at(Method::GET, "/api/chat/sessions", READ),
     at(Method::POST, "/api/chat/sessions", SENT),
@@ -163,6 +163,7 @@ pub static ENDPOINTS: [Endpoint; 40] = [
         slow(true, Relaying::Farewell),
     ),
     at(Method::GET, "/api/account/export", LIVE),
+    at(Method::GET, "/api/account/usage", READ),
     at(Method::POST, "/api/admin/cache/purge", Route::PurgeCache),
     at(
         Method::POST,

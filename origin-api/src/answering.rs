@@ -9,6 +9,7 @@ use crate::{
     llm::{AnswerModel, ModelError, Prompt, PromptPassage},
     retrieval::Chosen,
     telemetry::RequestContext,
+    usage::ledger::{Account, Ledger},
 };
 use async_stream::stream;
 use futures_util::{Stream, StreamExt, stream::BoxStream};
@@ -20,6 +21,7 @@ use rag_core::{
 };
 use shared_types::{
     chat::{FinishReason, Usage},
+    claims::AccessClaims,
     event::{AnswerEvent, Delta, Done},
     feedback::CuratedBy,
     ids::RequestId,
@@ -50,6 +52,7 @@ pub struct Answers {
     /// One permit for each call of the model.
     permits: Arc<Semaphore>,
     calibration: Calibration,
+    ledger: Ledger,
     flights: Flights<Matter, Told>,
 }
 
@@ -93,14 +96,15 @@ enum Refusal {
 }
 
 impl Answers {
-    /// Answers by `model`, at most as many at once as `config` says.
+    /// Answers by `model`, at most as many at once as `config` says. What a call of it used goes on record in `ledger`.
     #[must_use]
     pub fn new(
         model: Arc<dyn AnswerModel>,
         config: &ModelConfig,
         calibration: Calibration,
+        ledger: Ledger,
     ) -> Self {
-        Self::with_limits(model, config.concurrency, MAX_SHARED, calibration)
+        Self::with_limits(model, config.concurrency, MAX_SHARED, calibration, ledger)
     }
 
     fn with_limits(
@@ -108,23 +112,26 @@ impl Answers {
         concurrency: usize,
         max_shared: usize,
         calibration: Calibration,
+        ledger: Ledger,
     ) -> Self {
         Self {
             model,
             permits: Arc::new(Semaphore::new(concurrency)),
             calibration,
+            ledger,
             flights: Flights::new(max_shared, MAX_LOG_BYTES),
         }
     }
 
     /// Answers `request` from `chosen`, which are all its passages, in order, read under the caller's own
-    /// rights: from here on nobody asks who the caller is.
+    /// rights: from here on nobody asks what the caller may read.
     ///
     /// Where they do not cover the question, the answer says so and no model is asked. A model that can't be
-    /// had is an [`ApiError`]; one that fails later ends the stream with `error`.
+    /// had is an [`ApiError`]; one that fails later ends the stream with `error`. The call of a model is on the account of the caller who began it.
     pub async fn answer(
         &self,
         context: &RequestContext,
+        caller: &AccessClaims,
         request: &AnswerRequest,
         chosen: Chosen,
     ) -> Result<AnswerEvents, ApiError> {
@@ -148,7 +155,8 @@ impl Answers {
         });
         let (mut told, part) = self.flights.board(matter.clone(), |log| {
             let (model, permits) = (self.model.clone(), self.permits.clone());
-            tell(model, permits, context.request_id, matter, log)
+            let account = self.ledger.open(caller.clone());
+            tell(model, permits, account, context.request_id, matter, log)
         });
         context.boarded(part);
         match told.next().await {
@@ -166,6 +174,7 @@ impl Answers {
 async fn tell(
     model: Arc<dyn AnswerModel>,
     permits: Arc<Semaphore>,
+    account: Account,
     request_id: RequestId,
     matter: Arc<Matter>,
     log: Writer<Told>,
@@ -173,7 +182,7 @@ async fn tell(
     let last = match permits.try_acquire() {
         Err(_) => Told::Refused(Arc::new(Refusal::Busy)),
         Ok(_permit) => {
-            let telling = Telling::new(request_id, matter.clone());
+            let telling = Telling::new(request_id, matter.clone(), account);
             match model.answer(prompt(&matter)).await {
                 Ok(begun) => Told::Event(telling.tell(begun, &log).await),
                 Err(error) => Told::Refused(Arc::new(error.into())),

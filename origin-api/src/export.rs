@@ -10,6 +10,7 @@ use shared_types::{
     documents::{Document, DocumentStatus, LibraryFile},
     ids::DocumentId,
     people::{Account, Invitation, LinkedPerson},
+    usage::DayUsage,
 };
 use std::io::{self, Write};
 use thiserror::Error;
@@ -27,6 +28,8 @@ pub struct Contents {
     pub teachers: Vec<LinkedPerson>,
     /// Invitations that are open.
     pub invitations: Vec<Invitation>,
+    /// What the person's questions took of the model, day by day.
+    pub usage: Vec<DayUsage>,
     /// All documents; the file of each is `documents/{id}.pdf`, or what its format's names end in.
     pub documents: Vec<Document>,
     /// Their files.

@@ -22,7 +22,7 @@ use shared_types::{
     problem::ProblemKind,
 };
 use std::{io, sync::Arc, time::Duration};
-use storage::{Error, PgPool, conversations, documents, invitations, people, reader};
+use storage::{Error, PgPool, conversations, documents, invitations, people, reader, usage};
 use tokio::{
     io::{AsyncWriteExt, DuplexStream, duplex},
     runtime::Handle,
@@ -168,6 +168,7 @@ async fn gather(pool: &PgPool, claims: &AccessClaims) -> Result<Contents, ApiErr
         teachers,
         invitations: all!(invitations::list, reader),
         conversations: all!(conversations::list, reader),
+        usage: usage::days(reader, u32::MAX).await?,
         documents,
         files,
         files_missing: Vec::new(),

@@ -133,6 +133,7 @@ pub fn app(state: AppState) -> Router {
         .route("/teachers/{teacher_id}", delete(teachers::part::handler))
         .route("/account", delete(account::delete::handler))
         .route("/account/export", get(account::export::handler))
+        .route("/account/usage", get(account::usage::handler))
         .route("/admin/cache/purge", post(cache::purge::handler))
         .route_layer(from_fn_with_state(state.clone(), admission::admit))
         .route_layer(from_extractor_with_state::<EdgeCaller, _>(state.clone()));

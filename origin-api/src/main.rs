@@ -16,10 +16,13 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::watch,
+    time::timeout,
 };
 
 /// How long answers that are being told may take to end, once the process is asked to.
 const DRAIN: Duration = Duration::from_secs(30);
+/// How long the record of what those answers used may take after that.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// Connections kept open: a new one costs its first request some tens of milliseconds.
 const WARM_CONNECTIONS: u32 = 8;
@@ -95,6 +98,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         .await
         .context("connecting to DATABASE_URL")?;
     let state = AppState::new(&config, pool.clone())?;
+    let ledger = state.ledger.clone();
     let address = SocketAddr::new(config.listen.address, config.listen.port);
     let listener = TcpListener::bind(address)
         .await
@@ -123,6 +127,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     tokio::select! {
         outcome = server.into_future() => outcome.context("serving")?,
         () = drained(ending) => tracing::warn!("requests were cut off at the end of the drain"),
+    }
+    if timeout(SETTLE, ledger.settled()).await.is_err() {
+        tracing::warn!("usage of the last answers was not recorded");
     }
     pool.close().await;
     tracing::info!("origin ended");

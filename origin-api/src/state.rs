@@ -13,6 +13,7 @@ use crate::{
     rewriting::Rewriter,
     shares::Shares,
     signing_keys::{COOL_DOWN, SigningKeys},
+    usage::ledger::Ledger,
     wake::Wake,
 };
 use anyhow::Context;
@@ -42,6 +43,8 @@ pub struct AppState {
     pub(crate) answers: Arc<Answers>,
     /// Puts follow-up questions into words of their own.
     pub(crate) rewriter: Arc<Rewriter>,
+    /// What calls of the model used.
+    pub ledger: Ledger,
     /// Object storage.
     pub objects: Arc<Objects>,
     /// The documents that are watched on their way.
@@ -57,7 +60,8 @@ pub struct AppState {
 }
 
 impl AppState {
-    /// Builds the shared state from settings and a pool; makes no call yet.
+    /// Builds the shared state from settings and a pool; makes no call yet. To be called within a runtime, where the
+    /// ledger is kept.
     pub fn new(config: &Config, pool: PgPool) -> anyhow::Result<Self> {
         let policy = TokenPolicy {
             issuer: config.auth.issuer.clone(),
@@ -69,6 +73,7 @@ impl AppState {
         }
         let model = llm::connect(&config.model)?;
         let rewriting = config.follow_ups.is_by_model.then(|| Arc::clone(&model));
+        let ledger = Ledger::new(pool.clone());
         Ok(Self {
             pool,
             edge_secret: EdgeSecret::new(&config.edge_token),
@@ -86,12 +91,18 @@ impl AppState {
             },
             curated_similarity: config.curated_similarity,
             searches: Arc::new(Searches::default()),
-            answers: Arc::new(Answers::new(model, &config.model, calibration)),
+            answers: Arc::new(Answers::new(
+                model,
+                &config.model,
+                calibration,
+                ledger.clone(),
+            )),
             rewriter: Arc::new(Rewriter::new(
                 rewriting,
                 config.model.concurrency,
                 config.follow_ups.timeout,
             )),
+            ledger,
             objects: Arc::new(
                 Objects::new(outbound::client(&config.objects.endpoint)?, &config.objects)
                     .context("reading the bucket settings")?,

@@ -203,47 +203,25 @@ impl Drop for CompletionLine {
 }
 
 #[cfg(test)]
+pub(crate) mod lines;
+
+#[cfg(test)]
 mod tests {
-    use super::*;
-    use std::{
-        io::{self, Write},
-        sync::Mutex,
-    };
+    use super::{lines::Lines, *};
     use uuid::Uuid;
 
-    /// What has been logged.
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     fn completion_line(context: RequestContext) -> serde_json::Value {
-        let lines = Lines::default();
-        let writer = lines.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .json()
-            .flatten_event(true)
-            .with_writer(move || writer.clone())
-            .finish();
-        tracing::subscriber::with_default(subscriber, || {
-            drop(CompletionLine {
-                context,
-                method: Method::POST,
-                route: "/v1/answer".into(),
-                start: Instant::now(),
-                status: StatusCode::OK,
-                failure: None,
-                whole: true,
-            });
+        let (lines, _guard) = Lines::of_this_thread();
+        drop(CompletionLine {
+            context,
+            method: Method::POST,
+            route: "/v1/answer".into(),
+            start: Instant::now(),
+            status: StatusCode::OK,
+            failure: None,
+            whole: true,
         });
-        serde_json::from_slice(&lines.0.lock().unwrap()).unwrap()
+        lines.read().remove(0)
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::{
     error::chain,
     flight::{Full, Writer},
     llm::{Begun, ModelError, ModelEvent, ModelStream, Quote},
+    usage::ledger::Account,
 };
 use futures_util::StreamExt;
 use rag_core::{citation::Citations, confidence, plain::PlainText};
@@ -24,6 +25,7 @@ pub(super) struct Telling {
     /// Whose words these are, for the log; empty until they begin.
     model: Arc<str>,
     matter: Arc<Matter>,
+    account: Account,
     asked: Instant,
     text: PlainText,
     citations: Citations,
@@ -38,12 +40,13 @@ pub(super) struct Telling {
 }
 
 impl Telling {
-    /// An answer for which the model is about to be asked.
-    pub(super) fn new(request_id: RequestId, matter: Arc<Matter>) -> Self {
+    /// An answer for which the model is about to be asked, on this account.
+    pub(super) fn new(request_id: RequestId, matter: Arc<Matter>, account: Account) -> Self {
         Self {
             request_id,
             model: Arc::default(),
             matter,
+            account,
             asked: Instant::now(),
             text: PlainText::new(),
             citations: Citations::new(),
@@ -89,12 +92,14 @@ impl Telling {
                         log.append(Told::Event(event), size_of::<Told>() + text)?;
                     }
                 }
-                // The end says it again.
-                ModelEvent::Counted(_) => {}
+                ModelEvent::Counted(usage) => self.account.count(usage),
                 ModelEvent::End {
                     finish_reason,
                     usage,
-                } => return Ok(self.done(finish_reason, usage)),
+                } => {
+                    self.account.count(usage);
+                    return Ok(self.done(finish_reason, usage));
+                }
             }
         }
         // A model's stream ends with an end or an error; this keeps the promise for one that does not.

@@ -1,10 +1,14 @@
 //! What a person sees of an answer, over models that say what a test tells them to.
 
+mod recording;
 mod sharing;
 mod telling;
 
 use super::*;
-use crate::llm::{Begun, ModelEvent, Quote};
+use crate::{
+    llm::{Begun, ModelEvent, Quote},
+    usage::{ledger::Entry, payer::payer},
+};
 use futures_util::{FutureExt, future::BoxFuture};
 use rag_core::chunking::Unit;
 use shared_types::{
@@ -13,7 +17,7 @@ use shared_types::{
     trace::TraceParent,
 };
 use std::{collections::VecDeque, sync::Mutex};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
 use uuid::Uuid;
 
 const QUESTION: &str = "How do I sit?";
@@ -97,13 +101,23 @@ impl AnswerModel for ScriptedModel {
 
 /// Answers by a scripted model, as many at once as the first number says, shared as the second says.
 fn answers(concurrency: usize, max_shared: usize) -> (Arc<Answers>, Arc<ScriptedModel>) {
+    let (answers, model, _) = recorded_answers(concurrency, max_shared);
+    (answers, model)
+}
+
+/// The same, and what goes on record.
+fn recorded_answers(
+    concurrency: usize,
+    max_shared: usize,
+) -> (Arc<Answers>, Arc<ScriptedModel>, Receiver<Entry>) {
     let model = Arc::new(ScriptedModel::default());
     let calibration = Calibration {
         refusal_threshold: 0.3,
         ..Calibration::of("a reranker that nobody has measured")
     };
-    let answers = Answers::with_limits(model.clone(), concurrency, max_shared, calibration);
-    (Arc::new(answers), model)
+    let (ledger, entries) = Ledger::kept_by_hand();
+    let answers = Answers::with_limits(model.clone(), concurrency, max_shared, calibration, ledger);
+    (Arc::new(answers), model, entries)
 }
 
 /// A request of this number.

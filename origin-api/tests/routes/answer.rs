@@ -21,7 +21,7 @@ const WRIST: &str = "Keep the wrist level when you play scales.";
 const SECRET: &str = "The wrist trick that only this studio knows.";
 pub const ANSWER: &str = "/v1/answer";
 
-const BEGINNING: &str = concat!(
+pub const BEGINNING: &str = concat!(
     "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":91,\"cache_read_input_tokens\":8,\"output_tokens\":1}}}\n\n",
     "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n",
     "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"Hold it level.\"}}\n\n",
@@ -34,9 +34,9 @@ const ENDING: &str = concat!(
     "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":12}}\n\n",
     "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
 );
-const OVERLOADED: &str = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n";
+pub const OVERLOADED: &str = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n";
 
-fn whole() -> Reply {
+pub fn whole() -> Reply {
     Reply::Stream(format!("{BEGINNING}{ENDING}"))
 }
 

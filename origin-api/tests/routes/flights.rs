@@ -24,7 +24,7 @@ const WRIST: &str = "Keep the wrist level when you play scales.";
 const PEDAL: &str = "Change the pedal after the chord has sounded.";
 
 /// Waits until something is so; a test that waits in vain has failed.
-async fn until(mut is_so: impl AsyncFnMut() -> bool) {
+pub async fn until(mut is_so: impl AsyncFnMut() -> bool) {
     let waiting = async {
         while !is_so().await {
             sleep(Duration::from_millis(10)).await;

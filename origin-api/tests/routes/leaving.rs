@@ -4,6 +4,7 @@ use crate::origin::{Origin, SECRET, problem};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use shared_types::{
+    chat::Usage,
     claims::{AccessClaims, Role},
     documents::{LibraryFile, SourceFormat, Visibility},
     ids::DocumentId,
@@ -64,6 +65,13 @@ async fn an_archive_holds_every_file_and_what_is_known_of_the_person() {
         .database
         .announce(&teacher, Visibility::Private)
         .await;
+    let mut reader = origin.database.reader(&teacher).await;
+    let call = Usage {
+        input_tokens: 99,
+        ..Usage::default()
+    };
+    storage::usage::record(&mut reader, &call).await.unwrap();
+    reader.commit().await.unwrap();
     // Larger than what waits for a slow reader.
     let long: Vec<u8> = (0..700_000_u32).map(|n| (n % 251) as u8).collect();
     store(&origin, &teacher, ids[0], long.clone());
@@ -87,6 +95,7 @@ async fn an_archive_holds_every_file_and_what_is_known_of_the_person() {
     let account: Value = serde_json::from_slice(&read(&mut archive, "account.json")).unwrap();
     assert_eq!(account["account"]["full_name"], "A. Person");
     assert_eq!(account["students"][0]["id"], json!(student.sub));
+    assert_eq!(account["usage"][0]["input_tokens"], 99);
     assert_eq!(account["documents"].as_array().unwrap().len(), 4);
     assert_eq!(account["files_missing"], json!([ids[2]]));
     assert_eq!(account["conversations"][0]["id"], session);

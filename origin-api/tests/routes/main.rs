@@ -21,4 +21,5 @@ mod people;
 mod progress;
 mod purge;
 mod retrieve;
+mod usage;
 mod waking;

@@ -15,7 +15,10 @@ async fn ask_after(answers: &Answers, number: u128, purges: u64) -> Result<Answe
     let passages = vec![passage(1)];
     let request = request(QUESTION, &passages, SCORE);
     let chosen = chosen(passages, purges);
-    answers.answer(&context(number), &request, chosen).await
+    let context = context(number);
+    answers
+        .answer(&context, &payer(number), &request, chosen)
+        .await
 }
 
 #[tokio::test]
@@ -221,7 +224,12 @@ async fn another_question_other_passages_or_other_scores_are_another_answer() {
         call.say(text(&number.to_string()));
         let request = request(question, passages, *score);
         let events = answers
-            .answer(&context(1), &request, chosen(passages.clone(), 0))
+            .answer(
+                &context(1),
+                &payer(1),
+                &request,
+                chosen(passages.clone(), 0),
+            )
             .await;
         open.push((call, events.unwrap()));
     }
@@ -239,7 +247,12 @@ async fn where_no_more_answers_can_be_shared_a_caller_has_one_alone() {
     let ask_other = async |number| {
         let context = context(number);
         let events = answers
-            .answer(&context, &other, chosen(vec![passage(1)], 0))
+            .answer(
+                &context,
+                &payer(number),
+                &other,
+                chosen(vec![passage(1)], 0),
+            )
             .await;
         events.unwrap()
     };
@@ -257,7 +270,7 @@ async fn more_calls_of_the_model_than_may_be_are_put_off_and_joining_is_none() {
     let _first = ask(&answers, 1).await.unwrap();
     let other = request("How do I hold my wrist?", &[passage(1)], SCORE);
     let refused = answers
-        .answer(&context(2), &other, chosen(vec![passage(1)], 0))
+        .answer(&context(2), &payer(2), &other, chosen(vec![passage(1)], 0))
         .await;
     let error = refused.err().unwrap();
     assert!(error.problem().is(ProblemKind::ModelUnavailable));

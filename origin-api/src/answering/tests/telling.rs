@@ -21,7 +21,7 @@ async fn told(said: Vec<ModelEvent>, broken: Option<ModelError>) -> Vec<AnswerEv
     let passages = vec![passage(1), passage(2)];
     let request = request(QUESTION, &passages, SCORE);
     let events = answers
-        .answer(&context(1), &request, super::chosen(passages, 0))
+        .answer(&context(1), &payer(1), &request, super::chosen(passages, 0))
         .await;
     events.unwrap().collect().await
 }
@@ -185,7 +185,7 @@ async fn the_model_reads_neighbours_as_one_and_each_citation_names_the_passage_t
     drop(call);
     let request = request(QUESTION, &passages, SCORE);
     let events = answers
-        .answer(&context(1), &request, super::chosen(passages, 0))
+        .answer(&context(1), &payer(1), &request, super::chosen(passages, 0))
         .await;
     let events: Vec<AnswerEvent> = events.unwrap().collect().await;
     let prompts = model.prompts.lock().unwrap();

@@ -6,6 +6,7 @@ use crate::{
     llm::{AnswerModel, Begun, ModelError, Prompt, configured::configured, reader::AnswerReader},
     retrieval::Chosen,
     telemetry::RequestContext,
+    usage::{ledger::Ledger, payer::payer},
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
 use proptest::prelude::*;
@@ -93,7 +94,13 @@ async fn citations(said: String, passages: Vec<CitablePassage>) -> Vec<Citation>
         refusal_threshold: 0.0,
         ..Calibration::of("@cf/baai/bge-reranker-base")
     };
-    let answers = Answers::new(Arc::new(Saying(said)), &configured(&[]), calibration);
+    let (ledger, _entries) = Ledger::kept_by_hand();
+    let answers = Answers::new(
+        Arc::new(Saying(said)),
+        &configured(&[]),
+        calibration,
+        ledger,
+    );
     let choice = |passage: &CitablePassage| ChosenPassage {
         chunk_id: passage.chunk_id,
         rerank_score: Some(0.9),
@@ -107,9 +114,11 @@ async fn citations(said: String, passages: Vec<CitablePassage>) -> Vec<Citation>
     let context = RequestContext::new(request_id, TraceParent::beginning(request_id));
     let chosen = Chosen {
         passages,
-        generation: 0,
+        ..Chosen::default()
     };
-    let events = answers.answer(&context, &request, chosen).await.unwrap();
+    let caller = payer(1);
+    let events = answers.answer(&context, &caller, &request, chosen);
+    let events = events.await.unwrap();
     let citations = events.filter_map(async |event| match event {
         AnswerEvent::Citation(citation) => Some(citation),
         _ => None,

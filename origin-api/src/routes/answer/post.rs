@@ -36,7 +36,7 @@ pub async fn handler(
         in_own_words(&answer, by)
     } else {
         let chosen = retrieval::chosen_passages(&state.pool, &caller.0, &request).await?;
-        state.answers.answer(&context, &request, chosen).await?
+        state.answers.answer(&context, &caller.0, &request, chosen).await?
     };
     let events = events
         .map(|event| Ok::<_, Infallible>(Event::default().event(event.name()).data(event.data())));
