@@ -127,7 +127,8 @@ impl Answers {
     /// rights: from here on nobody asks what the caller may read.
     ///
     /// Where they do not cover the question, the answer says so and no model is asked. A model that can't be
-    /// had is an [`ApiError`]; one that fails later ends the stream with `error`. The call of a model is on the account of the caller who began it.
+    /// had is an [`ApiError`], as is a caller who has used up the day's share; one that fails later ends the stream with
+    /// `error`. The call of a model is on the account of the caller who began it.
     pub async fn answer(
         &self,
         context: &RequestContext,
@@ -138,6 +139,7 @@ impl Answers {
         let Chosen {
             passages,
             generation,
+            used_up,
         } = chosen;
         if passages.is_empty() {
             return Ok(not_covered(0.0).boxed());
@@ -146,6 +148,9 @@ impl Answers {
         let probability = self.calibration.probability(best_score);
         if !self.calibration.covers(best_score) {
             return Ok(not_covered(probability).boxed());
+        }
+        if let Some(used_up) = used_up {
+            return Err(used_up.into());
         }
         let matter = Arc::new(Matter {
             question: request.query.clone(),

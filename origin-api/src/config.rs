@@ -114,6 +114,8 @@ pub struct Config {
     pub model: ModelConfig,
     /// How follow-up questions are understood.
     pub follow_ups: FollowUpConfig,
+    /// What one person may use of it in a day.
+    pub quota: QuotaConfig,
     /// Object storage.
     pub objects: ObjectsConfig,
     /// How workers are told of jobs; none where they listen to the database.
@@ -155,6 +157,7 @@ impl Config {
                 format!("it has fewer than {MIN_EDGE_TOKEN_BYTES} bytes"),
             ));
         }
+        let model = model::read(&vars)?;
         Ok(Self {
             listen: ListenConfig {
                 address: vars.parsed("ORIGIN_BIND", IpAddr::from([127, 0, 0, 1]))?,
@@ -167,7 +170,8 @@ impl Config {
             },
             edge_token,
             auth: auth(&vars)?,
-            model: model::read(&vars)?,
+            quota: usage::quota(&vars, &model)?,
+            model,
             follow_ups: follow_ups(&vars)?,
             objects: objects(&vars)?,
             wake: wake::read(&vars)?,
@@ -389,6 +393,7 @@ mod model;
 mod usage;
 mod wake;
 pub use model::{ModelConfig, Provider, ProviderConfig, VertexConfig};
+pub use usage::QuotaConfig;
 pub use wake::WakeConfig;
 
 #[cfg(test)]

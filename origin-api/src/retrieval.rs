@@ -1,6 +1,9 @@
 //! Searching, and reading chosen passages again: always under the caller's own rights.
 
-use crate::{error::ApiError, flight::Flights, state::AppState, telemetry::RequestContext};
+use crate::{
+    config::QuotaConfig, error::ApiError, flight::Flights, state::AppState,
+    telemetry::RequestContext, usage::quota::UsedUp,
+};
 use rag_core::{
     distinct::Distinct,
     excerpt::CitablePassage,
@@ -227,6 +230,8 @@ pub struct Chosen {
     pub passages: Vec<CitablePassage>,
     /// The number of the last purge that concerned the caller when they were read; zero for none.
     pub generation: u64,
+    /// Whether the caller had used up the day's share of the model by then.
+    pub used_up: Option<UsedUp>,
 }
 
 /// The answer that a teacher wrote, and whose it is. A conflict where there is none (any more) that the caller may be told.
@@ -250,6 +255,7 @@ pub async fn curated_answer(
 pub async fn chosen_passages(
     pool: &PgPool,
     claims: &AccessClaims,
+    quota: &QuotaConfig,
     request: &AnswerRequest,
 ) -> Result<Chosen, ApiError> {
     normalise(&request.query)?;
@@ -271,6 +277,11 @@ pub async fn chosen_passages(
     let mut reader = storage::reader::begin(pool, claims).await?;
     let generation = storage::purges::latest(&mut reader).await?;
     let passages = passages::citable(&mut reader, &ids).await?;
+    let used_up = if quota.is_unlimited() {
+        None
+    } else {
+        UsedUp::of(quota, &storage::usage::today(&mut reader).await?)
+    };
     reader.commit().await?;
     if passages.len() != ids.len() {
         return Err(ApiError::refused(
@@ -281,6 +292,7 @@ pub async fn chosen_passages(
     Ok(Chosen {
         passages,
         generation,
+        used_up,
     })
 }
 

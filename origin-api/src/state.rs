@@ -2,7 +2,7 @@
 
 use crate::{
     answering::Answers,
-    config::Config,
+    config::{Config, QuotaConfig},
     extract::edge_caller::EdgeSecret,
     leaving::MAX_EXPORTS,
     llm,
@@ -45,6 +45,8 @@ pub struct AppState {
     pub(crate) rewriter: Arc<Rewriter>,
     /// What calls of the model used.
     pub ledger: Ledger,
+    /// What one person may use of it in a day.
+    pub quota: QuotaConfig,
     /// Object storage.
     pub objects: Arc<Objects>,
     /// The documents that are watched on their way.
@@ -103,6 +105,7 @@ impl AppState {
                 config.follow_ups.timeout,
             )),
             ledger,
+            quota: config.quota,
             objects: Arc::new(
                 Objects::new(outbound::client(&config.objects.endpoint)?, &config.objects)
                     .context("reading the bucket settings")?,

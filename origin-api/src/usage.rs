@@ -1,9 +1,10 @@
-//! What people's questions take of the language model: priced, and put on record.
+//! What people's questions take of the language model: priced, put on record, and bounded.
 
 pub mod ledger;
 #[cfg(test)]
 pub(crate) mod payer;
 pub mod prices;
+pub mod quota;
 
 use crate::error::ApiError;
 use shared_types::{claims::AccessClaims, usage::UsageReport};

@@ -77,6 +77,8 @@ pub enum ProblemKind {
     RangeNotSatisfiable,
     /// Too many requests; `Retry-After` says when to come back.
     RateLimited,
+    /// The caller's share of model answers for today is used up; `Retry-After` says when the next day begins.
+    QuotaUsedUp,
     /// The service has as much in work as it may; `Retry-After` says when to come back.
     Overloaded,
     /// The origin did not answer in time or failed.
@@ -129,7 +131,7 @@ impl ProblemKind {
             | Self::QueryInvalid
             | Self::UploadRefused
             | Self::UploadMismatch => 422,
-            Self::RateLimited => 429,
+            Self::RateLimited | Self::QuotaUsedUp => 429,
             Self::HeadersTooLarge => 431,
             Self::Internal => 500,
             Self::Overloaded
@@ -179,6 +181,7 @@ impl ProblemKind {
             Self::PreconditionFailed => "The file is not the one you know",
             Self::RangeNotSatisfiable => "The file is shorter than that",
             Self::RateLimited => "Too many requests",
+            Self::QuotaUsedUp => "Enough new answers for today",
             Self::Overloaded => "Too much to do right now",
             Self::OriginUnavailable => "The library is unavailable",
             Self::ModelUnavailable => "The language model is unavailable",

@@ -170,6 +170,25 @@ async fn whoever_asks_too_often_is_told_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn whoever_has_used_up_the_day_is_told_when_it_begins_anew_and_still_told_what_is_kept() {
+    let edge = edge();
+    assert!(edge.ask(FIRST_STUDENT, "scales?").await.is_done());
+    let mut used_up = Problem::new(ProblemKind::QuotaUsedUp).with_detail("More come at midnight.");
+    used_up.retry_after_s = Some(9_000);
+    edge.break_(|faults| faults.refusal("/v1/answer", used_up.clone()));
+    let told = refusal(&edge, asking(&edge, &json!({"query": "arpeggios?"}))).await;
+    documented(
+        "What one person uses of the model in a day that begins at midnight UTC \
+         (`DAILY_COST_LIMIT_MICROUSD`, `DAILY_TOKEN_LIMIT`)",
+        "no limit unless set",
+        &told,
+    );
+    assert_eq!(told.detail, used_up.detail);
+    assert_eq!(told.retry_after_s, Some(9_000));
+    assert!(edge.ask(FIRST_STUDENT, "scales?").await.is_done());
+}
+
+#[tokio::test]
 async fn an_isolate_takes_on_no_more_than_it_can_hold_and_still_tells_its_health() {
     let edge = edge();
     edge.break_(|faults| faults.origin("/v1/scope", Failure::Stalls));

@@ -151,6 +151,7 @@ fn chosen(passages: Vec<CitablePassage>, generation: u64) -> Chosen {
     Chosen {
         passages,
         generation,
+        used_up: None,
     }
 }
 

@@ -48,6 +48,7 @@ fn an_unusable_value_is_named_and_not_repeated() {
         ("FUSION_FEEDBACK_WEIGHT", "NaN"),
         ("FUSION_FEEDBACK_GUIDES", "21"),
         ("LLM_IDLE_TIMEOUT_MS", "-1"),
+        ("DAILY_TOKEN_LIMIT", "1.5"),
     ] {
         let mut vars = complete();
         vars.insert(name, value);
@@ -227,4 +228,24 @@ fn prices_come_all_together_or_not_at_all() {
         vars.insert(name, "0.10");
         assert!(read(&vars).unwrap_err().to_string().contains(name));
     }
+}
+
+#[test]
+fn a_limit_of_cost_needs_the_prices_of_every_model_that_may_be_asked() {
+    let mut vars = complete();
+    let quota = |vars: &BTreeMap<&str, &str>| read(vars).map(|config| config.quota);
+    assert!(quota(&vars).unwrap().is_unlimited());
+    vars.insert("DAILY_COST_LIMIT_MICROUSD", "0");
+    assert!(quota(&vars).unwrap().is_unlimited());
+    vars.insert("DAILY_TOKEN_LIMIT", "90000");
+    assert_eq!(quota(&vars).unwrap().daily_tokens, Some(90_000));
+
+    vars.insert("DAILY_COST_LIMIT_MICROUSD", "500000");
+    let missing = ConfigError::Missing("LLM_INPUT_PRICE_MICROUSD");
+    assert_eq!(quota(&vars).unwrap_err(), missing);
+    vars.extend(PRICES);
+    assert_eq!(quota(&vars).unwrap().daily_cost_microusd, Some(500_000));
+    vars.insert("FALLBACK_PROVIDER", "vertex-claude");
+    let missing = ConfigError::Missing("FALLBACK_INPUT_PRICE_MICROUSD");
+    assert_eq!(quota(&vars).unwrap_err(), missing);
 }

@@ -1,4 +1,4 @@
-//! What questions take of the language model: recorded and shown.
+//! What questions take of the language model: recorded, shown, and bounded.
 
 use crate::{
     answer::{ANSWER, BEGINNING, OVERLOADED, asking, library, names, paused, whole},
@@ -38,9 +38,9 @@ const BEGUN: UsageSums = UsageSums {
     ..WHOLE
 };
 
-/// An origin that knows prices.
-async fn priced() -> Origin {
-    Origin::start_with(&PRICES).await
+/// An origin that knows prices, with these variables.
+async fn priced(variables: &[(&str, &str)]) -> Origin {
+    Origin::start_with(&[&PRICES, variables].concat()).await
 }
 
 async fn report(origin: &Origin, who: &AccessClaims) -> UsageReport {
@@ -61,7 +61,7 @@ async fn ask(origin: &Origin, who: &AccessClaims, request: &Value) -> Vec<Answer
 
 #[tokio::test]
 async fn two_who_are_told_one_answer_have_it_recorded_for_the_first_alone() {
-    let origin = priced().await;
+    let origin = priced(&[]).await;
     let (student, chunk) = library(&origin).await;
     let other = origin.database.person(Role::Student).await;
     origin.clouds.will(paused());
@@ -80,7 +80,7 @@ async fn two_who_are_told_one_answer_have_it_recorded_for_the_first_alone() {
 
 #[tokio::test]
 async fn an_answer_that_broke_off_is_recorded_as_far_as_it_came() {
-    let origin = priced().await;
+    let origin = priced(&[]).await;
     let (student, chunk) = library(&origin).await;
     let broken = Reply::Paused(BEGINNING.into(), OVERLOADED.into());
     origin.clouds.will(broken);
@@ -92,7 +92,7 @@ async fn an_answer_that_broke_off_is_recorded_as_far_as_it_came() {
 
 #[tokio::test]
 async fn an_answer_whose_last_listener_left_is_recorded_too() {
-    let origin = priced().await;
+    let origin = priced(&[]).await;
     let (student, chunk) = library(&origin).await;
     origin.clouds.will(paused());
     let mut response = origin.post(&student, ANSWER, &asking(chunk, 0.8)).await;
@@ -103,7 +103,7 @@ async fn an_answer_whose_last_listener_left_is_recorded_too() {
 
 #[tokio::test]
 async fn an_answer_does_not_wait_for_its_record() {
-    let origin = priced().await;
+    let origin = priced(&[]).await;
     let (student, chunk) = library(&origin).await;
     let mut held = origin.database.owner.begin().await.unwrap();
     held.execute("lock table model_usage in access exclusive mode")
@@ -123,8 +123,46 @@ async fn an_answer_does_not_wait_for_its_record() {
 }
 
 #[tokio::test]
+async fn who_has_used_up_the_day_is_refused_before_a_model_is_asked_until_the_next() {
+    for limit in [
+        ("DAILY_COST_LIMIT_MICROUSD", "152"),
+        ("DAILY_TOKEN_LIMIT", "111"),
+    ] {
+        let origin = priced(&[limit]).await;
+        let (student, chunk) = library(&origin).await;
+        let other = origin.database.person(Role::Student).await;
+        origin.clouds.will(whole());
+        ask(&origin, &student, &asking(chunk, 0.8)).await;
+        assert_eq!(recorded(&origin, &student).await, WHOLE);
+
+        let refused = origin.post(&student, ANSWER, &asking(chunk, 0.8)).await;
+        let header = refused.headers()["retry-after"].clone();
+        let told = problem(refused, ProblemKind::QuotaUsedUp).await;
+        let wait_s = told.retry_after_s.unwrap();
+        assert!((1..=86_400).contains(&wait_s), "{wait_s}");
+        assert_eq!(header.to_str().unwrap(), wait_s.to_string());
+        assert!(told.detail.unwrap().contains("midnight UTC"));
+        assert_eq!(origin.clouds.inside().model_calls.len(), 1);
+
+        // What asks no model, and other people, are as before.
+        let doubtful = ask(&origin, &student, &asking(chunk, 0.29)).await;
+        assert_eq!(names(&doubtful), ["delta", "done"]);
+        origin.clouds.will(whole());
+        ask(&origin, &other, &asking(chunk, 0.8)).await;
+
+        sqlx::query("update model_usage set day = day - 1")
+            .execute(&origin.database.owner)
+            .await
+            .unwrap();
+        origin.clouds.will(whole());
+        let told = ask(&origin, &student, &asking(chunk, 0.8)).await;
+        assert_eq!(names(&told).last(), Some(&"done"));
+    }
+}
+
+#[tokio::test]
 async fn what_asks_no_model_is_not_recorded() {
-    let origin = priced().await;
+    let origin = priced(&[]).await;
     let (student, chunk) = library(&origin).await;
     ask(&origin, &student, &asking(chunk, 0.29)).await;
     origin.clouds.will(Reply::Status(400, &[]));
@@ -138,7 +176,7 @@ async fn what_asks_no_model_is_not_recorded() {
 
 #[tokio::test]
 async fn a_report_holds_as_many_days_as_are_asked_for() {
-    let origin = priced().await;
+    let origin = priced(&[]).await;
     let student = origin.database.person(Role::Student).await;
     sqlx::query(
         "insert into model_usage \

@@ -20,4 +20,5 @@ mod people;
 mod privacy;
 mod purged;
 mod signing_in;
+mod spending;
 mod uploading;

@@ -31,12 +31,14 @@ pub async fn handler(
     Extension(context): Extension<RequestContext>,
     Json(request): Json<AnswerRequest>,
 ) -> Result<impl IntoResponse, ApiError> {
+    let (pool, claims) = (&state.pool, &caller.0);
     let events = if let Some(id) = request.curated {
-        let (answer, by) = retrieval::curated_answer(&state.pool, &caller.0, id).await?;
+        let (answer, by) = retrieval::curated_answer(pool, claims, id).await?;
         in_own_words(&answer, by)
     } else {
-        let chosen = retrieval::chosen_passages(&state.pool, &caller.0, &request).await?;
-        state.answers.answer(&context, &caller.0, &request, chosen).await?
+        let chosen = retrieval::chosen_passages(pool, claims, &state.quota, &request).await?;
+        let answers = &state.answers;
+        answers.answer(&context, claims, &request, chosen).await?
     };
     let events = events
         .map(|event| Ok::<_, Infallible>(Event::default().event(event.name()).data(event.data())));
