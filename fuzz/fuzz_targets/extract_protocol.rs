@@ -10,11 +10,17 @@ use rag_core::{
     lines::Line,
 };
 
-fuzz_target!(|bytes: &[u8]| {
+fuzz_target!(|stream: &[u8]| {
     let mut reader = Reader::new(2_000);
     let mut pages = Pages::default();
-    for line in bytes.split(|byte| *byte == b'\n') {
-        match reader.line(line) {
+    let mut stream = stream;
+    while let Some((length, rest)) = stream.split_first_chunk() {
+        let length = u32::from_le_bytes(*length) as usize;
+        let Some((message, rest)) = rest.split_at_checked(length) else {
+            break;
+        };
+        stream = rest;
+        match reader.message(message) {
             Ok(Some(page)) => pages.push(&page),
             Ok(None) => {}
             Err(_) => return,

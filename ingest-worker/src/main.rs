@@ -43,7 +43,7 @@ enum Command {
     Receive,
     /// Does what was left undone and says what that was; settings come from the environment.
     Nightly,
-    /// Reads one PDF and writes its pages to standard output, one JSON document per line.
+    /// Reads one PDF and writes its pages to standard output, in frames.
     Extract(child::Options),
     /// Recognises the text of pages and writes them in the same way.
     Recognize(recognize::child::Options),

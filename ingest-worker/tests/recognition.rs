@@ -8,9 +8,12 @@
 )]
 
 use ingest_worker::{
-    extract::{ExtractError, Extractor, Limits, Pages},
+    extract::{
+        ExtractError, Extractor, Limits, Pages,
+        protocol::{Count, Message},
+    },
     failure::Rejection,
-    layout::{self, RawPage},
+    layout::{self, Ending, RawPage, Word, group},
     recognize::Recognizer,
 };
 use rag_core::{
@@ -252,19 +255,30 @@ fn scripted(folder: &Path, fatal: &[u32], stop: u32) -> Recognizer {
         .iter()
         .map(|page| format!("{page}) kill -SEGV $$ ;;"))
         .collect();
+    for number in 1..=6 {
+        let count = Count { pages: number };
+        for (name, message) in [
+            ("header", Message::Header(count)),
+            ("page", Message::Page(read_as_its_number(number))),
+            ("trailer", Message::Trailer(count)),
+        ] {
+            let file = folder.join(format!("{name}-{number}"));
+            std::fs::write(file, message.to_frame().unwrap()).unwrap();
+        }
+    }
     let script = format!(
         r#"#!/bin/sh
 while [ "$1" != --pages ]; do shift; done
+cd "${{0%/*}}"
 IFS=,
 set -- $2
-echo "{{\"header\":{{\"pages\":$#}}}}"
+cat header-$#
 count=$#
 for page in "$@"; do
     case $page in {fatal} {stop}) while :; do :; done ;; esac
-    run='{{"text":"'$page'","left":0,"right":9,"baseline":9,"size":9,"top":9,"bottom":9}}'
-    echo '{{"page":{{"page":'$page',"width":9,"height":9,"confidence":90,"runs":['"$run"']}}}}'
+    cat page-$page
 done
-echo "{{\"trailer\":{{\"pages\":$count}}}}"
+cat trailer-$count
 "#,
         fatal = fatal.join(" ")
     );
@@ -275,6 +289,29 @@ echo "{{\"trailer\":{{\"pages\":$count}}}}"
         program,
         deadline: Duration::from_secs(5),
         ..recognizer()
+    }
+}
+
+fn read_as_its_number(number: u32) -> RawPage {
+    let word = Word {
+        text: number.to_string(),
+        left: 0.0,
+        right: 9.0,
+        baseline: 9.0,
+        size: 9.0,
+        top: 9.0,
+        bottom: 9.0,
+        bold: false,
+        turned: false,
+        ending: Ending::Break,
+    };
+    RawPage {
+        page: number,
+        width: 9.0,
+        height: 9.0,
+        confidence: Some(90),
+        runs: group([word]),
+        ..RawPage::default()
     }
 }
 

@@ -19,6 +19,8 @@ use thiserror::Error;
 
 /// Pages after which the document is opened anew: pdfium keeps what it has parsed until then.
 const PAGES_PER_OPENING: u32 = 32;
+/// What is written at a time: as much as a pipe holds.
+const OUTPUT_BYTES: usize = 64 * 1024;
 /// How far into a file its header may stand (ISO 32000-1, Annex H, note 13).
 const HEADER_WITHIN: u64 = 1024;
 /// How far from the end its end mark may stand; the note says 1,024 bytes, and some programs add more.
@@ -63,12 +65,15 @@ pub enum ChildError {
     /// The file could not be read, or the output not written.
     #[error("can't read the file or write what it says")]
     Io(#[from] io::Error),
-    /// A page could not be put as JSON.
+    /// A page could not be put as its frame.
     #[error("can't serialise a page")]
+    Message(#[from] postcard::Error),
+    /// What stands in the file could not be put as JSON.
+    #[error("can't serialise what stands in the file")]
     Json(#[from] serde_json::Error),
 }
 
-/// Reads `options.file` and writes [`Message`]s to `output`, one JSON document per line.
+/// Reads `options.file` and writes [`Message`]s to `output`, each in its frame.
 ///
 /// A file that can't be read is a [`Message::Refused`], not an error.
 pub fn run(options: &Options, output: impl Write) -> Result<(), ChildError> {
@@ -76,7 +81,7 @@ pub fn run(options: &Options, output: impl Write) -> Result<(), ChildError> {
     // Loaded first: the library is ours and needs the dynamic linker, the file gets what is left.
     let pdfium = pdfium(&options.library)?;
     limits::apply(&options.limits)?;
-    let mut output = BufWriter::new(output);
+    let mut output = BufWriter::with_capacity(OUTPUT_BYTES, output);
     if let Err(refused) = read(&pdfium, options, &mut output)? {
         say(&mut output, &Message::Refused(refused))?;
     }
@@ -181,9 +186,8 @@ fn page(document: &PdfDocument<'_>, number: u32) -> RawPage {
     raw
 }
 
-/// Writes one line.
+/// Writes one frame.
 pub(crate) fn say(output: &mut impl Write, message: &Message) -> Result<(), ChildError> {
-    serde_json::to_writer(&mut *output, message)?;
-    output.write_all(b"\n")?;
+    output.write_all(&message.to_frame()?)?;
     Ok(())
 }

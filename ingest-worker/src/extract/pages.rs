@@ -91,8 +91,8 @@ impl FromIterator<RawPage> for Pages {
 
 impl Packed {
     fn pack(page: &RawPage) -> Self {
-        // Its keys are texts, and nothing in it refuses to be serialised.
-        let json = serde_json::to_vec(page).expect("a page is JSON");
+        // All lengths in it are known beforehand, and nothing else can't be written.
+        let plain = postcard::to_stdvec(page).expect("a page has a wire form");
         Self {
             legible: Legible {
                 page: page.page,
@@ -101,14 +101,14 @@ impl Packed {
                 unreadable: page.is_unreadable(),
                 has_letters: page.letters() > 0,
             },
-            bytes: lz4_flex::compress_prepend_size(&json).into_boxed_slice(),
+            bytes: lz4_flex::compress_prepend_size(&plain).into_boxed_slice(),
         }
     }
 
     fn unpack(&self) -> RawPage {
         // It was packed here.
-        let json = lz4_flex::decompress_size_prepended(&self.bytes).expect("packed bytes");
-        serde_json::from_slice(&json).expect("a packed page")
+        let plain = lz4_flex::decompress_size_prepended(&self.bytes).expect("packed bytes");
+        postcard::from_bytes(&plain).expect("a packed page")
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     ExtractError, Limits,
-    protocol::{MAX_LINE_BYTES, MAX_TOTAL_BYTES, ProtocolError, Reader},
+    protocol::{MAX_MESSAGE_BYTES, MAX_TOTAL_BYTES, ProtocolError, Reader},
 };
 use crate::{failure::Rejection, layout::RawPage};
 use nix::sys::signal::Signal;
@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader},
+    io::{AsyncRead, AsyncReadExt, BufReader},
     process::{Child, Command},
     task::JoinHandle,
 };
@@ -120,7 +120,7 @@ async fn run(
 ) -> Result<(), ExtractError> {
     let mut running = Running::start(&mut command)?;
     if let Some(stdout) = running.child.stdout.take() {
-        read_lines(stdout, &mut reader, &mut heard).await?;
+        read_frames(stdout, &mut reader, &mut heard).await?;
     }
     let (status, stderr) = running.end().await?;
     let max_pages = reader.max_pages();
@@ -131,28 +131,29 @@ async fn run(
     }
 }
 
-async fn read_lines(
+async fn read_frames(
     output: impl AsyncRead + Unpin,
     reader: &mut Reader,
     heard: &mut impl FnMut(Option<RawPage>, (u32, u32)),
 ) -> Result<(), ExtractError> {
     let mut output = BufReader::new(output);
-    let mut line = Vec::new();
+    let mut message = Vec::new();
     loop {
-        line.clear();
-        let mut bounded = (&mut output).take(MAX_LINE_BYTES as u64);
-        if bounded.read_until(b'\n', &mut line).await? == 0 {
+        let length = match output.read_u32_le().await {
+            Ok(length) => length as usize,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        if length > MAX_MESSAGE_BYTES {
+            return Err(Rejection::TooMuchText.into());
+        }
+        message.clear();
+        let mut bounded = (&mut output).take(length as u64);
+        if bounded.read_to_end(&mut message).await? < length {
+            // The child was killed in the middle of a frame.
             return Ok(());
         }
-        if line.pop_if(|byte| *byte == b'\n').is_none() {
-            // The child was killed in the middle of a line, or the line is longer than any may be.
-            return if line.len() < MAX_LINE_BYTES {
-                Ok(())
-            } else {
-                Err(Rejection::TooMuchText.into())
-            };
-        }
-        let page = reader.line(&line).map_err(|error| match error {
+        let page = reader.message(&message).map_err(|error| match error {
             ProtocolError::TooMuch => Rejection::TooMuchText.into(),
             other => ExtractError::Protocol(other),
         })?;
@@ -195,16 +196,16 @@ fn judge(status: ExitStatus, stderr: String) -> ExtractError {
     }
 }
 
-const _: () = assert!(MAX_LINE_BYTES < MAX_TOTAL_BYTES);
+const _: () = assert!(MAX_MESSAGE_BYTES < MAX_TOTAL_BYTES);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_line_without_end_is_refused_before_it_fills_the_memory() {
+    async fn a_message_without_end_is_refused_before_it_fills_the_memory() {
         let endless = tokio::io::repeat(b'x');
-        let result = read_lines(endless, &mut Reader::new(2_000), &mut |_, _| {}).await;
+        let result = read_frames(endless, &mut Reader::new(2_000), &mut |_, _| {}).await;
         assert!(matches!(
             result,
             Err(ExtractError::Rejected(Rejection::TooMuchText))

@@ -1,13 +1,9 @@
-//! What a child that reads pages says on its standard output: one JSON document per line.
+//! What a child that reads pages says on its standard output: frames, each a [`Message`].
 //!
-//! ```text
-//! {"header":{"pages":2}}
-//! {"page":{"page":1,"width":419.5,"height":595.3,"runs":[…]}}
-//! {"page":{"page":2,…}}
-//! {"trailer":{"pages":2}}
-//! ```
+//! A frame is the message's length in four bytes, the lowest first, and the message as
+//! [postcard](https://postcard.jamesmunns.com/wire-format) writes it: a header, the pages, a trailer.
 //!
-//! The child reads hostile files, so the parent trusts nothing here: lines and totals are bounded, pages
+//! The child reads hostile files, so the parent trusts nothing here: frames and totals are bounded, pages
 //! come in order and once, and a stream without its trailer is no document. A child that is asked for some
 //! pages says those and no other.
 
@@ -15,14 +11,13 @@ use crate::layout::RawPage;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// The longest line: a page of 100,000 words stays below it.
-pub const MAX_LINE_BYTES: usize = 8 * 1024 * 1024;
-/// All lines of one document together. A dense page takes about 15 KiB, so 2,000 of them pass.
-pub const MAX_TOTAL_BYTES: usize = 128 * 1024 * 1024;
+/// The longest message: a page of 100,000 words stays below it.
+pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
+/// All messages of one document together. A dense page takes about 8 KiB, so 2,000 of them pass.
+pub const MAX_TOTAL_BYTES: usize = 64 * 1024 * 1024;
 
-/// One line of the child.
+/// What one frame says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
 pub enum Message {
     /// First, once.
     Header(Count),
@@ -34,9 +29,26 @@ pub enum Message {
     Refused(Refusal),
 }
 
+impl Message {
+    /// Its frame.
+    pub fn to_frame(&self) -> Result<Vec<u8>, postcard::Error> {
+        let mut frame = postcard::to_extend(self, vec![0; size_of::<u32>()])?;
+        // No process that reads a file has 4 GiB.
+        let length = (frame.len() - size_of::<u32>()) as u32;
+        frame[..size_of::<u32>()].copy_from_slice(&length.to_le_bytes());
+        Ok(frame)
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self, postcard::Error> {
+        match postcard::take_from_bytes(bytes)? {
+            (message, []) => Ok(message),
+            _ => Err(postcard::Error::DeserializeBadEncoding),
+        }
+    }
+}
+
 /// A number of pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Count {
     /// Pages in the document, or pages that were asked for.
     pub pages: u32,
@@ -44,7 +56,6 @@ pub struct Count {
 
 /// Why the child refuses a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
 pub enum Refusal {
     /// No bytes at all.
     Empty,
@@ -58,11 +69,14 @@ pub enum Refusal {
     TooManyPages,
 }
 
-/// Why a stream of lines is not a document.
+/// Why what a child says is not a document.
 #[derive(Debug, Error)]
 pub enum ProtocolError {
-    /// Not the JSON of a [`Message`].
-    #[error("a line is not a message of the extraction protocol")]
+    /// Not a [`Message`].
+    #[error("a frame is not a message of the extraction protocol")]
+    Message(#[from] postcard::Error),
+    /// Not the JSON that a child without pages writes.
+    #[error("the output is not a document of the extraction protocol")]
     Json(#[from] serde_json::Error),
     /// A message that may not stand here.
     #[error("a message came out of order")]
@@ -98,7 +112,7 @@ impl Wanted {
     }
 }
 
-/// Checks lines, and says which pages they hold.
+/// Checks messages, and says which pages they hold.
 #[derive(Debug)]
 pub struct Reader {
     wanted: Wanted,
@@ -135,23 +149,23 @@ impl Reader {
         }
     }
 
-    /// Takes one line without its line end: the page that it holds, if it holds one.
-    pub fn line(&mut self, line: &[u8]) -> Result<Option<RawPage>, ProtocolError> {
-        self.bytes = self.bytes.saturating_add(line.len());
+    /// Takes one message, a frame without its length: the page that it holds, if it holds one.
+    pub fn message(&mut self, bytes: &[u8]) -> Result<Option<RawPage>, ProtocolError> {
+        self.bytes = self.bytes.saturating_add(bytes.len());
         if self.bytes > MAX_TOTAL_BYTES {
             return Err(ProtocolError::TooMuch);
         }
         if self.done || self.refusal.is_some() {
             return Err(ProtocolError::Order);
         }
-        match (serde_json::from_slice(line)?, self.announced) {
+        match (Message::read(bytes)?, self.announced) {
             (Message::Header(count), None) if self.wanted.allows(count.pages) => {
                 self.announced = Some(count.pages);
             }
             (Message::Page(page), Some(pages))
                 if self.read < pages
                     && self.wanted.after(self.read) == Some(page.page)
-                    && page.confidence.is_none_or(|sure| sure <= 100) =>
+                    && page.is_plausible() =>
             {
                 self.read += 1;
                 return Ok(Some(page));
@@ -217,7 +231,7 @@ mod tests {
     ) -> Result<(Reader, Vec<u32>), ProtocolError> {
         let mut numbers = Vec::new();
         for message in messages {
-            let page = reader.line(&serde_json::to_vec(message).unwrap())?;
+            let page = reader.message(&message.to_frame()?[4..])?;
             numbers.extend(page.map(|page| page.page));
         }
         Ok((reader, numbers))
@@ -279,16 +293,32 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_surer_than_sure() {
-        let Message::Page(page) = page(1) else {
-            panic!("a page");
-        };
-        let sure = Message::Page(RawPage {
+    fn nothing_is_surer_than_sure_and_no_page_is_endless() {
+        let sure = RawPage {
+            page: 1,
             confidence: Some(101),
-            ..page
-        });
-        let header = Message::Header(Count { pages: 1 });
-        assert!(matches!(read(&[header, sure]), Err(ProtocolError::Order)));
+            ..RawPage::default()
+        };
+        let endless = RawPage {
+            page: 1,
+            height: f32::INFINITY,
+            ..RawPage::default()
+        };
+        for page in [sure, endless] {
+            let messages = [Message::Header(Count { pages: 1 }), Message::Page(page)];
+            assert!(matches!(read(&messages), Err(ProtocolError::Order)));
+        }
+    }
+
+    #[test]
+    fn a_message_that_goes_on_behind_its_end_is_none() {
+        let mut header = Message::Header(Count { pages: 1 })
+            .to_frame()
+            .unwrap()
+            .split_off(4);
+        header.push(0);
+        let read = Reader::new(2_000).message(&header);
+        assert!(matches!(read, Err(ProtocolError::Message(_))));
     }
 
     proptest! {
@@ -314,10 +344,12 @@ mod tests {
         }
 
         #[test]
-        fn foreign_lines_never_panic(lines in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 0..8)) {
+        fn foreign_messages_never_panic(
+            messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 0..8),
+        ) {
             let mut reader = Reader::new(2_000);
-            for line in lines {
-                let _ = reader.line(&line);
+            for message in messages {
+                let _ = reader.message(&message);
             }
             prop_assert!(reader.finish().is_none());
         }

@@ -29,7 +29,6 @@ use traced::Traced;
 /// A stretch of text on one baseline without a wide gap in it. Lengths are points, the origin is the
 /// page's lower left corner as a reader sees the page.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Run {
     /// The text; not empty.
     pub text: String,
@@ -46,22 +45,17 @@ pub struct Run {
     /// Lower edge.
     pub bottom: f32,
     /// Left edges of its words after the first; empty where it does not stand upright.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub word_lefts: Vec<f32>,
     /// All of it is in a bold face.
-    #[serde(default, skip_serializing_if = "is_false")]
     pub bold: bool,
     /// It does not stand upright, so its position says nothing about the order of reading.
-    #[serde(default, skip_serializing_if = "is_false")]
     pub turned: bool,
     /// Its last word goes on in the next run: the hyphen between them is left out.
-    #[serde(default, skip_serializing_if = "is_false")]
     pub hyphen: bool,
 }
 
 /// A page as the child reports it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct RawPage {
     /// From 1.
     pub page: u32,
@@ -72,13 +66,10 @@ pub struct RawPage {
     /// In the order of the page's content.
     pub runs: Vec<Run>,
     /// Glyphs of which the file does not say what characters they are, those of music aside.
-    #[serde(default, skip_serializing_if = "is_zero")]
     pub unmapped_glyphs: u32,
     /// What it shows has to be recognised: it is a picture of text, or its fonts don't say which letters they draw.
-    #[serde(default, skip_serializing_if = "is_false")]
     pub scanned: bool,
     /// How sure text recognition is of the runs, 0 to 100; `None` where they are the file's own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<u8>,
 }
 
@@ -87,6 +78,13 @@ impl RawPage {
     #[must_use]
     pub fn is_unreadable(&self) -> bool {
         self.confidence.is_none() && self.unmapped_glyphs as usize > self.letters()
+    }
+
+    /// Whether its own figures are ones that a page can have.
+    pub(crate) fn is_plausible(&self) -> bool {
+        self.width.is_finite()
+            && self.height.is_finite()
+            && self.confidence.is_none_or(|sure| sure <= 100)
     }
 
     /// Without runs whose geometry can't be reckoned with.
@@ -101,22 +99,6 @@ impl RawPage {
         let chars = self.runs.iter().flat_map(|run| run.text.chars());
         chars.filter(|c| c.is_alphanumeric()).count()
     }
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the signature that serde calls"
-)]
-fn is_zero(value: &u32) -> bool {
-    *value == 0
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the signature that serde calls"
-)]
-fn is_false(value: &bool) -> bool {
-    !value
 }
 
 /// The text of every page, one [`PageText`] each, empty pages included.

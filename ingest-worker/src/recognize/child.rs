@@ -59,7 +59,7 @@ pub struct Options {
     pub file: PathBuf,
 }
 
-/// Recognises pages of `options.file` and writes [`Message`]s to `output`, one JSON document per line.
+/// Recognises pages of `options.file` and writes [`Message`]s to `output`, each in its frame.
 pub fn run(options: &Options, output: impl Write) -> Result<(), ChildError> {
     limits::die_with_parent(options.parent)?;
     // Loaded first, the models too: they are ours, and the file gets what is left.
