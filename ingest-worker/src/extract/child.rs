@@ -4,7 +4,7 @@
 //! hostile file makes of it, it can write to its standard output and nothing else.
 
 use super::{
-    limits,
+    limits, memory,
     protocol::{Count, Message, Refusal},
     scans, words,
 };
@@ -17,8 +17,12 @@ use std::{
 };
 use thiserror::Error;
 
-/// Pages after which the document is opened anew: pdfium keeps what it has parsed until then.
+/// Pages after which the document is opened anew: pdfium keeps what it has parsed until then, fonts above all.
 const PAGES_PER_OPENING: u32 = 32;
+/// So many pages are read before this process looks whether it has grown.
+const PAGES_PER_LOOK: u32 = 8;
+/// Where it has grown by so much, the document is opened anew at once. 32 pages of most documents need less.
+const MAX_GROWTH_KB: u64 = 16 * 1024;
 /// What is written at a time: as much as a pipe holds.
 const OUTPUT_BYTES: usize = 64 * 1024;
 /// How far into a file its header may stand (ISO 32000-1, Annex H, note 13).
@@ -115,6 +119,7 @@ fn read(
         return Ok(Err(Refusal::TooManyPages));
     }
     say(output, &Message::Header(Count { pages }))?;
+    let most_kb = memory::resident_kb() + MAX_GROWTH_KB;
     let mut next = 0;
     while next < pages {
         let Ok(document) = open(pdfium, file) else {
@@ -122,10 +127,19 @@ fn read(
             return Ok(Ok(()));
         };
         let until = pages.min(next + PAGES_PER_OPENING);
-        for number in next..until {
-            say(output, &Message::Page(page(&document, number)))?;
+        let mut has_grown = false;
+        while next < until && !has_grown {
+            let look = until.min(next + PAGES_PER_LOOK);
+            for number in next..look {
+                say(output, &Message::Page(page(&document, number)))?;
+            }
+            next = look;
+            has_grown = memory::resident_kb() > most_kb;
         }
-        next = until;
+        drop(document);
+        if has_grown {
+            memory::release();
+        }
     }
     say(output, &Message::Trailer(Count { pages }))?;
     Ok(Ok(()))

@@ -2,6 +2,7 @@
 
 pub mod child;
 pub(crate) mod limits;
+mod memory;
 mod pages;
 pub(crate) mod process;
 pub mod protocol;
