@@ -5,12 +5,13 @@
 use ingest_worker::tokens::TokenCounter;
 use std::path::Path;
 
-const TEXTS: [&str; 6] = [
+const TEXTS: [&str; 7] = [
     "Short daily sessions do more than one long session at the weekend.",
     "(Allegro, ma non troppo) 1-2-3-1; c'4 d8. \\relative { e''2 }",
     "Die Übung heißt »Fingerläufe«, l’arpège – 5 %",
     "音階 scales 和音 ♯♭ 🎹",
     "uncharacteristically pneumonoultramicroscopicsilicovolcanoconiosis",
+    "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ cis''!~un_poco-a=poco, e.g. 4/4|Op.10,No.3 ...ff?! a'|",
     "",
 ];
 
