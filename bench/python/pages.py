@@ -4,6 +4,7 @@
     pages.py pymupdf FILE           PyMuPDF's text
     pages.py unmusical FILE BOXES   what pdftotext reads but for what fonts draw that draw music
     pages.py endings FILE…          how PyPDFLoader ends with each
+    pages.py cut COUNT… FOLDER FILE the first pages of a PDF, in a file COUNT.pdf for each of the counts
 
 The first two write one JSON object: pages, seconds from the opened file on, the process's peak memory in KiB, and the
 text of each page. `pymupdf` also says what each page holds without the fonts that draw music (`printed`; null where it
@@ -116,6 +117,17 @@ def endings(paths):
     return [ended(path) for path in paths]
 
 
+def cut(*words):
+    from pypdf import PdfReader, PdfWriter
+
+    *counts, folder, path = words
+    document = PdfReader(path)
+    for count in counts:
+        first = PdfWriter()
+        first.append(document, pages=(0, int(count)), import_outline=False)
+        first.write(Path(folder, f"{count}.pdf"))
+
+
 def peak_kb():
     # Not getrusage: a process inherits the peak of the one that started it.
     status = Path("/proc/self/status").read_text()
@@ -127,6 +139,9 @@ def main(side, *paths):
     logging.disable(logging.CRITICAL)
     if side == "endings":
         json.dump(endings(paths), sys.stdout)
+        return
+    if side == "cut":
+        cut(*paths)
         return
     if side == "unmusical":
         json.dump(unmusical(*paths), sys.stdout)

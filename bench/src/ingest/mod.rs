@@ -3,6 +3,7 @@
 
 mod agreement;
 mod endings;
+mod growth;
 mod reading;
 mod speed;
 
@@ -53,6 +54,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
     let mut report = Report::default();
     let rounds = if options.quick { 2 } else { 7 };
     speed::measure(&readers, &options.pdfs, rounds, &mut report).await?;
+    growth::measure(&readers, &options.pdfs, &mut report).await?;
     agreement::measure(&readers, &options.pdfs, &mut report).await?;
     endings::measure(&readers, &options.pdfs, &mut report).await?;
     Ok(report)

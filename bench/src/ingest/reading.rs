@@ -144,18 +144,20 @@ async fn etude(tools: &Tools, file: &Path) -> anyhow::Result<Reading> {
             ExtractError::Rejected(rejection) => anyhow!("rejected: {rejection}"),
             other => anyhow::Error::from(other),
         })?;
-    let mut texts = Vec::with_capacity(pages.len());
-    let read = layout::read(|| pages.iter()).inspect(|page| texts.push(page.text.clone()));
+    let read = layout::read(|| pages.iter());
     let passages = chunk(read, &ChunkConfig::default(), &tokens.word_by_word());
     let seconds = start.elapsed().as_secs_f64();
     ensure!(!passages.is_empty(), "there are no passages");
     // The child has a peak of its own while this process goes on: together they take at most the sum.
     let child_kb = getrusage(UsageWho::RUSAGE_CHILDREN)?.max_rss();
+    let peak_kb = peak_kb()? + child_kb;
     Ok(Reading {
-        pages: texts.len(),
+        pages: pages.len(),
         seconds,
-        peak_kb: peak_kb()? + child_kb,
-        texts,
+        peak_kb,
+        texts: layout::read(|| pages.iter())
+            .map(|page| page.text)
+            .collect(),
         printed: Vec::new(),
     })
 }

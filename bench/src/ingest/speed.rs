@@ -11,7 +11,7 @@ const MIN_PAGES_PER_S: f64 = 250.0;
 const MIN_RATIO_TO_LANGCHAIN: f64 = 5.0;
 const MIN_RATIO_TO_PDFIUM: f64 = 0.6;
 /// Peak memory of the longest manual, whose file has 29 MB.
-const MAX_PEAK_MB: f64 = 100.0;
+const MAX_PEAK_MB: f64 = 80.0;
 
 /// Pages a second and peak memory in MB of each round.
 #[derive(Default)]
