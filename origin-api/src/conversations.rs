@@ -2,6 +2,7 @@
 
 use crate::{
     error::ApiError, extract::part::Part, host, state::AppState, telemetry::RequestContext,
+    usage::quota,
 };
 use rag_core::{conversation::title_of, query::normalise};
 use shared_types::{
@@ -151,16 +152,22 @@ pub async fn ask(
     asked: &str,
 ) -> Result<Turn, ApiError> {
     normalise(asked)?;
-    let earlier = {
+    let (earlier, used_up) = {
         let mut reader = reader::begin(&state.pool, claims).await?;
         let earlier = conversations::context(&mut reader, session_id).await;
         let earlier = earlier.map_err(full)?;
+        let used_up = quota::used_up(&mut reader, &state.quota).await?;
         reader.commit().await?;
-        earlier
+        (earlier, used_up)
+    };
+    let account = match used_up {
+        None => Some(state.ledger.open(claims.clone())),
+        Some(_) => None,
     };
     // No connection is held while a model thinks.
     let rewriter = &state.rewriter;
-    let rewritten = rewriter.rewrite(context.request_id, &earlier, asked).await;
+    let rewritten = rewriter.rewrite(context.request_id, account, &earlier, asked);
+    let rewritten = rewritten.await;
     let turn = Turn {
         session_id,
         message_id: MessageId(host::new_id()),

@@ -1,8 +1,12 @@
 //! Searching, and reading chosen passages again: always under the caller's own rights.
 
 use crate::{
-    config::QuotaConfig, error::ApiError, flight::Flights, state::AppState,
-    telemetry::RequestContext, usage::quota::UsedUp,
+    config::QuotaConfig,
+    error::ApiError,
+    flight::Flights,
+    state::AppState,
+    telemetry::RequestContext,
+    usage::quota::{self, UsedUp},
 };
 use rag_core::{
     distinct::Distinct,
@@ -277,11 +281,7 @@ pub async fn chosen_passages(
     let mut reader = storage::reader::begin(pool, claims).await?;
     let generation = storage::purges::latest(&mut reader).await?;
     let passages = passages::citable(&mut reader, &ids).await?;
-    let used_up = if quota.is_unlimited() {
-        None
-    } else {
-        UsedUp::of(quota, &storage::usage::today(&mut reader).await?)
-    };
+    let used_up = quota::used_up(&mut reader, quota).await?;
     reader.commit().await?;
     if passages.len() != ids.len() {
         return Err(ApiError::refused(

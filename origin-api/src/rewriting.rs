@@ -3,6 +3,7 @@
 use crate::{
     error::chain,
     llm::{AnswerModel, ModelError, ModelEvent, Prompt},
+    usage::ledger::Account,
 };
 use futures_util::StreamExt;
 use rag_core::conversation::{REWRITE_PROMPT, joined, leans, rewriting, rewritten};
@@ -47,10 +48,12 @@ impl Rewriter {
     }
 
     /// `question` so that it can be understood without the `earlier` ones, which are in the order of asking; none where
-    /// it can be already. A model that fails or dawdles stops nobody from asking: both questions are asked then.
+    /// it can be already. A model that fails or dawdles stops nobody from asking: both questions are asked then, as they
+    /// are without an `account` that the call can go on.
     pub async fn rewrite(
         &self,
         request_id: RequestId,
+        account: Option<Account>,
         earlier: &[String],
         question: &str,
     ) -> Option<String> {
@@ -58,10 +61,10 @@ impl Rewriter {
         if !leans(question) {
             return None;
         }
-        let Some(model) = &self.model else {
+        let (Some(model), Some(account)) = (&self.model, account) else {
             return Some(joined(last, question));
         };
-        let told = match self.ask(model, earlier, question).await {
+        let told = match self.ask(model, account, earlier, question).await {
             Ok(told) => told,
             Err(error) => {
                 tracing::warn!(
@@ -78,6 +81,7 @@ impl Rewriter {
     async fn ask(
         &self,
         model: &Arc<dyn AnswerModel>,
+        account: Account,
         earlier: &[String],
         question: &str,
     ) -> Result<String, Unwritten> {
@@ -87,21 +91,30 @@ impl Rewriter {
             passages: Vec::new(),
             question: rewriting(earlier, question),
         };
-        let reply = timeout(self.limit, reply(&**model, prompt)).await;
+        let reply = timeout(self.limit, reply(&**model, account, prompt)).await;
         let reply = reply.map_err(|_| Unwritten::TooLate)??;
         rewritten(&reply).ok_or(Unwritten::NoQuestion)
     }
 }
 
-/// All that the model says, if it comes to its own end.
-async fn reply(model: &dyn AnswerModel, prompt: Prompt) -> Result<String, Unwritten> {
+/// All that the model says, if it comes to its own end. What it used goes on the account in any case.
+async fn reply(
+    model: &dyn AnswerModel,
+    mut account: Account,
+    prompt: Prompt,
+) -> Result<String, Unwritten> {
     let mut events = model.answer(prompt).await?.events;
     let mut said = String::new();
     while let Some(event) = events.next().await {
         match event? {
             ModelEvent::Text(text) => said.push_str(&text),
             ModelEvent::Cited(_) => {}
-            ModelEvent::End { finish_reason, .. } => {
+            ModelEvent::Counted(usage) => account.count(usage),
+            ModelEvent::End {
+                finish_reason,
+                usage,
+            } => {
+                account.count(usage);
                 return match finish_reason {
                     FinishReason::Complete => Ok(said),
                     _ => Err(Unwritten::NoQuestion),
@@ -118,7 +131,13 @@ async fn reply(model: &dyn AnswerModel, prompt: Prompt) -> Result<String, Unwrit
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::llm::{Begun, CachedTokens};
+    use crate::{
+        llm::Begun,
+        usage::{
+            ledger::{Entry, Ledger},
+            payer::payer,
+        },
+    };
     use futures_util::{
         FutureExt,
         future::{self, BoxFuture},
@@ -142,8 +161,7 @@ mod tests {
             };
             let end = ModelEvent::End {
                 finish_reason,
-                usage: Usage::default(),
-                cached: CachedTokens::default(),
+                usage: USED,
             };
             let events = [ModelEvent::Text(says.to_owned()), end];
             let begun = Begun {
@@ -159,11 +177,30 @@ mod tests {
         Arc::new(Scripted { says, asked })
     }
 
+    const USED: Usage = Usage {
+        input_tokens: 90,
+        output_tokens: 9,
+        cache_read_tokens: 0,
+        cache_write_tokens: 0,
+        cost_microusd: Some(135),
+    };
+
     async fn rewritten_by(model: &Arc<Scripted>, question: &str) -> Option<String> {
+        let (ledger, _entries) = Ledger::kept_by_hand();
+        rewritten_on(&ledger, model, question).await
+    }
+
+    async fn rewritten_on(
+        ledger: &Ledger,
+        model: &Arc<Scripted>,
+        question: &str,
+    ) -> Option<String> {
         let rewriter = Rewriter::new(Some(model.clone()), 1, Duration::from_millis(50));
         let earlier = ["How do I practise thirds?".to_owned()];
         let request_id = RequestId(Uuid::nil());
-        rewriter.rewrite(request_id, &earlier, question).await
+        let account = Some(ledger.open(payer(1)));
+        let rewritten = rewriter.rewrite(request_id, account, &earlier, question);
+        rewritten.await
     }
 
     const FOLLOW_UP: &str = "And sixths?";
@@ -213,8 +250,34 @@ mod tests {
         let rewriter = Rewriter::new(None, 1, Duration::from_millis(50));
         let earlier = ["How do I practise thirds?".to_owned()];
         let request_id = RequestId(Uuid::nil());
-        let rewritten = rewriter.rewrite(request_id, &earlier, FOLLOW_UP).await;
+        let rewrite = |earlier| rewriter.rewrite(request_id, None, earlier, FOLLOW_UP);
+        assert_eq!(rewrite(&earlier).await.as_deref(), Some(BOTH));
+        assert_eq!(rewrite(&[]).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_call_goes_on_the_account_of_whoever_asked_even_where_it_is_of_no_use() {
+        let (ledger, mut entries) = Ledger::kept_by_hand();
+        for says in [WHOLE, "Slowly.\nHands apart."] {
+            let model = scripted(Some((says, FinishReason::Complete)));
+            rewritten_on(&ledger, &model, FOLLOW_UP).await;
+            let Ok(Entry::Call(claims, usage)) = entries.try_recv() else {
+                panic!("nothing was recorded");
+            };
+            assert_eq!((*claims, usage), (payer(1), USED));
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_has_used_up_the_day_asks_no_model() {
+        let model = scripted(Some((WHOLE, FinishReason::Complete)));
+        let rewriter = Rewriter::new(Some(model.clone()), 1, Duration::from_millis(50));
+        let earlier = ["How do I practise thirds?".to_owned()];
+        let request_id = RequestId(Uuid::nil());
+        let rewritten = rewriter
+            .rewrite(request_id, None, &earlier, FOLLOW_UP)
+            .await;
         assert_eq!(rewritten.as_deref(), Some(BOTH));
-        assert_eq!(rewriter.rewrite(request_id, &[], FOLLOW_UP).await, None);
+        assert!(model.asked.lock().unwrap().is_empty());
     }
 }

@@ -183,7 +183,7 @@ async fn no_role_that_serves_has_a_right_that_no_policy_covers() {
             "requeue_stuck_documents() by etude_ingest",
             "retry_document(uuid) by authenticated",
             "switch_embedding_model(text) by etude_ingest",
-        "unanswered_questions(timestamp with time zone,uuid,bigint) by authenticated",
+            "unanswered_questions(timestamp with time zone,uuid,bigint) by authenticated",
         ]
     );
 }

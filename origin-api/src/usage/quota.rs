@@ -3,7 +3,7 @@
 use crate::{config::QuotaConfig, error::ApiError};
 use chrono::{Days, NaiveTime};
 use shared_types::problem::{Problem, ProblemKind};
-use storage::usage::Today;
+use storage::{ReaderTx, usage::Today};
 
 const DETAIL: &str = "You have had as many new answers as one person may have in a day. More come after midnight UTC. \
      Until then, questions that were answered lately still are.";
@@ -31,6 +31,17 @@ impl UsedUp {
             begins_anew_s: seconds_left(today),
         })
     }
+}
+
+/// Whether the reader may use no more today. Asks the database only where there is a limit.
+pub async fn used_up(
+    reader: &mut ReaderTx,
+    quota: &QuotaConfig,
+) -> Result<Option<UsedUp>, storage::Error> {
+    if quota.is_unlimited() {
+        return Ok(None);
+    }
+    Ok(UsedUp::of(quota, &storage::usage::today(reader).await?))
 }
 
 /// Until midnight, rounded up: whoever comes back then finds a new day.

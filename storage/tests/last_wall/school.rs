@@ -215,7 +215,6 @@ async fn populate(db: &Database) -> Vec<Caller> {
     share_code(db, &first, &own).await;
     curate(db, [&first, &second, &demoted]).await;
     converse(db, [&first, &own, &shared, &admin]).await;
-    ask(db, [&first, &own, &admin]).await;
     purge(
         db,
         &admin,
@@ -288,14 +287,6 @@ async fn populate(db: &Database) -> Vec<Caller> {
     callers
 }
 
-async fn ask(db: &Database, askers: [&AccessClaims; 3]) {
-    for asker in askers {
-        let mut tx = db.reader(asker).await;
-        usage::record(&mut tx, &Usage::default()).await.unwrap();
-        tx.commit().await.unwrap();
-    }
-}
-
 async fn invite(db: &Database, teacher: &AccessClaims, way: Way<'_>) {
     let mut tx = db.reader(teacher).await;
     invitations::create(&mut tx, InvitationId(fresh_id()), way)
@@ -304,7 +295,7 @@ async fn invite(db: &Database, teacher: &AccessClaims, way: Way<'_>) {
     tx.commit().await.unwrap();
 }
 
-/// A conversation of each, with a question that was answered and one that was not.
+/// A conversation of each, with a question that was answered and one that was not, and what that used.
 async fn converse(db: &Database, people: [&AccessClaims; 4]) {
     for person in people {
         converse_as(db, person).await;
@@ -353,6 +344,7 @@ async fn converse_as(db: &Database, person: &AccessClaims) {
                 shares_name: false,
             };
             feedback::give(&mut tx, id, &feedback).await.unwrap();
+            usage::record(&mut tx, &Usage::default()).await.unwrap();
         }
     }
     tx.commit().await.unwrap();
