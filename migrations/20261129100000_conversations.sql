@@ -28,28 +28,41 @@ create table chat_messages (
     -- So that it can be understood by itself.
     question text not null
         constraint chat_messages_question_length check (char_length(question) between 1 and 2000),
+    -- As caches and curated answers know it.
+    normalised text not null
+        constraint chat_messages_normalised_length
+        check (char_length(normalised) between 1 and 2000),
     asked_at timestamptz not null default now(),
-    answer jsonb
-        constraint chat_messages_answer_size check (pg_column_size(answer) <= 1048576),
     finish_reason text
         constraint chat_messages_finish_reason_is_known
         check (finish_reason in ('complete', 'length', 'not-covered', 'declined')),
-    -- Whose words the answer holds or names: who may not read one of them any more is not shown it.
-    document_ids uuid[] not null default '{}',
-    -- The teacher's own answer that it is: likewise.
-    curated_id uuid,
     answered_at timestamptz,
     -- Teachers may be told who asked: the person says so of each question.
     shares_name boolean not null default false,
-    constraint chat_messages_answered check (
-        (answer is null) = (answered_at is null) and (answer is null) = (finish_reason is null)
-    ),
+    constraint chat_messages_answered check ((finish_reason is null) = (answered_at is null)),
     constraint chat_messages_session foreign key (session_id, user_id)
         references chat_sessions (id, user_id) on delete cascade,
     constraint chat_messages_place unique (session_id, number),
     constraint chat_messages_whose unique (id, user_id)
 );
 create index chat_messages_person on chat_messages (user_id, asked_at desc, id desc);
+create index chat_messages_not_covered on chat_messages (user_id, asked_at desc, id desc)
+    where finish_reason = 'not-covered';
+
+-- Apart from the messages, since whoever may see those may not see all of these.
+create table chat_answers (
+    message_id uuid primary key,
+    user_id uuid not null,
+    answer jsonb not null
+        constraint chat_answers_size check (pg_column_size(answer) <= 1048576),
+    -- Whose words it holds or names.
+    document_ids uuid[] not null,
+    -- The teacher's own answer that it is.
+    curated_id uuid,
+    constraint chat_answers_message foreign key (message_id, user_id)
+        references chat_messages (id, user_id) on delete cascade
+);
+create index chat_answers_person on chat_answers (user_id);
 
 alter table chat_sessions enable row level security;
 alter table chat_sessions force row level security;
@@ -66,9 +79,14 @@ alter table chat_messages force row level security;
 revoke all on chat_messages from public, anon, authenticated;
 grant
     select,
-    insert (id, session_id, user_id, number, asked, question),
-    update (answer, finish_reason, document_ids, curated_id, answered_at, shares_name)
+    insert (id, session_id, user_id, number, asked, question, normalised),
+    update (finish_reason, answered_at, shares_name)
     on chat_messages to authenticated;
+
+alter table chat_answers enable row level security;
+alter table chat_answers force row level security;
+revoke all on chat_answers from public, anon, authenticated;
+grant select, insert on chat_answers to authenticated;
 
 create policy people_see_their_own on chat_sessions for select to authenticated
     using (user_id = (select auth.uid()));

@@ -14,6 +14,7 @@ create table message_feedback (
         references chat_messages (id, user_id) on delete cascade
 );
 create index message_feedback_person on message_feedback (user_id);
+create index message_feedback_unhelpful on message_feedback (user_id) where not is_helpful;
 
 alter table message_feedback enable row level security;
 alter table message_feedback force row level security;
@@ -79,6 +80,23 @@ create policy teachers_remove_their_own on curated_answers for delete to authent
 create policy ingest_sees_all on curated_answers for select to etude_ingest using (true);
 create policy ingest_embeds on curated_answers for update to etude_ingest using (true);
 
+-- Once it was told, an answer is shown again to whoever may read every document that it cites or names at that moment, and
+-- is still told it, where it is a teacher's own. What the policies of those tables say decides.
+create policy people_see_what_they_may_read on chat_answers for select to authenticated
+    using (
+        user_id = (select auth.uid())
+        and not exists (
+            select from unnest(document_ids) as named (id)
+            where not exists (select from knowledge_base_docs k where k.id = named.id)
+        )
+        and (
+            curated_id is null
+            or exists (select from curated_answers c where c.id = curated_id)
+        )
+    );
+create policy people_are_answered on chat_answers for insert to authenticated
+    with check (user_id = (select auth.uid()));
+
 -- A curated answer is part of what the teacher's students find.
 create function bump_corpus_of_curated_answers() returns trigger
 language plpgsql
@@ -101,7 +119,8 @@ create trigger curated_answers_corpus
     for each row execute function bump_corpus_of_curated_answers();
 
 -- What the caller's students asked since they are hers and were not answered, or not well; whose question it is where
--- the student says that she may know. Not what she has answered herself since.
+-- the student says that she may know. Not what she has answered herself since. A question that was put into other words
+-- by what was asked before that is shown as it was asked.
 create function unanswered_questions(behind_at timestamptz, behind_id uuid, wanted bigint)
 returns table (
     message_id uuid, question text, asked_at timestamptz, is_covered boolean,
@@ -112,26 +131,47 @@ stable
 security definer
 set search_path = ''
 as $$
+    with students as (
+        select r.student_id as id, r.created_at as since
+        from public.teacher_student_relationships r
+        where (select auth.jwt() -> 'app_metadata' ->> 'role') = 'teacher'
+          and r.teacher_id = (select auth.uid())
+    ),
+    open as (
+        select m.*, s.since
+        from students s
+        join public.chat_messages m
+            on m.user_id = s.id and m.finish_reason = 'not-covered' and m.asked_at >= s.since
+        union all
+        select m.*, s.since
+        from students s
+        join public.message_feedback f on f.user_id = s.id and not f.is_helpful
+        join public.chat_messages m on m.id = f.message_id and m.asked_at >= s.since
+        where m.answered_at is not null and m.finish_reason <> 'not-covered'
+    )
     select
-        m.id, m.question, m.asked_at, m.finish_reason <> 'not-covered',
-        case when m.shares_name then u.id end,
-        case when m.shares_name then u.full_name end
-    from public.teacher_student_relationships r
-    join public.users u on u.id = r.student_id
-    join public.chat_messages m on m.user_id = r.student_id and m.asked_at >= r.created_at
-    left join public.message_feedback f on f.message_id = m.id
-    where (select auth.jwt() -> 'app_metadata' ->> 'role') = 'teacher'
-      and r.teacher_id = (select auth.uid())
-      and (m.finish_reason = 'not-covered' or not f.is_helpful)
-      and not exists (
-          select from public.curated_answers c
-          where c.teacher_id = r.teacher_id and c.question = lower(m.question)
-      )
-      and (m.asked_at, m.id) < (
+        o.id,
+        case
+            when exists (
+                select from public.chat_messages before
+                where before.session_id = o.session_id and before.asked_at < o.since
+            ) then o.asked
+            else o.question
+        end,
+        o.asked_at, o.finish_reason <> 'not-covered',
+        case when o.shares_name then u.id end,
+        case when o.shares_name then u.full_name end
+    from open o
+    join public.users u on u.id = o.user_id
+    where not exists (
+            select from public.curated_answers c
+            where c.teacher_id = (select auth.uid()) and c.question = o.normalised
+        )
+      and (o.asked_at, o.id) < (
           coalesce(behind_at, 'infinity'),
           coalesce(behind_id, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
       )
-    order by m.asked_at desc, m.id desc
+    order by o.asked_at desc, o.id desc
     limit least(wanted, 201)
 $$;
 revoke all on function unanswered_questions(timestamptz, uuid, bigint)

@@ -123,6 +123,12 @@ impl Answers {
         }
     }
 
+    /// One for each call of the model, for whoever else calls it.
+    #[must_use]
+    pub fn permits(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.permits)
+    }
+
     /// Answers `request` from `chosen`, which are all its passages, in order, read under the caller's own
     /// rights: from here on nobody asks what the caller may read.
     ///

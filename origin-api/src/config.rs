@@ -15,6 +15,9 @@ use url::Url;
 /// The shortest secret that the edge and the origin may share, in bytes.
 const MIN_EDGE_TOKEN_BYTES: usize = 16;
 
+/// The longest that a model may take for a follow-up, in milliseconds: the edge waits 5 s for the whole call.
+const MAX_FOLLOW_UP_MS: u64 = 4_000;
+
 /// Why the origin can't start with these settings.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ConfigError {
@@ -227,13 +230,18 @@ fn curated_similarity(vars: &Vars<'_>) -> Result<f64, ConfigError> {
 }
 
 fn follow_ups(vars: &Vars<'_>) -> Result<FollowUpConfig, ConfigError> {
+    let timeout_ms = vars.parsed("FOLLOW_UP_TIMEOUT_MS", 1_500)?;
+    if timeout_ms > MAX_FOLLOW_UP_MS {
+        let reason = format!("it is more than {MAX_FOLLOW_UP_MS}");
+        return Err(invalid("FOLLOW_UP_TIMEOUT_MS", reason));
+    }
     Ok(FollowUpConfig {
         is_by_model: match vars.optional("FOLLOW_UPS").as_deref() {
             None | Some("model") => true,
             Some("joined") => false,
             Some(_) => return Err(invalid("FOLLOW_UPS", "it is neither model nor joined")),
         },
-        timeout: Duration::from_millis(vars.parsed("FOLLOW_UP_TIMEOUT_MS", 1_500)?),
+        timeout: Duration::from_millis(timeout_ms),
     })
 }
 

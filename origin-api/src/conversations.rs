@@ -4,7 +4,10 @@ use crate::{
     error::ApiError, extract::part::Part, host, state::AppState, telemetry::RequestContext,
     usage::quota,
 };
-use rag_core::{conversation::title_of, query::normalise};
+use rag_core::{
+    conversation::title_of,
+    query::{normalise, storable},
+};
 use shared_types::{
     claims::AccessClaims,
     conversation::{
@@ -152,6 +155,7 @@ pub async fn ask(
     asked: &str,
 ) -> Result<Turn, ApiError> {
     normalise(asked)?;
+    let asked = storable(asked);
     let (earlier, used_up) = {
         let mut reader = reader::begin(&state.pool, claims).await?;
         let earlier = conversations::context(&mut reader, session_id).await;
@@ -166,19 +170,21 @@ pub async fn ask(
     };
     // No connection is held while a model thinks.
     let rewriter = &state.rewriter;
-    let rewritten = rewriter.rewrite(context.request_id, account, &earlier, asked);
+    let rewritten = rewriter.rewrite(context.request_id, account, &earlier, &asked);
     let rewritten = rewritten.await;
     let turn = Turn {
         session_id,
         message_id: MessageId(host::new_id()),
         is_rewritten: rewritten.is_some(),
-        question: rewritten.unwrap_or_else(|| asked.to_owned()),
+        question: rewritten.unwrap_or_else(|| asked.clone()),
     };
+    let normalised = normalise(&turn.question)?;
     let title = title_of(&turn.question);
     let question = Question {
         id: turn.message_id,
-        asked,
+        asked: &asked,
         question: &turn.question,
+        normalised: &normalised,
         title: &title,
     };
     let mut reader = reader::begin(&state.pool, claims).await?;

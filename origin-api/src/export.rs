@@ -8,6 +8,7 @@ use serde::Serialize;
 use shared_types::{
     conversation::ChatSession,
     documents::{Document, DocumentStatus, LibraryFile},
+    feedback::CuratedAnswer,
     ids::DocumentId,
     people::{Account, Invitation, LinkedPerson},
     usage::DayUsage,
@@ -37,6 +38,8 @@ pub struct Contents {
     pub files: Vec<LibraryFile>,
     /// All conversations; the messages of each are `conversations/{id}.json`.
     pub conversations: Vec<ChatSession>,
+    /// A teacher's own answers.
+    pub curated_answers: Vec<CuratedAnswer>,
     /// Documents whose file is not in the store.
     pub files_missing: Vec<DocumentId>,
 }

@@ -6,7 +6,7 @@ use crate::{
     host,
     library::{as_json, changed},
 };
-use rag_core::query::normalise;
+use rag_core::query::{normalise, storable};
 use shared_types::{
     claims::AccessClaims,
     feedback::{
@@ -38,7 +38,7 @@ pub async fn give(
             format!("A reason has at most {MAX_REASON_CHARS} characters."),
         ));
     }
-    given.reason = reason.map(|reason| reason.replace('\0', " "));
+    given.reason = reason.map(storable);
     let mut reader = reader::begin(pool, claims).await?;
     feedback::give(&mut reader, message, &given).await?;
     Ok(reader.commit().await?)
@@ -66,7 +66,7 @@ pub async fn curate(
 ) -> Result<Changed, ApiError> {
     let CurateAnswer { question, answer } = wanted;
     let question = normalise(&question)?;
-    let answer = answer.trim();
+    let answer = storable(answer.trim());
     if !(1..=MAX_CURATED_CHARS).contains(&answer.chars().count()) {
         return Err(ApiError::refused(
             ProblemKind::BodyInvalid,
@@ -76,7 +76,7 @@ pub async fn curate(
     let new = New {
         id: CuratedAnswerId(host::new_id()),
         question: &question,
-        answer,
+        answer: &answer,
     };
     let mut reader = reader::begin(pool, claims).await?;
     let kept = match curated::create(&mut reader, &new).await {

@@ -22,7 +22,9 @@ use shared_types::{
     problem::ProblemKind,
 };
 use std::{io, sync::Arc, time::Duration};
-use storage::{Error, PgPool, conversations, documents, invitations, people, reader, usage};
+use storage::{
+    Error, PgPool, conversations, curated, documents, invitations, people, reader, usage,
+};
 use tokio::{
     io::{AsyncWriteExt, DuplexStream, duplex},
     runtime::Handle,
@@ -168,6 +170,7 @@ async fn gather(pool: &PgPool, claims: &AccessClaims) -> Result<Contents, ApiErr
         teachers,
         invitations: all!(invitations::list, reader),
         conversations: all!(conversations::list, reader),
+        curated_answers: all!(curated::list, reader),
         usage: usage::days(reader, u32::MAX).await?,
         documents,
         files,

@@ -6,7 +6,7 @@ use crate::{
     usage::ledger::Account,
 };
 use futures_util::StreamExt;
-use rag_core::conversation::{REWRITE_PROMPT, joined, leans, rewriting, rewritten};
+use rag_core::conversation::{Earlier, REWRITE_PROMPT, joined, leans, rewriting, rewritten};
 use shared_types::{chat::FinishReason, ids::RequestId};
 use std::{sync::Arc, time::Duration};
 use thiserror::Error;
@@ -19,8 +19,8 @@ const MAX_REPLY_BYTES: usize = 4 * 1024;
 /// with the one before.
 pub struct Rewriter {
     model: Option<Arc<dyn AnswerModel>>,
-    /// One permit for each call of the model.
-    permits: Semaphore,
+    /// One permit for each call of the model, answers included.
+    permits: Arc<Semaphore>,
     limit: Duration,
 }
 
@@ -37,12 +37,16 @@ enum Unwritten {
 }
 
 impl Rewriter {
-    /// Asks `model`, where there is one, for at most so many questions at once, and each for no longer than `limit`.
+    /// Asks `model`, where there is one, with one of these `permits` each time, and for no longer than `limit`.
     #[must_use]
-    pub fn new(model: Option<Arc<dyn AnswerModel>>, concurrency: usize, limit: Duration) -> Self {
+    pub fn new(
+        model: Option<Arc<dyn AnswerModel>>,
+        permits: Arc<Semaphore>,
+        limit: Duration,
+    ) -> Self {
         Self {
             model,
-            permits: Semaphore::new(concurrency),
+            permits,
             limit,
         }
     }
@@ -54,35 +58,34 @@ impl Rewriter {
         &self,
         request_id: RequestId,
         account: Option<Account>,
-        earlier: &[String],
+        earlier: &[Earlier],
         question: &str,
     ) -> Option<String> {
-        let last = earlier.last()?;
-        if !leans(question) {
+        if earlier.is_empty() || !leans(question) {
             return None;
         }
         let (Some(model), Some(account)) = (&self.model, account) else {
-            return Some(joined(last, question));
+            return joined(earlier, question);
         };
         let told = match self.ask(model, account, earlier, question).await {
-            Ok(told) => told,
+            Ok(told) => Some(told),
             Err(error) => {
                 tracing::warn!(
                     %request_id,
                     cause = chain(&error),
                     "follow-up not rewritten, joined with the question before"
                 );
-                joined(last, question)
+                joined(earlier, question)
             }
         };
-        (told != question).then_some(told)
+        told.filter(|told| told != question)
     }
 
     async fn ask(
         &self,
         model: &Arc<dyn AnswerModel>,
         account: Account,
-        earlier: &[String],
+        earlier: &[Earlier],
         question: &str,
     ) -> Result<String, Unwritten> {
         let _permit = self.permits.try_acquire().map_err(|_| Unwritten::Busy)?;
@@ -93,7 +96,7 @@ impl Rewriter {
         };
         let reply = timeout(self.limit, reply(&**model, account, prompt)).await;
         let reply = reply.map_err(|_| Unwritten::TooLate)??;
-        rewritten(&reply).ok_or(Unwritten::NoQuestion)
+        rewritten(&reply, question).ok_or(Unwritten::NoQuestion)
     }
 }
 
@@ -195,12 +198,23 @@ mod tests {
         model: &Arc<Scripted>,
         question: &str,
     ) -> Option<String> {
-        let rewriter = Rewriter::new(Some(model.clone()), 1, Duration::from_millis(50));
-        let earlier = ["How do I practise thirds?".to_owned()];
+        let rewriter = Rewriter::new(Some(model.clone()), one(), Duration::from_millis(50));
+        let earlier = [asked("How do I practise thirds?")];
         let request_id = RequestId(Uuid::nil());
         let account = Some(ledger.open(payer(1)));
         let rewritten = rewriter.rewrite(request_id, account, &earlier, question);
         rewritten.await
+    }
+
+    fn one() -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(1))
+    }
+
+    fn asked(question: &str) -> Earlier {
+        Earlier {
+            asked: question.to_owned(),
+            question: question.to_owned(),
+        }
     }
 
     const FOLLOW_UP: &str = "And sixths?";
@@ -247,8 +261,8 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_model_both_questions_are_asked() {
-        let rewriter = Rewriter::new(None, 1, Duration::from_millis(50));
-        let earlier = ["How do I practise thirds?".to_owned()];
+        let rewriter = Rewriter::new(None, one(), Duration::from_millis(50));
+        let earlier = [asked("How do I practise thirds?")];
         let request_id = RequestId(Uuid::nil());
         let rewrite = |earlier| rewriter.rewrite(request_id, None, earlier, FOLLOW_UP);
         assert_eq!(rewrite(&earlier).await.as_deref(), Some(BOTH));
@@ -271,8 +285,8 @@ mod tests {
     #[tokio::test]
     async fn whoever_has_used_up_the_day_asks_no_model() {
         let model = scripted(Some((WHOLE, FinishReason::Complete)));
-        let rewriter = Rewriter::new(Some(model.clone()), 1, Duration::from_millis(50));
-        let earlier = ["How do I practise thirds?".to_owned()];
+        let rewriter = Rewriter::new(Some(model.clone()), one(), Duration::from_millis(50));
+        let earlier = [asked("How do I practise thirds?")];
         let request_id = RequestId(Uuid::nil());
         let rewritten = rewriter
             .rewrite(request_id, None, &earlier, FOLLOW_UP)

@@ -76,6 +76,8 @@ impl AppState {
         let model = llm::connect(&config.model)?;
         let rewriting = config.follow_ups.is_by_model.then(|| Arc::clone(&model));
         let ledger = Ledger::new(pool.clone());
+        let answers = Answers::new(model, &config.model, calibration, ledger.clone());
+        let answers = Arc::new(answers);
         Ok(Self {
             pool,
             edge_secret: EdgeSecret::new(&config.edge_token),
@@ -93,17 +95,12 @@ impl AppState {
             },
             curated_similarity: config.curated_similarity,
             searches: Arc::new(Searches::default()),
-            answers: Arc::new(Answers::new(
-                model,
-                &config.model,
-                calibration,
-                ledger.clone(),
-            )),
             rewriter: Arc::new(Rewriter::new(
                 rewriting,
-                config.model.concurrency,
+                answers.permits(),
                 config.follow_ups.timeout,
             )),
+            answers,
             ledger,
             quota: config.quota,
             objects: Arc::new(

@@ -67,6 +67,22 @@ const OWN_MATTER: usize = 3;
 /// A question of no more words than this leaves something out.
 const FRAGMENT_WORDS: usize = 2;
 
+/// A question that was asked before in a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Earlier {
+    /// In the person's words.
+    pub asked: String,
+    /// So that it can be understood by itself.
+    pub question: String,
+}
+
+impl Earlier {
+    /// Whether it was understood as it was asked.
+    fn stands_alone(&self) -> bool {
+        self.asked == self.question
+    }
+}
+
 /// Whether a question is not to be understood without those before it, by the look of it: English alone, and where in
 /// doubt, it is.
 #[must_use]
@@ -90,22 +106,42 @@ pub fn leans(question: &str) -> bool {
     };
     let points_back = || {
         let is_pointer = |(at, word): (usize, &&str)| {
-            let before = words[..at].iter();
-            let matter = before.filter(|word| is_matter(word)).count();
             let own_matter = if POSSESSIVES.contains(word) {
                 1
             } else {
                 OWN_MATTER
             };
-            POINTERS.contains(word) && matter < own_matter && !is_empty_subject(&words, at)
+            let points = is_pointer_at(&words, at) && !is_empty_subject(&words, at);
+            points && words[..at].iter().filter(|word| is_matter(word)).count() < own_matter
         };
         words.iter().enumerate().any(is_pointer)
     };
-    words.len() <= FRAGMENT_WORDS
+    if words.is_empty() {
+        return false;
+    }
+    let length: usize = words.iter().map(|word| length_of(word)).sum();
+    length <= FRAGMENT_WORDS
         || !words.iter().any(is_matter)
         || OPENINGS.iter().any(begins_with)
         || is_part()
         || points_back()
+}
+
+/// How much a word says: one that is written without Latin letters may be a whole sentence of a script without spaces.
+fn length_of(word: &str) -> usize {
+    if word.bytes().any(|byte| byte.is_ascii_alphanumeric()) {
+        1
+    } else {
+        word.chars().count()
+    }
+}
+
+/// Whether the word stands for something else, by what it is and what is around it.
+fn is_pointer_at(words: &[&str], at: usize) -> bool {
+    match words[at] {
+        "that" => at + 1 == words.len() || at > 0 && VERBS.contains(&words[at - 1]),
+        word => POINTERS.contains(&word),
+    }
 }
 
 /// Whether the word stands for nothing at all, as in "is it good to" and "are there".
@@ -125,35 +161,45 @@ fn is_empty_subject(words: &[&str], at: usize) -> bool {
 /// What a model is asked that has [`REWRITE_PROMPT`] as its instructions. `earlier` is in the order of asking, and the
 /// last [`CONTEXT_QUESTIONS`] of it are told.
 #[must_use]
-pub fn rewriting(earlier: &[String], question: &str) -> String {
+pub fn rewriting(earlier: &[Earlier], question: &str) -> String {
     let mut told = String::from("Earlier questions:\n");
     let skipped = earlier.len().saturating_sub(CONTEXT_QUESTIONS);
     for (index, earlier) in earlier[skipped..].iter().enumerate() {
         // Writing to a string never fails.
-        let _ = writeln!(told, "{}. {}", index + 1, one_line(earlier));
+        let _ = writeln!(told, "{}. {}", index + 1, one_line(&earlier.question));
     }
     let _ = write!(told, "\nLast question: {}", one_line(question));
     told
 }
 
-/// The question that a model replied with; none where it is none that can be asked.
+/// What a model replied with, who was asked to put `question` into other words; none where it is no question that can be
+/// asked.
 #[must_use]
-pub fn rewritten(reply: &str) -> Option<String> {
+pub fn rewritten(reply: &str, question: &str) -> Option<String> {
     let reply = reply.trim();
-    let is_one = !reply.contains('\n') && reply.chars().count() <= MAX_REWRITTEN_CHARS;
-    let question = reply.trim_matches(['"', '“', '”']).trim();
-    (is_one && normalise(question).is_ok()).then(|| question.to_owned())
+    // A long question may be repeated.
+    let max_chars = MAX_REWRITTEN_CHARS.max(question.chars().count());
+    let is_one = !reply.contains('\n') && reply.chars().count() <= max_chars;
+    let told = one_line(reply.trim_matches(['"', '“', '”']));
+    (is_one && normalise(&told).is_ok()).then_some(told)
 }
 
-/// Both questions, one after the other: where no model puts them into one. A search finds what either is about.
+/// The question behind those that it leans on: the last that stands alone, and the one just before. That is asked where no
+/// model puts them into one, and a search finds what any of them is about. None where nothing was asked before, or all of
+/// it would be too long.
 #[must_use]
-pub fn joined(earlier: &str, question: &str) -> String {
-    let joined = format!("{} {}", one_line(earlier), one_line(question));
-    if joined.chars().count() <= MAX_QUERY_CHARS && normalise(&joined).is_ok() {
-        joined
-    } else {
-        question.to_owned()
+pub fn joined(earlier: &[Earlier], question: &str) -> Option<String> {
+    let last = earlier.last()?;
+    let alone = earlier.iter().rfind(|earlier| earlier.stands_alone());
+    let beginning = alone.map_or(&last.question, |alone| &alone.question);
+    let mut parts = vec![one_line(beginning)];
+    if !last.stands_alone() && alone.is_some() {
+        parts.push(one_line(&last.asked));
     }
+    parts.push(one_line(question));
+    let joined = parts.join(" ");
+    let can_be_asked = joined.chars().count() <= MAX_QUERY_CHARS && normalise(&joined).is_ok();
+    can_be_asked.then_some(joined)
 }
 
 /// The title that a conversation gets by its first question.
@@ -191,6 +237,8 @@ mod tests {
             "How long should I practise it each day?",
             "Are they bad for small hands?",
             "What should he do instead?",
+            "Can you explain that?",
+            "Why is that?",
         ] {
             assert!(leans(question), "{question}");
         }
@@ -198,6 +246,10 @@ mod tests {
             "What is legato?",
             "How do I keep my wrist loose when it gets tired?",
             "In which bar does the waltz change key?",
+            "什么是连奏？",
+            "🎹🎹",
+            "???",
+            "",
             "Is it good to begin with the ending?",
             "Where do pupils put their phones?",
             "How many sharps are there in E major?",
@@ -208,9 +260,20 @@ mod tests {
         }
     }
 
+    fn alone(question: &str) -> Earlier {
+        follow_up(question, question)
+    }
+
+    fn follow_up(asked: &str, question: &str) -> Earlier {
+        Earlier {
+            asked: asked.to_owned(),
+            question: question.to_owned(),
+        }
+    }
+
     #[test]
     fn a_model_is_told_the_last_questions_in_their_order_one_a_line() {
-        let earlier = ["One?", "Two\nand a half?", "Three?", "Four?"].map(str::to_owned);
+        let earlier = ["One?", "Two\nand a half?", "Three?", "Four?"].map(alone);
         assert_eq!(
             rewriting(&earlier, "And\nfive?"),
             "Earlier questions:\n1. Two and a half?\n2. Three?\n3. Four?\n\nLast question: And five?"
@@ -220,22 +283,51 @@ mod tests {
     #[test]
     fn what_a_model_says_is_taken_where_it_is_one_question() {
         assert_eq!(
-            rewritten(" \"How do I practise thirds?\"\n").as_deref(),
+            rewritten(" \"How do I practise thirds?\"\n", "And thirds?").as_deref(),
             Some("How do I practise thirds?")
         );
         let long = "why ".repeat(200);
         for reply in ["", "\"\"", "Thirds.\nPractise them slowly.", &*long] {
-            assert_eq!(rewritten(reply), None, "{reply:?}");
+            assert_eq!(rewritten(reply, "And thirds?"), None, "{reply:?}");
         }
+        // It may be repeated.
+        assert!(rewritten(&long, &long).is_some());
     }
 
     #[test]
-    fn without_a_model_both_are_asked_if_there_is_room() {
-        assert_eq!(
-            joined("How do I practise thirds?", "And sixths?"),
-            "How do I practise thirds? And sixths?"
+    fn without_a_model_a_question_is_asked_behind_those_it_leans_on() {
+        let thirds = alone("How do I practise thirds?");
+        let left = follow_up(
+            "And in the left hand?",
+            "How do I practise thirds? And in the left hand?",
         );
-        assert_eq!(joined(&"a".repeat(1_995), "And sixths?"), "And sixths?");
+        let how_often = "How often?";
+        for (earlier, expected) in [
+            (vec![], None),
+            (
+                vec![thirds.clone()],
+                Some("How do I practise thirds? How often?"),
+            ),
+            (
+                vec![thirds.clone(), left.clone()],
+                Some("How do I practise thirds? And in the left hand? How often?"),
+            ),
+            (
+                vec![thirds.clone(), left.clone(), follow_up("And slowly?", "…")],
+                Some("How do I practise thirds? And slowly? How often?"),
+            ),
+            (
+                vec![left.clone()],
+                Some("How do I practise thirds? And in the left hand? How often?"),
+            ),
+            (vec![alone(&"a".repeat(1_995))], None),
+        ] {
+            assert_eq!(
+                joined(&earlier, how_often).as_deref(),
+                expected,
+                "{earlier:?}"
+            );
+        }
     }
 
     #[test]
@@ -253,9 +345,9 @@ mod tests {
         #[test]
         fn whatever_is_asked_can_be_asked(earlier in "\\PC{1,2000}", question in "\\PC{1,2000}", reply in ".{0,500}") {
             prop_assume!(normalise(&question).is_ok());
-            prop_assert!(normalise(&joined(&earlier, &question)).is_ok());
-            if let Some(rewritten) = rewritten(&reply) {
-                prop_assert!(normalise(&rewritten).is_ok());
+            let told = [joined(&[alone(&earlier)], &question), rewritten(&reply, &question)];
+            for told in told.into_iter().flatten() {
+                prop_assert!(normalise(&told).is_ok());
             }
             prop_assert!(title_of(&question).chars().count() <= MAX_TITLE_CHARS);
             let _ = leans(&question);

@@ -42,6 +42,12 @@ pub fn normalise(query: &str) -> Result<String, QueryError> {
     }
 }
 
+/// The words as they can be kept: PostgreSQL takes no U+0000.
+#[must_use]
+pub fn storable(text: &str) -> String {
+    text.replace('\0', " ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

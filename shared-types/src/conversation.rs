@@ -4,7 +4,7 @@
 use crate::{
     cache::StoredAnswer,
     chat::{Citation, FinishReason, Source, Usage},
-    feedback::CuratedBy,
+    feedback::{CuratedBy, Feedback},
     ids::{ChatSessionId, MessageId},
 };
 use chrono::{DateTime, Utc};
@@ -62,6 +62,9 @@ pub struct Message {
     pub question: String,
     /// When it was asked.
     pub asked_at: DateTime<Utc>,
+    /// What the person said of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feedback: Option<Feedback>,
     /// What became of the answer.
     #[serde(flatten)]
     pub reply: MessageReply,

@@ -6,12 +6,16 @@ use crate::{
     rows::{signed, unsigned},
 };
 use chrono::{DateTime, Utc};
-use rag_core::{answer::written, conversation::CONTEXT_QUESTIONS};
+use rag_core::{
+    answer::written,
+    conversation::{CONTEXT_QUESTIONS, Earlier},
+};
 use shared_types::{
     chat::FinishReason,
     conversation::{
         Answered, ChatSession, MAX_MESSAGES, MAX_SESSIONS, Message, MessageAnswer, MessageReply,
     },
+    feedback::{Feedback, Rating},
     ids::{ChatSessionId, MessageId},
 };
 use sqlx::{FromRow, types::Json};
@@ -50,6 +54,9 @@ struct MessageRow {
     question: String,
     asked_at: DateTime<Utc>,
     answer: Option<Json<Answered>>,
+    is_helpful: Option<bool>,
+    reason: Option<String>,
+    shares_name: bool,
     is_withheld: bool,
 }
 
@@ -62,11 +69,18 @@ impl From<MessageRow> for Message {
             None if row.is_withheld => MessageReply::Withheld,
             None => MessageReply::Unanswered,
         };
+        let shares_name = row.shares_name;
+        let feedback = row.is_helpful.map(|is_helpful| Feedback {
+            rating: if is_helpful { Rating::Up } else { Rating::Down },
+            reason: row.reason,
+            shares_name,
+        });
         Self {
             id: MessageId(row.id),
             asked: row.asked,
             question: row.question,
             asked_at: row.asked_at,
+            feedback,
             reply,
         }
     }
@@ -179,8 +193,8 @@ pub async fn delete(reader: &mut ReaderTx, id: ChatSessionId) -> Result<(), Erro
 /// The messages of a conversation of the reader behind a place, the last one first, at most `limit` and at most
 /// [`MESSAGE_LIST_LIMIT`]. [`Error::NotFound`] as for [`get`].
 ///
-/// An answer is shown to whoever may read every document that it cites or names at this moment, or is still told it by a
-/// teacher, and withheld otherwise.
+/// An answer is shown to whoever may read every document that it cites or names at this moment and is still told it, where
+/// it is a teacher's own; it is withheld otherwise.
 #[tracing::instrument(name = "sql.conversations.messages", skip_all)]
 pub async fn messages(
     reader: &mut ReaderTx,
@@ -208,22 +222,25 @@ pub async fn messages(
     }))
 }
 
-/// The last questions of a conversation of the reader as they can be understood by themselves, in the order of asking,
-/// [`CONTEXT_QUESTIONS`] at most. [`Error::NotFound`] as for [`get`]; [`Error::Conflict`]: it has [`MAX_MESSAGES`].
+/// The last questions of a conversation of the reader, in the order of asking, [`CONTEXT_QUESTIONS`] at most.
+/// [`Error::NotFound`] as for [`get`]; [`Error::Conflict`]: it has [`MAX_MESSAGES`].
 #[tracing::instrument(name = "sql.conversations.context", skip_all)]
-pub async fn context(reader: &mut ReaderTx, id: ChatSessionId) -> Result<Vec<String>, Error> {
+pub async fn context(reader: &mut ReaderTx, id: ChatSessionId) -> Result<Vec<Earlier>, Error> {
     if get(reader, id).await?.message_count >= MAX_MESSAGES {
         return Err(Error::Conflict);
     }
-    let mut questions: Vec<String> = sqlx::query_scalar(
-        "select question from chat_messages where session_id = $1 order by number desc limit $2",
+    let rows: Vec<(String, String)> = sqlx::query_as(
+        "select asked, question from chat_messages where session_id = $1 \
+         order by number desc limit $2",
     )
     .bind(id.0)
     .bind(signed::<_, i64>(CONTEXT_QUESTIONS, "limit")?)
     .fetch_all(reader.connection())
     .await?;
-    questions.reverse();
-    Ok(questions)
+    let earlier = rows.into_iter().rev();
+    Ok(earlier
+        .map(|(asked, question)| Earlier { asked, question })
+        .collect())
 }
 
 /// A question that is asked in a conversation.
@@ -235,6 +252,8 @@ pub struct Question<'a> {
     pub asked: &'a str,
     /// So that it can be understood by itself.
     pub question: &'a str,
+    /// That, normalised.
+    pub normalised: &'a str,
     /// The conversation's title where it has none yet.
     pub title: &'a str,
 }
@@ -263,18 +282,19 @@ pub async fn ask(
              update chat_sessions \
              set message_count = message_count + 1, \
                  last_asked_at = greatest(last_asked_at, now()), \
-                 title = case title when '' then $6 else title end \
+                 title = case title when '' then $7 else title end \
              where id = $2 \
              returning message_count \
          ) \
-         insert into chat_messages (id, session_id, user_id, number, asked, question) \
-         select $1, $2, $3, message_count, $4, $5 from counted",
+         insert into chat_messages (id, session_id, user_id, number, asked, question, normalised) \
+         select $1, $2, $3, message_count, $4, $5, $6 from counted",
     )
     .bind(question.id.0)
     .bind(id.0)
     .bind(person.0)
     .bind(question.asked)
     .bind(question.question)
+    .bind(question.normalised)
     .bind(question.title)
     .execute(reader.connection())
     .await?;
@@ -302,17 +322,22 @@ pub async fn answered(
         )
         .map(|document| document.0)
         .collect();
+    let curated = answered.answer.curated_by.as_ref();
     let written = sqlx::query(
-        "update chat_messages \
-         set answer = $3, finish_reason = $4, document_ids = $5, curated_id = $6, answered_at = now() \
-         where id = $1 and user_id = $2 and answered_at is null",
+        "with answered as ( \
+             update chat_messages set finish_reason = $3, answered_at = now() \
+             where id = $1 and user_id = $2 and answered_at is null \
+             returning id \
+         ) \
+         insert into chat_answers (message_id, user_id, answer, document_ids, curated_id) \
+         select id, $2, $4, $5, $6 from answered",
     )
     .bind(id.0)
     .bind(person.0)
-    .bind(Json(answered))
     .bind(finish_reason(answered.answer.finish_reason))
+    .bind(Json(answered))
     .bind(documents.into_iter().collect::<Vec<_>>())
-    .bind(answered.answer.curated_by.as_ref().map(|curated| curated.id.0))
+    .bind(curated.map(|curated| curated.id.0))
     .execute(reader.connection())
     .await?;
     match written.rows_affected() {

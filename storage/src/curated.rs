@@ -15,6 +15,9 @@ use shared_types::{
 use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
 
+/// Words that turn a question into its opposite, all of which are stop words to PostgreSQL.
+const NEGATIONS: &str = "\\m(no|not|nor|never|without|cannot|[a-z]+n['’]t)\\M";
+
 /// An answer that is to be kept.
 #[derive(Clone, Copy, Debug)]
 pub struct New<'a> {
@@ -35,7 +38,7 @@ pub struct Asked<'a> {
     pub embedding: Option<&'a Embedding>,
     /// Model and pooling that made it: vectors of others are not compared.
     pub embedding_model: &'a str,
-    /// The least cosine at which two questions are taken for the same.
+    /// The least cosine at which two questions of the same words are taken for the same.
     pub min_similarity: f64,
 }
 
@@ -193,6 +196,7 @@ pub async fn nearest(
         .bind(embedding.map(HalfVector::from_f32_slice))
         .bind(asked.embedding_model)
         .bind(asked.min_similarity)
+        .bind(NEGATIONS)
         .fetch_optional(reader.connection())
         .await?;
     Ok(found.map(CuratedAnswerId))

@@ -35,6 +35,7 @@ async fn asks(
         id,
         asked: question,
         question,
+        normalised: &question.to_lowercase(),
         title: question,
     };
     conversations::ask(&mut tx, session, &asked).await.unwrap();
@@ -319,4 +320,108 @@ async fn answers_of_ones_own_change_what_students_find_and_their_number_is_bound
     .unwrap();
     let refused = curate(&db, &teacher, "one more?").await;
     assert!(matches!(refused, Err(Error::Conflict)), "{refused:?}");
+}
+
+/// The same vector for each, as near as two questions can be.
+#[tokio::test]
+async fn a_question_of_other_words_is_another_question_however_near() {
+    let db = Database::new().await;
+    let teacher = db.person(Role::Teacher).await;
+    let question = "which finger begins the scale in the left hand?";
+    let id = curate(&db, &teacher, question).await.unwrap();
+    let mut tx = db.reader(&teacher).await;
+    for (asked, expected) in [
+        (
+            "with which fingers do scales begin in the left hand",
+            Some(id),
+        ),
+        ("which finger begins the scale in the right hand?", None),
+        (
+            "which finger does not begin the scale in the left hand?",
+            None,
+        ),
+        (
+            "which finger doesn't begin the scale in the left hand?",
+            None,
+        ),
+        ("which finger begins the scale?", None),
+    ] {
+        let asked = Asked {
+            question: asked,
+            embedding: Some(&embedding(question)),
+            embedding_model: MODEL,
+            min_similarity: 0.9,
+        };
+        let found = curated::nearest(&mut tx, &asked).await.unwrap();
+        assert_eq!(found, expected, "{}", asked.question);
+    }
+}
+
+#[tokio::test]
+async fn a_judgement_of_what_was_not_answered_yet_shows_nothing_to_a_teacher() {
+    let db = Database::new().await;
+    let (teacher, student) = (
+        db.person(Role::Teacher).await,
+        db.person(Role::Student).await,
+    );
+    db.link(&teacher, &student).await;
+    let (session, id) = (ChatSessionId(fresh_id()), MessageId(fresh_id()));
+    let mut tx = db.reader(&student).await;
+    conversations::create(&mut tx, session, "").await.unwrap();
+    let asked = Question {
+        id,
+        asked: "What is legato?",
+        question: "What is legato?",
+        normalised: "what is legato?",
+        title: "",
+    };
+    conversations::ask(&mut tx, session, &asked).await.unwrap();
+    tx.commit().await.unwrap();
+    give(&db, &student, id, &says(Rating::Down, true))
+        .await
+        .unwrap();
+    assert_eq!(unanswered(&db, &teacher).await, []);
+}
+
+#[tokio::test]
+async fn what_was_asked_before_the_teacher_came_is_not_told_by_a_later_question() {
+    let db = Database::new().await;
+    let (teacher, student) = (
+        db.person(Role::Teacher).await,
+        db.person(Role::Student).await,
+    );
+    let before = "How do I leave my teacher?";
+    let (session, _) = asks(&db, &student, before, FinishReason::NotCovered, None).await;
+    db.link(&teacher, &student).await;
+    let id = MessageId(fresh_id());
+    let mut tx = db.reader(&student).await;
+    let follow_up = Question {
+        id,
+        asked: "And politely?",
+        question: "How do I leave my teacher? And politely?",
+        normalised: "how do i leave my teacher? and politely?",
+        title: "",
+    };
+    conversations::ask(&mut tx, session, &follow_up)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let mut tx = db.reader(&student).await;
+    let answered = Answered {
+        answer: StoredAnswer {
+            pieces: Vec::new(),
+            confidence: 0.0,
+            finish_reason: FinishReason::NotCovered,
+            usage: Usage::default(),
+            curated_by: None,
+        },
+        sources: Vec::new(),
+    };
+    conversations::answered(&mut tx, id, &answered)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let shown = unanswered(&db, &teacher).await;
+    assert_eq!(shown.len(), 1);
+    assert_eq!(shown[0].question, "And politely?");
 }

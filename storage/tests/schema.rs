@@ -6,8 +6,9 @@ use shared_types::{claims::Role, documents::Visibility};
 use sqlx::AssertSqlSafe;
 use support::Database;
 
-const TABLES: [&str; 19] = [
+const TABLES: [&str; 20] = [
     "cache_purges",
+    "chat_answers",
     "chat_messages",
     "chat_sessions",
     "corpus_versions",

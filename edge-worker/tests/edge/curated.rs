@@ -37,6 +37,7 @@ async fn a_teachers_own_answer_is_told_under_her_name_and_kept_like_any() {
         assert!(told.body.contains("In my studio"), "{}", told.body);
         assert_eq!(told.meta().cache.answer, outcome);
         assert_ne!(told.meta().answer_id, before.meta().answer_id);
+        assert_eq!(told.meta().sources, []);
         let by = done(&told).curated_by.unwrap();
         assert_eq!((by.id, &*by.teacher_name), (CURATED, "A. Teacher"));
     }

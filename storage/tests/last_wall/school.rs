@@ -319,6 +319,7 @@ async fn converse_as(db: &Database, person: &AccessClaims) {
             id,
             asked: "What is legato?",
             question: "What is legato?",
+            normalised: "what is legato?",
             title: "Legato",
         };
         conversations::ask(&mut tx, session, &question)

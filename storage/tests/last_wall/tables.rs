@@ -136,6 +136,20 @@ pub const TABLES: &[Table] = &[
         }],
     },
     Table {
+        name: "chat_answers",
+        key: "message_id::text",
+        // All of them are of documents and teachers that their people may read: `storage/tests/conversations.rs` plays
+        // the others.
+        people: Some(|person, row| person.is(row, "user_id")),
+        ingest: false,
+        columns: None,
+        writes: &[Write {
+            role: "authenticated",
+            verb: Verb::Insert(None),
+            rows: ALL,
+        }],
+    },
+    Table {
         name: "chat_messages",
         key: "id::text",
         people: Some(|person, row| person.is(row, "user_id")),
@@ -144,14 +158,7 @@ pub const TABLES: &[Table] = &[
         writes: &[
             Write {
                 role: "authenticated",
-                verb: Verb::Update(&[
-                    "answer",
-                    "finish_reason",
-                    "document_ids",
-                    "curated_id",
-                    "answered_at",
-                    "shares_name",
-                ]),
+                verb: Verb::Update(&["finish_reason", "answered_at", "shares_name"]),
                 rows: |person, row| person.is(row, "user_id"),
             },
             Write {
@@ -163,6 +170,7 @@ pub const TABLES: &[Table] = &[
                     "number",
                     "asked",
                     "question",
+                    "normalised",
                 ])),
                 rows: ALL,
             },

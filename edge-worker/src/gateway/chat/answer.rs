@@ -13,7 +13,7 @@ use http::StatusCode;
 use rag_core::answer::chat_answer;
 use shared_types::{
     cache::{AnswerId, AnswerKey, SearchResults},
-    chat::{CacheOutcome, CacheReport, Degradation},
+    chat::{CacheOutcome, CacheReport, Degradation, Source},
     event::{AnswerEvent, EVENT_STREAM, Meta},
     origin::{AnswerRequest, ChosenPassage},
     problem::{Problem, ProblemKind},
@@ -98,14 +98,18 @@ fn meta<H: Host>(
         answer_id: Some(answer_id.clone()),
         turn: None,
         cache,
-        sources: found
-            .results
-            .passages
-            .iter()
-            .map(|passage| passage.source.clone())
-            .collect(),
+        // A teacher's own answer is made from none of them.
+        sources: match found.results.curated {
+            Some(_) => Vec::new(),
+            None => sources(&found.results),
+        },
         degraded,
     }
+}
+
+fn sources(results: &SearchResults) -> Vec<Source> {
+    let passages = results.passages.iter();
+    passages.map(|passage| passage.source.clone()).collect()
 }
 
 /// A kept answer in the wanted form, as one body: the fastest way out of an isolate.

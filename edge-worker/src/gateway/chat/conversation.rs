@@ -21,7 +21,9 @@ use shared_types::{
 use std::{pin::pin, rc::Rc};
 
 /// How often an answer is tried to be written down.
-const ATTEMPTS: u32 = 2;
+const ATTEMPTS: u32 = 3;
+/// How long an attempt waits after one that failed: an origin that is replaced is back by then.
+const PAUSE_MS: u32 = 2_000;
 
 /// Puts a question behind the others of a conversation, where it is understood by those.
 pub async fn take_turn<H: Host>(
@@ -76,11 +78,20 @@ impl Place {
         let writer = Rc::clone(host);
         host.spawn(Box::pin(async move {
             let mut failure = String::new();
-            for _ in 0..ATTEMPTS {
+            for attempt in 0..ATTEMPTS {
+                if attempt > 0 {
+                    writer.sleep(PAUSE_MS).await;
+                }
                 match self.put(&*writer, body.clone()).await {
                     // Not found: removed meanwhile, or written down by the attempt before.
                     Ok(200..=299 | 404) => return,
-                    Ok(status) => failure = format!("status {status}"),
+                    Ok(status) => {
+                        failure = format!("status {status}");
+                        // Said again, it is no better.
+                        if status < 500 {
+                            break;
+                        }
+                    }
                     Err(error) => failure = error.to_string(),
                 }
             }
