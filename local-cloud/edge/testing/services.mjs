@@ -17,7 +17,7 @@ export const DELTA = event("delta", { text: "Keep the wrist level — always." }
 export const DONE = event("done", {
   finish_reason: "complete",
   confidence: 0.8,
-  usage: { input_tokens: 9, output_tokens: 4 },
+  usage: { input_tokens: 9, output_tokens: 4, cache_read_tokens: 0, cache_write_tokens: 0 },
 });
 
 export class Services {
