@@ -12,6 +12,7 @@ mod ingest;
 mod library;
 mod load;
 mod python;
+mod relay;
 mod report;
 mod retrieval;
 mod token;
@@ -40,6 +41,8 @@ enum Bench {
     /// One reading of one file, which `ingest` measures.
     #[command(hide = true)]
     Read(ingest::ReadOptions),
+    /// What edge and origin add to the words of an answer, of one stream and of many at once.
+    Relay(relay::Options),
     /// Recall and latency of hybrid search under row-level security.
     Retrieval(retrieval::Options),
 }
@@ -52,6 +55,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         Bench::Answers => answers::run().await?,
         Bench::Ingest(options) => ingest::run(&options).await?,
         Bench::Edge(options) => edge::run(&options).await?,
+        Bench::Relay(options) => relay::run(&options).await?,
         Bench::Retrieval(options) => retrieval::run(&options).await?,
     };
     Ok(report.conclude(arguments.check))

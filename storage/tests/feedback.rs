@@ -20,6 +20,27 @@ use storage::{
 };
 use support::{Database, MODEL, embedding, fresh_id};
 
+/// A teacher, and a student who is not hers.
+async fn strangers(db: &Database) -> (AccessClaims, AccessClaims) {
+    (
+        db.person(Role::Teacher).await,
+        db.person(Role::Student).await,
+    )
+}
+
+fn ended(finish_reason: FinishReason, curated_by: Option<CuratedBy>) -> Answered {
+    Answered {
+        answer: StoredAnswer {
+            pieces: Vec::new(),
+            confidence: 0.5,
+            finish_reason,
+            usage: Usage::default(),
+            curated_by,
+        },
+        sources: Vec::new(),
+    }
+}
+
 /// A question in a conversation of its own, answered or not covered.
 async fn asks(
     db: &Database,
@@ -39,16 +60,7 @@ async fn asks(
         title: question,
     };
     conversations::ask(&mut tx, session, &asked).await.unwrap();
-    let answered = Answered {
-        answer: StoredAnswer {
-            pieces: Vec::new(),
-            confidence: 0.5,
-            finish_reason,
-            usage: Usage::default(),
-            curated_by,
-        },
-        sources: Vec::new(),
-    };
+    let answered = ended(finish_reason, curated_by);
     conversations::answered(&mut tx, id, &answered)
         .await
         .unwrap();
@@ -180,10 +192,7 @@ async fn a_teacher_sees_what_her_students_were_not_answered_and_not_who_asked() 
 #[tokio::test]
 async fn nobody_judges_somebody_elses_answer() {
     let db = Database::new().await;
-    let (teacher, student) = (
-        db.person(Role::Teacher).await,
-        db.person(Role::Student).await,
-    );
+    let (teacher, student) = strangers(&db).await;
     db.link(&teacher, &student).await;
     let (_, message) = asks(
         &db,
@@ -262,10 +271,7 @@ async fn vectors_of_another_model_are_not_compared_and_the_same_words_are_found_
 #[tokio::test]
 async fn whoever_leaves_the_teacher_is_not_shown_her_answer_again() {
     let db = Database::new().await;
-    let (teacher, student) = (
-        db.person(Role::Teacher).await,
-        db.person(Role::Student).await,
-    );
+    let (teacher, student) = strangers(&db).await;
     db.link(&teacher, &student).await;
     let id = curate(&db, &teacher, "how fast are scales?").await.unwrap();
     let by = CuratedBy {
@@ -291,10 +297,7 @@ async fn whoever_leaves_the_teacher_is_not_shown_her_answer_again() {
 #[tokio::test]
 async fn answers_of_ones_own_change_what_students_find_and_their_number_is_bounded() {
     let db = Database::new().await;
-    let (teacher, student) = (
-        db.person(Role::Teacher).await,
-        db.person(Role::Student).await,
-    );
+    let (teacher, student) = strangers(&db).await;
     db.link(&teacher, &student).await;
     let scope = async || {
         let mut tx = db.reader(&student).await;
@@ -360,10 +363,7 @@ async fn a_question_of_other_words_is_another_question_however_near() {
 #[tokio::test]
 async fn a_judgement_of_what_was_not_answered_yet_shows_nothing_to_a_teacher() {
     let db = Database::new().await;
-    let (teacher, student) = (
-        db.person(Role::Teacher).await,
-        db.person(Role::Student).await,
-    );
+    let (teacher, student) = strangers(&db).await;
     db.link(&teacher, &student).await;
     let (session, id) = (ChatSessionId(fresh_id()), MessageId(fresh_id()));
     let mut tx = db.reader(&student).await;
@@ -386,10 +386,7 @@ async fn a_judgement_of_what_was_not_answered_yet_shows_nothing_to_a_teacher() {
 #[tokio::test]
 async fn what_was_asked_before_the_teacher_came_is_not_told_by_a_later_question() {
     let db = Database::new().await;
-    let (teacher, student) = (
-        db.person(Role::Teacher).await,
-        db.person(Role::Student).await,
-    );
+    let (teacher, student) = strangers(&db).await;
     let before = "How do I leave my teacher?";
     let (session, _) = asks(&db, &student, before, FinishReason::NotCovered, None).await;
     db.link(&teacher, &student).await;
@@ -407,16 +404,7 @@ async fn what_was_asked_before_the_teacher_came_is_not_told_by_a_later_question(
         .unwrap();
     tx.commit().await.unwrap();
     let mut tx = db.reader(&student).await;
-    let answered = Answered {
-        answer: StoredAnswer {
-            pieces: Vec::new(),
-            confidence: 0.0,
-            finish_reason: FinishReason::NotCovered,
-            usage: Usage::default(),
-            curated_by: None,
-        },
-        sources: Vec::new(),
-    };
+    let answered = ended(FinishReason::NotCovered, None);
     conversations::answered(&mut tx, id, &answered)
         .await
         .unwrap();

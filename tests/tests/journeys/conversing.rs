@@ -1,6 +1,6 @@
 //! A student goes on asking, leaves, comes back, and finds what was said.
 
-use crate::finding::{pupil, rank};
+use crate::finding::{fill, pupil, rank};
 use journeys::{
     Pupil, WALTZ, journey,
     questions::{Questions, Ranks},
@@ -155,12 +155,7 @@ fn a_follow_up_leans_on_what_was_asked_and_a_question_of_its_own_does_not() {
 fn follow_ups_find_the_right_page() {
     journey(async |school| {
         let library = Questions::read();
-        for document in &library.documents {
-            let owner = pupil(school, &document.owner);
-            owner
-                .adds_booklet(&document.file, document.visibility())
-                .await;
-        }
+        fill(school, &library).await;
         let (mut alone, mut in_context) = (Ranks::default(), Ranks::default());
         let mut missed = Vec::new();
         for follow_up in &library.follow_ups {

@@ -75,12 +75,7 @@ fn every_answer_stands_on_its_page_and_may_be_read_by_whoever_asks() {
 fn the_right_page_is_among_the_sources_and_never_one_that_the_asker_may_not_read() {
     journey(async |school| {
         let library = Questions::read();
-        for document in &library.documents {
-            let owner = pupil(school, &document.owner);
-            owner
-                .adds_booklet(&document.file, document.visibility())
-                .await;
-        }
+        fill(school, &library).await;
 
         let mut ranks = Ranks::default();
         let (mut refused, mut answered) = (Vec::new(), Vec::new());
@@ -121,6 +116,16 @@ fn the_right_page_is_among_the_sources_and_never_one_that_the_asker_may_not_read
         assert!(refused_share <= MAX_REFUSED, "{summary}");
         assert!(answered_share <= MAX_ANSWERED, "{summary}");
     });
+}
+
+/// Has everybody add the booklets that are theirs.
+pub(super) async fn fill(school: &School, library: &Questions) {
+    for document in &library.documents {
+        let owner = pupil(school, &document.owner);
+        owner
+            .adds_booklet(&document.file, document.visibility())
+            .await;
+    }
 }
 
 pub(super) fn pupil<'a>(school: &'a School, email: &str) -> &'a Pupil {
