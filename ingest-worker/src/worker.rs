@@ -90,7 +90,8 @@ impl Worker {
         running.tally
     }
 
-    /// Claims jobs, removes files, and embeds teachers' own answers, until there is no need to go on. Nothing but `running` goes on after that.
+    /// Claims jobs, removes files, and embeds teachers' own answers, until there is no need to go on. Nothing but `running`
+    /// goes on after that.
     async fn work(&self, until: Until, stop: impl Future<Output = ()>, running: &mut Running) {
         tokio::pin!(stop);
         let url = self.config.database_url.expose_secret();

@@ -98,8 +98,7 @@ pub async fn delete(
 }
 
 /// An archive of all that is the caller's: `account.json`, every file under `documents/`, what was said under
-/// `conversations/`. What breaks off in the
-/// middle ends as a broken connection, never as an archive that lacks something.
+/// `conversations/`. What breaks off in the middle ends as a broken connection, never as an archive that lacks something.
 pub async fn export(state: &AppState, claims: &AccessClaims) -> Result<Response, ApiError> {
     let Some(share) = state.exports.take(claims.sub) else {
         return Err(ApiError::new(ProblemKind::Overloaded).retry_after(Some(RETRY_AFTER)));
