@@ -43,6 +43,46 @@ impl TraceParent {
         }
     }
 
+    /// The same trace within one stage of this request: a call that belongs to the stage names it as its parent. The stage's
+    /// span has the id that its name makes of the request's, so that whoever writes the spans down later finds the same.
+    #[must_use]
+    pub fn within(self, stage: &str) -> Self {
+        const FNV_PRIME: u64 = 0x0100_0000_01b3;
+        let step = |id: u64, byte| (id ^ u64::from(byte)).wrapping_mul(FNV_PRIME);
+        Self {
+            parent_id: stage.bytes().fold(self.parent_id, step).max(1),
+            ..self
+        }
+    }
+
+    /// From its parts; none where an id is zero.
+    #[must_use]
+    pub fn new(trace_id: u128, parent_id: u64, is_sampled: bool) -> Option<Self> {
+        (trace_id != 0 && parent_id != 0).then_some(Self {
+            trace_id,
+            parent_id,
+            is_sampled,
+        })
+    }
+
+    /// The id of the trace.
+    #[must_use]
+    pub fn trace(self) -> u128 {
+        self.trace_id
+    }
+
+    /// The id of the span that makes the call.
+    #[must_use]
+    pub fn span(self) -> u64 {
+        self.parent_id
+    }
+
+    /// Whether the caller keeps the trace.
+    #[must_use]
+    pub fn is_sampled(self) -> bool {
+        self.is_sampled
+    }
+
     /// The trace's id, 32 lower-case hex digits.
     #[must_use]
     pub fn trace_id(&self) -> String {
@@ -126,6 +166,19 @@ mod tests {
             "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000abc-01"
         );
         assert_eq!(next.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
+    }
+
+    #[test]
+    fn each_stage_of_a_request_is_a_span_of_its_own_and_always_the_same() {
+        let request: TraceParent = SENT.parse().unwrap();
+        let stages = ["scope", "retrieve", "answer"].map(|stage| request.within(stage));
+        assert_eq!(request.within("scope"), stages[0]);
+        assert!(stages.iter().all(|stage| stage.trace() == request.trace()));
+        let mut spans: Vec<u64> = stages.iter().map(|stage| stage.span()).collect();
+        spans.push(request.span());
+        spans.sort_unstable();
+        spans.dedup();
+        assert_eq!(spans.len(), 4);
     }
 
     #[test]
