@@ -4,6 +4,7 @@ use crate::config::EdgeConfig;
 use secrecy::{ExposeSecret, SecretString};
 use shared_types::{headers, ids::UserId, origin::InvalidateScopes};
 use std::time::Duration;
+use telemetry::traces::here;
 use url::Url;
 
 /// People in one call at most.
@@ -49,13 +50,14 @@ impl Edge {
         let body = InvalidateScopes {
             user_ids: people.to_vec(),
         };
-        self.client
+        let mut call = self
+            .client
             .post(self.url.clone())
-            .header(headers::EDGE_TOKEN, self.token.expose_secret())
-            .json(&body)
-            .send()
-            .await?
-            .error_for_status()?;
+            .header(headers::EDGE_TOKEN, self.token.expose_secret());
+        if let Some(trace) = here() {
+            call = call.header(headers::TRACEPARENT, trace.to_string());
+        }
+        call.json(&body).send().await?.error_for_status()?;
         Ok(())
     }
 }

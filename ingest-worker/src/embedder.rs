@@ -1,6 +1,6 @@
 //! Embedding passages through the REST API of Workers AI.
 
-use crate::config::EmbeddingConfig;
+use crate::{config::EmbeddingConfig, metrics::metrics};
 use backon::{ExponentialBuilder, Retryable};
 use secrecy::{ExposeSecret, SecretString};
 use shared_types::{
@@ -9,6 +9,7 @@ use shared_types::{
 };
 use std::time::Duration;
 use thiserror::Error;
+use tokio::time::Instant;
 
 /// Texts in one request: few enough that a slow encoder answers in time.
 pub const BATCH: usize = 32;
@@ -130,7 +131,7 @@ impl Embedder {
             text: texts.to_vec(),
             pooling: Pooling::Cls,
         };
-        (|| self.request(&input))
+        (|| self.counted(&input))
             .retry(self.backoff)
             .when(EmbedError::is_transient)
             .adjust(|error, wait| match error.retry_after() {
@@ -141,6 +142,13 @@ impl Embedder {
                 tracing::warn!(error = %error, wait_ms = wait.as_millis(), "embedding will be tried again");
             })
             .await
+    }
+
+    async fn counted(&self, input: &EmbeddingInput) -> Result<Vec<Embedding>, EmbedError> {
+        let begun = Instant::now();
+        let embedded = self.request(input).await;
+        metrics().embedded(embedded.is_ok(), begun.elapsed());
+        embedded
     }
 
     async fn request(&self, input: &EmbeddingInput) -> Result<Vec<Embedding>, EmbedError> {

@@ -4,8 +4,8 @@ use crate::{
     config::Rhythm,
     document::{Pipeline, Progress},
     embedder::Embedder,
-    failure::{JobError, Part},
-    telemetry::chain,
+    failure::{JobError, Part, chain},
+    metrics::metrics,
 };
 use source_formats::Charset;
 use std::time::Duration;
@@ -14,10 +14,12 @@ use storage::{
     jobs::{self, AfterFailure, Failure, Job, Lease, Processed},
     people, reembedding,
 };
+use telemetry::traces;
 use tokio::{
     sync::watch,
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
+use tracing::{Instrument, Span, field::Empty};
 
 /// How often progress is written at most.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
@@ -41,12 +43,38 @@ pub enum End {
 /// is true, the job is handed back instead, and the attempt does not count.
 ///
 /// Dropping the future leaves the job to whoever claims it after the lease; nothing is half done.
-#[tracing::instrument(
-    name = "job",
-    skip_all,
-    fields(document_id = %job.file.document_id, attempt = job.attempt)
-)]
+///
+/// It is a part of the trace of whoever queued it.
 pub async fn run(
+    pool: &PgPool,
+    pipeline: &Pipeline,
+    rhythm: &Rhythm,
+    job: &Job,
+    stop: watch::Receiver<bool>,
+) -> End {
+    let span = tracing::info_span!(
+        "job",
+        otel.kind = "consumer",
+        otel.status_code = Empty,
+        document_id = %job.file.document_id,
+        attempt = job.attempt,
+    );
+    if let Some(trace) = job.trace {
+        traces::follow(&span, trace);
+    }
+    let counted = async {
+        let begun = Instant::now();
+        let end = to_its_end(pool, pipeline, rhythm, job, stop).await;
+        metrics().ended(end, begun.elapsed());
+        if matches!(end, End::Failed | End::WillRetry) {
+            Span::current().record("otel.status_code", "ERROR");
+        }
+        end
+    };
+    counted.instrument(span).await
+}
+
+async fn to_its_end(
     pool: &PgPool,
     pipeline: &Pipeline,
     rhythm: &Rhythm,
@@ -64,6 +92,7 @@ pub async fn run(
     match outcome {
         Ok(Done { pages, chunks }) => {
             tracing::info!(pages, chunks, "document is searchable");
+            metrics().searchable(pages, chunks);
             announce(pool, pipeline, job).await;
             End::Searchable
         }

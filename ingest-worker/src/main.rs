@@ -9,16 +9,18 @@ use ingest_worker::{
     config::{Config, EmbeddingConfig, ReceiveConfig, ReembedConfig},
     embedder::Embedder,
     extract::child,
+    metrics::metrics,
     nightly,
     receive::{self, Receiver},
     recognize,
     reembed::{self, Progress},
-    sources, telemetry,
+    sources,
     worker::{Until, Worker},
 };
 use secrecy::ExposeSecret;
 use std::{io::Write, process::ExitCode};
-use storage::{PoolSettings, reembedding};
+use storage::{PgPool, PoolSettings, reembedding};
+use telemetry::{config::TelemetryConfig, metrics::SpanDurations, traces::Traces};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -98,31 +100,77 @@ fn main() -> ExitCode {
     }
 }
 
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// How the process tells of itself.
+struct Told {
+    config: TelemetryConfig,
+    traces: Traces,
+    durations: SpanDurations,
+}
+
+impl Told {
+    fn begin() -> anyhow::Result<Self> {
+        let config = TelemetryConfig::read(&variable)?;
+        let durations = SpanDurations::default();
+        let traces = telemetry::init("ingest-worker", &config, durations.clone())?;
+        Ok(Self {
+            config,
+            traces,
+            durations,
+        })
+    }
+
+    /// Serves metrics from now on, where that is wanted.
+    async fn metrics(&self, pool: &PgPool) -> anyhow::Result<()> {
+        let Some(address) = self.config.metrics else {
+            return Ok(());
+        };
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("listening on {address} for metrics"))?;
+        let counts = self.traces.counts();
+        let mut registry = telemetry::metrics::registry("ingest-worker", counts, &self.durations);
+        metrics().register(&mut registry, pool.clone());
+        tokio::spawn(telemetry::metrics::serve(listener, registry));
+        Ok(())
+    }
+
+    /// Sends what is left to tell.
+    async fn end(self) {
+        // It waits for the collector, and for nothing of ours.
+        let _ = tokio::task::spawn_blocking(move || self.traces.end()).await;
+    }
+}
+
 #[tokio::main]
 async fn run(once: bool) -> anyhow::Result<()> {
-    let variable = |name: &str| std::env::var(name).ok();
-    telemetry::init(variable("LOG_FORMAT").as_deref());
+    let told = Told::begin()?;
     let program = std::env::current_exe().context("can't find this program itself")?;
     let config = Config::read(variable, program)?;
     let stop = told_to_stop()?;
     let worker = Worker::start(config, format!("ingest-{}", std::process::id())).await?;
+    told.metrics(worker.pool()).await?;
     let mut stdout = std::io::stdout();
     writeln!(stdout, r#"{{"ready":true}}"#)?;
     stdout.flush()?;
     let until = if once { Until::Drained } else { Until::Stopped };
     worker.run(until, stop).await;
+    told.end().await;
     Ok(())
 }
 
 #[tokio::main]
 async fn nightly() -> anyhow::Result<()> {
-    let variable = |name: &str| std::env::var(name).ok();
-    telemetry::init(variable("LOG_FORMAT").as_deref());
+    let told = Told::begin()?;
     let program = std::env::current_exe().context("can't find this program itself")?;
     let config = Config::read(variable, program)?;
     let stop = told_to_stop()?;
     let worker = Worker::start(config, format!("nightly-{}", std::process::id())).await?;
     let report = nightly::run(&worker, stop).await?;
+    told.end().await;
     println!("{report}");
     anyhow::ensure!(report.is_whole(), "told to stop before everything was done");
     Ok(())
@@ -130,8 +178,7 @@ async fn nightly() -> anyhow::Result<()> {
 
 #[tokio::main]
 async fn receive() -> anyhow::Result<()> {
-    let variable = |name: &str| std::env::var(name).ok();
-    telemetry::init(variable("LOG_FORMAT").as_deref());
+    let told = Told::begin()?;
     let config = ReceiveConfig::read(variable)?;
     let stop = told_to_stop()?;
     let receiver = Receiver::start(&config).await?;
@@ -145,6 +192,7 @@ async fn receive() -> anyhow::Result<()> {
     axum::serve(listener, receive::app(receiver))
         .with_graceful_shutdown(stop)
         .await?;
+    told.end().await;
     Ok(())
 }
 
@@ -164,8 +212,7 @@ fn told_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
 
 #[tokio::main]
 async fn reembed(step: Reembed) -> anyhow::Result<()> {
-    let variable = |name: &str| std::env::var(name).ok();
-    telemetry::init(variable("LOG_FORMAT").as_deref());
+    let told = Told::begin()?;
     let config = ReembedConfig::read(variable)?;
     let settings = PoolSettings {
         max_connections: 2,
@@ -186,6 +233,7 @@ async fn reembed(step: Reembed) -> anyhow::Result<()> {
         Reembed::Status => {}
         Reembed::Clear => reembedding::clear(&pool).await?,
     }
+    told.end().await;
     println!(
         "{}",
         reembed::describe(&reembedding::standing(&pool).await?)

@@ -92,12 +92,20 @@ export function miniflareOptions(args, secrets, deployed) {
       {
         ...worker,
         name: "edge",
+        tails: ["edge-tail"],
         modules: true,
         // Unlike Node, wrangler takes every `.js` for an ES module.
         modulesRules: [{ type: "ESModule", include: ["**/*.js"] }, ...modulesRules],
         scriptPath: deployed.main,
         bindings: { ...vars, ...edgeSecrets },
         ai: worker.ai && { ...worker.ai, remoteProxyConnectionString: args.aiUrl },
+      },
+      {
+        name: "edge-tail",
+        modules: true,
+        scriptPath: join(ROOT, "edge-worker/tail/worker.js"),
+        compatibilityDate: worker.compatibilityDate,
+        bindings: { ORIGIN_URL: vars.ORIGIN_URL, EDGE_TOKEN: edgeSecrets.EDGE_TOKEN },
       },
       {
         name: "s3-face",

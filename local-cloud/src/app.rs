@@ -1,6 +1,7 @@
 //! Puts the stand-ins together and serves them.
 
 use crate::{
+    collector,
     config::{EncoderChoice, LanguageModelChoice, ServeConfig},
     faults::{self, Faults},
     google, metadata,
@@ -142,6 +143,7 @@ async fn router(config: &ServeConfig, port: u16) -> Result<Router, StartError> {
         .route("/health", get(|| async { StatusCode::OK }))
         .merge(faults::router(faults))
         .merge(metadata::router())
+        .merge(collector::router())
         .merge(google)
         .merge(workers_ai::router(workers_ai))
         .merge(vertex::router(vertex))

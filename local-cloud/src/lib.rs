@@ -9,6 +9,7 @@
 //! | `/supabase/auth/v1` | Supabase Auth |
 //! | `/computeMetadata/v1` | the Compute Engine metadata server |
 //! | `/pubsub/v1`, `/google/oauth2/v3/certs` | Pub/Sub, and the keys of the tokens that its pushes come with |
+//! | `/otlp` | an OpenTelemetry collector |
 //! | `/run/v2` | Cloud Run jobs, as processes of this machine |
 //! | `/control` | failures on demand, and counts of calls (no real service has it) |
 //!
@@ -17,6 +18,7 @@
 
 mod app;
 mod cloud_run;
+mod collector;
 mod config;
 mod faults;
 mod google;

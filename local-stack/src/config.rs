@@ -162,10 +162,14 @@ pub struct Ports {
     pub objects: u16,
     /// `PostgreSQL`.
     pub postgres: u16,
+    /// The origin's metrics.
+    pub origin_metrics: u16,
+    /// The ingest worker's metrics.
+    pub ingest_metrics: u16,
 }
 
 impl Ports {
-    /// Five ports in a row.
+    /// Seven ports in a row.
     #[must_use]
     pub fn from_base(base: u16) -> Self {
         Self {
@@ -174,6 +178,8 @@ impl Ports {
             local_cloud: base + 2,
             objects: base + 3,
             postgres: base + 4,
+            origin_metrics: base + 5,
+            ingest_metrics: base + 6,
         }
     }
 }

@@ -29,6 +29,8 @@ const LIBRARY_BUCKET: &str = "piano-knowledge";
 pub(crate) struct BoundPorts {
     pub(crate) edge: u16,
     pub(crate) origin: u16,
+    pub(crate) origin_metrics: u16,
+    pub(crate) ingest_metrics: u16,
     pub(crate) local_cloud: u16,
     pub(crate) objects: u16,
 }
@@ -171,6 +173,11 @@ impl Wiring {
         };
         Ok(own(vec![
             (leftover::MARKER, folder.to_owned()),
+            (
+                "OTEL_EXPORTER_OTLP_ENDPOINT",
+                format!("{}/otlp", self.local_cloud_url()),
+            ),
+            ("TRACE_SHARE", "1".into()),
             ("NO_PROXY", around_proxy.clone()),
             ("no_proxy", around_proxy),
             ("LOG_FORMAT", "json".into()),
@@ -209,6 +216,9 @@ impl Wiring {
         let mut variables = self.config.overrides.language_model.clone();
         variables.extend([
             ("ORIGIN_PORT", self.ports.origin.to_string()),
+            // No load balancer is there to be told.
+            ("SHUTDOWN_NOTICE_MS", "0".into()),
+            ("METRICS_PORT", self.ports.origin_metrics.to_string()),
             ("DATABASE_URL", self.database.origin_url()),
             ("EDGE_TOKEN", self.secrets.edge_token.clone()),
             ("SUPABASE_URL", self.supabase_url()),
@@ -261,6 +271,7 @@ impl Wiring {
             .join("tokenizer.json");
         let mut variables = vec![
             ("DATABASE_URL", self.database.ingest_url()),
+            ("METRICS_PORT", self.ports.ingest_metrics.to_string()),
             ("CLOUDFLARE_API_BASE", base),
             ("CLOUDFLARE_ACCOUNT_ID", account),
             ("CLOUDFLARE_API_TOKEN", token),

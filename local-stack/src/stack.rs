@@ -190,6 +190,17 @@ impl Stack {
         format!("http://127.0.0.1:{}", self.wiring.ports.origin)
     }
 
+    /// Where Prometheus finds the metrics of the origin, which tell of the edge as well, and of the ingest worker.
+    #[must_use]
+    pub fn metrics_urls(&self) -> [(Part, String); 2] {
+        let ports = &self.wiring.ports;
+        [
+            (Part::Origin, ports.origin_metrics),
+            (Part::IngestWorker, ports.ingest_metrics),
+        ]
+        .map(|(part, port)| (part, format!("http://127.0.0.1:{port}/metrics")))
+    }
+
     /// The stand-ins.
     #[must_use]
     pub fn local_cloud_url(&self) -> String {
@@ -270,6 +281,8 @@ impl Stack {
 struct Reserved {
     edge: ReservedPort,
     origin: ReservedPort,
+    origin_metrics: ReservedPort,
+    ingest_metrics: ReservedPort,
     local_cloud: ReservedPort,
     objects: ReservedPort,
 }
@@ -294,6 +307,16 @@ impl Reserved {
         Ok(Self {
             edge: reserve(config.ports.edge, "the edge", "--edge-port")?,
             origin: reserve(config.ports.origin, "the origin", "--origin-port")?,
+            origin_metrics: reserve(
+                config.ports.origin_metrics,
+                "the origin's metrics",
+                "--origin-metrics-port",
+            )?,
+            ingest_metrics: reserve(
+                config.ports.ingest_metrics,
+                "the ingest worker's metrics",
+                "--ingest-metrics-port",
+            )?,
             local_cloud: reserve(
                 config.ports.local_cloud,
                 "local-cloud",
@@ -307,6 +330,8 @@ impl Reserved {
         BoundPorts {
             edge: self.edge.release(),
             origin: self.origin.release(),
+            origin_metrics: self.origin_metrics.release(),
+            ingest_metrics: self.ingest_metrics.release(),
             local_cloud: self.local_cloud.release(),
             objects: self.objects.release(),
         }

@@ -1,6 +1,6 @@
 //! How many requests are in work at once.
 
-use crate::{error::ApiError, state::AppState, telemetry::is_event_stream};
+use crate::{error::ApiError, requests::is_event_stream, state::AppState};
 use axum::{
     body::Body,
     extract::{Request, State},

@@ -7,8 +7,9 @@ use crate::{
     error::ApiError,
     flight::{Flights, Reader, Writer},
     llm::{AnswerModel, ModelError, Prompt, PromptPassage},
+    metrics::{AnswerEnd, metrics},
+    requests::RequestContext,
     retrieval::Chosen,
-    telemetry::RequestContext,
     usage::ledger::{Account, Ledger},
 };
 use async_stream::stream;
@@ -32,6 +33,7 @@ use std::{sync::Arc, time::Duration};
 use telling::Telling;
 use thiserror::Error;
 use tokio::sync::Semaphore;
+use tracing::{Instrument, Span};
 
 /// What stands in for a blank block: the model service refuses blank text, and a block that was left out
 /// would renumber the ones behind it.
@@ -172,7 +174,10 @@ impl Answers {
         context.boarded(part);
         match told.next().await {
             Some(Told::Begun) => Ok(events(told, context.request_id).boxed()),
-            Some(Told::Refused(refusal)) => Err(refusal.into()),
+            Some(Told::Refused(refusal)) => {
+                metrics().answered(AnswerEnd::Unavailable);
+                Err(refusal.into())
+            }
             Some(Told::Event(_)) | None => Err(ApiError::caused(
                 ProblemKind::Internal,
                 "the answer died before it began",
@@ -194,10 +199,17 @@ async fn tell(
         Err(_) => Told::Refused(Arc::new(Refusal::Busy)),
         Ok(_permit) => {
             let telling = Telling::new(request_id, matter.clone(), account);
-            match model.answer(prompt(&matter)).await {
-                Ok(begun) => Told::Event(telling.tell(begun, &log).await),
-                Err(error) => Told::Refused(Arc::new(error.into())),
-            }
+            let span = telling.span();
+            let told = async {
+                match model.answer(prompt(&matter)).await {
+                    Ok(begun) => Told::Event(telling.tell(begun, &log).await),
+                    Err(error) => {
+                        Span::current().record("otel.status_code", "ERROR");
+                        Told::Refused(Arc::new(error.into()))
+                    }
+                }
+            };
+            told.instrument(span).await
         }
     };
     log.end(last);

@@ -44,6 +44,9 @@ pub struct ListenConfig {
     /// `ORIGIN_CONCURRENCY`, default 512: requests in work at once, answers that are being told among them;
     /// the next is refused with 503.
     pub concurrency: usize,
+    /// `SHUTDOWN_NOTICE_MS`, default 5,000: for how long the origin, once it is asked to end, still takes requests while it
+    /// says that it is not ready. Longer than a load balancer's health checks take to notice.
+    pub shutdown_notice: Duration,
 }
 
 /// The database.
@@ -93,15 +96,6 @@ pub struct ObjectsConfig {
     pub library_bucket: String,
 }
 
-/// The shape of log lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// One JSON object per line.
-    Json,
-    /// For people.
-    Text,
-}
-
 /// Every setting of `origin-api serve`.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -137,6 +131,9 @@ pub struct Config {
     /// `CURATED_SIMILARITY`, 0 to 1, default 0.9: the least cosine at which a question is taken for one that a teacher has
     /// answered. It belongs to the encoder in use.
     pub curated_similarity: f64,
+    /// `RECALL_SAMPLE_EVERY`, default 200: of so many searches, one is searched once more, exactly and behind everybody's
+    /// back, to see what it missed; 0 for none.
+    pub recall_sample_every: u64,
     /// `BM25_K1`, above 0, default 1.2, and `BM25_B`, 0 to 1, default 0.75: how far repetition and length
     /// of a passage count for its words.
     pub bm25: Bm25,
@@ -166,6 +163,7 @@ impl Config {
                 address: vars.parsed("ORIGIN_BIND", IpAddr::from([127, 0, 0, 1]))?,
                 port: vars.parsed("ORIGIN_PORT", 8788)?,
                 concurrency: concurrency(&vars, "ORIGIN_CONCURRENCY", 512)?,
+                shutdown_notice: vars.millis("SHUTDOWN_NOTICE_MS", 5_000)?,
             },
             database: DatabaseConfig {
                 url: vars.secret("DATABASE_URL")?,
@@ -185,18 +183,10 @@ impl Config {
             rerank_model: vars.text("RERANK_MODEL", "@cf/baai/bge-reranker-base"),
             refusal_threshold: refusal_threshold(&vars)?,
             curated_similarity: curated_similarity(&vars)?,
+            recall_sample_every: vars.parsed("RECALL_SAMPLE_EVERY", 200)?,
             bm25: bm25(&vars)?,
             fusion: fusion(&vars)?,
         })
-    }
-}
-
-/// Reads `LOG_FORMAT`: `json` (default) or `text`. Apart from [`Config`], since logs start before it.
-pub fn log_format(lookup: &dyn Fn(&str) -> Option<String>) -> Result<LogFormat, ConfigError> {
-    match Vars(lookup).optional("LOG_FORMAT").as_deref() {
-        None | Some("json") => Ok(LogFormat::Json),
-        Some("text") => Ok(LogFormat::Text),
-        Some(_) => Err(invalid("LOG_FORMAT", "it is neither json nor text")),
     }
 }
 

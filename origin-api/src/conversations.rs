@@ -1,7 +1,7 @@
 //! Conversations: begun, listed, gone on with, removed. Each is one person's, and nobody else's to see.
 
 use crate::{
-    error::ApiError, extract::part::Part, host, state::AppState, telemetry::RequestContext,
+    error::ApiError, extract::part::Part, host, requests::RequestContext, state::AppState,
     usage::quota,
 };
 use rag_core::{

@@ -6,6 +6,7 @@ mod admission;
 mod answering;
 pub mod config;
 mod conversations;
+pub mod edge_report;
 pub mod error;
 mod export;
 pub mod extract;
@@ -15,17 +16,20 @@ pub mod host;
 mod leaving;
 mod library;
 pub mod llm;
+pub mod metrics;
 pub mod objects;
 mod outbound;
 mod people;
 mod progress;
+pub mod readiness;
+mod recall;
+pub mod requests;
 mod retrieval;
 mod rewriting;
 pub mod routes;
 pub mod shares;
 pub mod signing_keys;
 pub mod state;
-pub mod telemetry;
 mod uploads;
 pub mod usage;
 pub mod wake;
@@ -40,10 +44,10 @@ use axum::{
 use error::ApiError;
 use extract::{edge_caller::EdgeCaller, json::MAX_BODY_BYTES};
 use routes::{
-    account, answer, cache, chat, curated_answers, documents, health, invitations, retrieve, scope,
-    students, teachers, unanswered,
+    account, answer, cache, chat, curated_answers, documents, edge_lines, health, invitations,
+    ready, retrieve, scope, students, teachers, unanswered,
 };
-use shared_types::problem::ProblemKind;
+use shared_types::{edge_lines::MAX_EDGE_LINES_BYTES, problem::ProblemKind};
 use state::AppState;
 use std::any::Any;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -55,27 +59,7 @@ pub fn app(state: AppState) -> Router {
         .route("/scope", get(scope::get::handler))
         .route("/retrieve", post(retrieve::post::handler))
         .route("/answer", post(answer::post::handler))
-        .route(
-            "/chat/sessions",
-            get(chat::list::handler).post(chat::create::handler),
-        )
-        .route(
-            "/chat/sessions/{session_id}",
-            get(chat::get::handler).delete(chat::delete::handler),
-        )
-        .route(
-            "/chat/sessions/{session_id}/messages",
-            get(chat::messages::handler).post(chat::ask::handler),
-        )
-        .route(
-            "/chat/messages/{message_id}/answer",
-            put(chat::answered::handler)
-                .layer(DefaultBodyLimit::max(chat::answered::MAX_BODY_BYTES)),
-        )
-        .route(
-            "/chat/messages/{message_id}/feedback",
-            post(chat::feedback::handler),
-        )
+        .merge(conversations())
         .route("/unanswered", get(unanswered::list::handler))
         .route(
             "/curated-answers",
@@ -136,16 +120,48 @@ pub fn app(state: AppState) -> Router {
         .route("/account/usage", get(account::usage::handler))
         .route("/admin/cache/purge", post(cache::purge::handler))
         .route_layer(from_fn_with_state(state.clone(), admission::admit))
+        .route(
+            "/edge-lines",
+            post(edge_lines::post::handler).layer(DefaultBodyLimit::max(MAX_EDGE_LINES_BYTES)),
+        )
         .route_layer(from_extractor_with_state::<EdgeCaller, _>(state.clone()));
     Router::new()
         .nest("/v1", for_the_edge)
         .route("/api/health", get(health::get::handler))
+        .route("/api/ready", get(ready::get::handler))
         .fallback(async || ApiError::new(ProblemKind::NotFound))
         .method_not_allowed_fallback(async || ApiError::new(ProblemKind::MethodNotAllowed))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn(telemetry::complete))
+        .layer(from_fn_with_state(state.clone(), requests::let_go))
+        .layer(from_fn(requests::complete))
         .with_state(state)
+}
+
+/// What belongs to conversations.
+fn conversations() -> Router<AppState> {
+    Router::new()
+        .route(
+            "/chat/sessions",
+            get(chat::list::handler).post(chat::create::handler),
+        )
+        .route(
+            "/chat/sessions/{session_id}",
+            get(chat::get::handler).delete(chat::delete::handler),
+        )
+        .route(
+            "/chat/sessions/{session_id}/messages",
+            get(chat::messages::handler).post(chat::ask::handler),
+        )
+        .route(
+            "/chat/messages/{message_id}/answer",
+            put(chat::answered::handler)
+                .layer(DefaultBodyLimit::max(chat::answered::MAX_BODY_BYTES)),
+        )
+        .route(
+            "/chat/messages/{message_id}/feedback",
+            post(chat::feedback::handler),
+        )
 }
 
 /// The reply to a request whose handler panicked.

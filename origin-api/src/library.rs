@@ -59,6 +59,9 @@ pub async fn retry(
     id: DocumentId,
 ) -> Result<Document, ApiError> {
     let mut reader = reader::begin(&state.pool, claims).await?;
+    if let Some(trace) = telemetry::traces::here() {
+        reader.within(trace).await?;
+    }
     match documents::read_again(&mut reader, id).await {
         Ok(document) => {
             reader.commit().await?;

@@ -6,12 +6,16 @@ use clap::{Parser, Subcommand};
 use origin_api::{
     app,
     config::{self, Config, DatabaseConfig},
+    metrics::metrics,
+    readiness::Readiness,
     state::AppState,
-    telemetry,
 };
 use secrecy::ExposeSecret;
-use std::{future::IntoFuture, io::Write, net::SocketAddr, process::ExitCode, time::Duration};
-use storage::PoolSettings;
+use std::{
+    future::IntoFuture, io::Write, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration,
+};
+use storage::{PgPool, PoolSettings};
+use telemetry::{config::TelemetryConfig, metrics::SpanDurations, traces::Traces};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -49,19 +53,58 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let command = Arguments::parse().command;
-    match config::log_format(&variable) {
-        Ok(format) => telemetry::init(format),
+    let durations = SpanDurations::default();
+    let telling = TelemetryConfig::read(&variable)
+        .context("reading how to tell of itself")
+        .and_then(|config| {
+            let traces = telemetry::init("origin", &config, durations.clone())?;
+            Ok((config, traces))
+        });
+    let (config, traces) = match telling {
+        Ok(telling) => telling,
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("{error:#}");
             return ExitCode::FAILURE;
         }
+    };
+    let told = Told {
+        config,
+        traces: traces.clone(),
+        durations,
+    };
+    let outcome = run(command, told).await;
+    if let Err(error) = &outcome {
+        tracing::error!(cause = format!("{error:#}"), "origin gave up");
     }
-    match run(command).await {
+    // It waits for the collector, and for nothing of ours.
+    let _ = tokio::task::spawn_blocking(move || traces.end()).await;
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(cause = format!("{error:#}"), "origin gave up");
-            ExitCode::FAILURE
-        }
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// How the process tells of itself.
+struct Told {
+    config: TelemetryConfig,
+    traces: Traces,
+    durations: SpanDurations,
+}
+
+impl Told {
+    /// Serves metrics from now on, where that is wanted.
+    async fn metrics(&self, pool: &PgPool) -> anyhow::Result<()> {
+        let Some(address) = self.config.metrics else {
+            return Ok(());
+        };
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("listening on {address} for metrics"))?;
+        let counts = self.traces.counts();
+        let mut registry = telemetry::metrics::registry("origin", counts, &self.durations);
+        metrics().register(&mut registry, pool.clone());
+        tokio::spawn(telemetry::metrics::serve(listener, registry));
+        Ok(())
     }
 }
 
@@ -69,9 +112,9 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-async fn run(command: Command) -> anyhow::Result<()> {
+async fn run(command: Command, told: Told) -> anyhow::Result<()> {
     match command {
-        Command::Serve => serve(Config::read(&variable)?).await,
+        Command::Serve => serve(Config::read(&variable)?, told).await,
         Command::Migrate => {
             let url = config::migration_database_url(&variable)?;
             storage::migrate(url.expose_secret())
@@ -83,7 +126,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
     }
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: Config, told: Told) -> anyhow::Result<()> {
     let DatabaseConfig {
         url,
         max_connections,
@@ -97,7 +140,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let pool = storage::connect(url.expose_secret(), settings)
         .await
         .context("connecting to DATABASE_URL")?;
-    let state = AppState::new(&config, pool.clone())?;
+    told.metrics(&pool).await?;
+    let mut state = AppState::new(&config, pool.clone())?;
+    state.edge_spans = told.traces.on_behalf_of("edge")?.map(Arc::new);
     let ledger = state.ledger.clone();
     let address = SocketAddr::new(config.listen.address, config.listen.port);
     let listener = TcpListener::bind(address)
@@ -122,11 +167,14 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             tracing::debug!(%error, "connection keeps its delay");
         }
     });
-    let server = axum::serve(listener, app(state)).with_graceful_shutdown(asked(ending.clone()));
+    let readiness = Arc::clone(&state.readiness);
+    let notice = config.listen.shutdown_notice;
+    let leaving = asked(ending.clone(), readiness, notice);
+    let server = axum::serve(listener, app(state)).with_graceful_shutdown(leaving);
     ready(port)?;
     tokio::select! {
         outcome = server.into_future() => outcome.context("serving")?,
-        () = drained(ending) => tracing::warn!("requests were cut off at the end of the drain"),
+        () = drained(ending, notice) => tracing::warn!("requests were cut off at the end of the drain"),
     }
     if timeout(SETTLE, ledger.settled()).await.is_err() {
         tracing::warn!("usage of the last answers was not recorded");
@@ -144,16 +192,23 @@ fn ready(port: u16) -> anyhow::Result<()> {
     Ok(stdout.flush()?)
 }
 
-/// Resolves when the process is asked to end.
-async fn asked(mut ending: watch::Receiver<bool>) {
+/// Resolves when no connection is to be taken any more: some time after the process is asked to end, so that load balancers
+/// see it coming and send what is new elsewhere.
+async fn asked(mut ending: watch::Receiver<bool>, readiness: Arc<Readiness>, notice: Duration) {
     if ending.wait_for(|ending| *ending).await.is_ok() {
-        tracing::info!(seconds = DRAIN.as_secs(), "asked to end; draining");
+        readiness.end();
+        tracing::info!(
+            notice_ms = notice.as_millis() as u64,
+            "asked to end; not ready any more"
+        );
+        tokio::time::sleep(notice).await;
+        tracing::info!(seconds = DRAIN.as_secs(), "draining");
     }
 }
 
 /// Resolves when the time for draining is over.
-async fn drained(mut ending: watch::Receiver<bool>) {
+async fn drained(mut ending: watch::Receiver<bool>, notice: Duration) {
     // The sender never leaves before it has sent.
     let _ = ending.wait_for(|ending| *ending).await;
-    tokio::time::sleep(DRAIN).await;
+    tokio::time::sleep(notice + DRAIN).await;
 }

@@ -4,8 +4,10 @@ use crate::{
     config::QuotaConfig,
     error::ApiError,
     flight::Flights,
+    metrics::metrics,
+    recall::{Picked, RecallSample},
+    requests::RequestContext,
     state::AppState,
-    telemetry::RequestContext,
     usage::quota::{self, UsedUp},
 };
 use rag_core::{
@@ -31,7 +33,9 @@ use storage::{
     PgPool, ReaderTx,
     curated::{self, Asked},
     passages,
-    search::{self, Found as FoundPassages, Ranked, Readable, SearchRequest, SearchSettings},
+    search::{
+        self, Found as FoundPassages, Ranked, RankedLists, Readable, SearchRequest, SearchSettings,
+    },
 };
 use tokio::time::Instant;
 
@@ -109,14 +113,19 @@ pub async fn retrieve(
     };
     let search = Arc::new(Search::new(scope.version.clone(), query, &request));
     let (settings, min_similarity) = (state.search_settings, state.curated_similarity);
+    let (sample, claims) = (state.recall_sample.clone(), claims.clone());
     let (mut outcome, part) = state.searches.0.board(search.clone(), |log| async move {
         let mut reader = reader;
         let embedding = request.embedding.as_ref();
         let matches = async {
-            Ok(Matches {
-                curated: curated(&mut reader, &search, embedding, min_similarity).await?,
-                passages: passages_of(reader, readable, &search, embedding, &settings).await?,
-            })
+            let curated = curated(&mut reader, &search, embedding, min_similarity).await?;
+            let (passages, lists) =
+                passages_of(reader, readable, &search, embedding, &settings).await?;
+            metrics().searched(lists.vector_plan.name());
+            if let Some(picked) = picked(&sample, claims, &search, &lists, &request) {
+                sample.measure(picked);
+            }
+            Ok(Matches { passages, curated })
         };
         log.end(matches.await.map(Arc::new).map_err(Arc::new));
     });
@@ -132,6 +141,23 @@ pub async fn retrieve(
             scope,
         },
         sql: start.elapsed(),
+    })
+}
+
+/// The search as it is measured, where it is one of those. One that is narrowed to documents compares all their vectors.
+fn picked(
+    sample: &RecallSample,
+    claims: AccessClaims,
+    search: &Search,
+    lists: &RankedLists,
+    request: &RetrieveRequest,
+) -> Option<Picked> {
+    let embedding = request.embedding.as_ref()?;
+    (search.filters == SearchFilters::default() && sample.picks()).then(|| Picked {
+        claims,
+        embedding: embedding.clone(),
+        embedding_model: search.embedding_model.clone(),
+        found: lists.vector.iter().map(|found| found.chunk_id).collect(),
     })
 }
 
@@ -185,7 +211,7 @@ async fn passages_of(
     search: &Search,
     embedding: Option<&Embedding>,
     settings: &SearchSettings,
-) -> Result<Vec<Passage>, storage::Error> {
+) -> Result<(Vec<Passage>, RankedLists), storage::Error> {
     let request = SearchRequest {
         query: &search.query,
         embedding,
@@ -194,7 +220,7 @@ async fn passages_of(
     let found = search::fused(&mut reader, readable, &request, &search.filters, settings).await?;
     let passages = distinct(&mut reader, &scored(&found)).await?;
     reader.commit().await?;
-    Ok(passages)
+    Ok((passages, found.lists))
 }
 
 /// The best passages that say something new, best first, at most [`RETRIEVE_LIMIT`]. The places of those

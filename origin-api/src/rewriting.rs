@@ -106,7 +106,9 @@ async fn reply(
     mut account: Account,
     prompt: Prompt,
 ) -> Result<String, Unwritten> {
-    let mut events = model.answer(prompt).await?.events;
+    let begun = model.answer(prompt).await?;
+    account.by(begun.model);
+    let mut events = begun.events;
     let mut said = String::new();
     while let Some(event) = events.next().await {
         match event? {

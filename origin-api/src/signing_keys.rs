@@ -1,5 +1,6 @@
 //! The public keys of the token issuer, kept through its outages.
 
+use crate::metrics::{Credential, metrics};
 use chrono::{DateTime, Utc};
 use rag_core::{
     jwks::{KeySet, KeySetError, MAX_KEY_SET_BYTES},
@@ -131,7 +132,9 @@ impl SigningKeys {
         if known != seen || last_attempt.is_some_and(|at| at.elapsed() < cool_down) {
             return;
         }
-        match self.fetch(now).await {
+        let fetched = self.fetch(now).await;
+        metrics().refreshed(Credential::SigningKeys, fetched.is_ok());
+        match fetched {
             Ok(keys) => {
                 tracing::info!("token issuer's keys fetched");
                 let known = Known {

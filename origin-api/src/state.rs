@@ -3,12 +3,15 @@
 use crate::{
     answering::Answers,
     config::{Config, QuotaConfig},
+    edge_report::EdgeSpans,
     extract::edge_caller::EdgeSecret,
     leaving::MAX_EXPORTS,
     llm,
     objects::Objects,
     outbound,
     progress::{MAX_WATCHES, WATCHES_EACH},
+    readiness::Readiness,
+    recall::RecallSample,
     retrieval::Searches,
     rewriting::Rewriter,
     shares::Shares,
@@ -25,6 +28,8 @@ use tokio::sync::Semaphore;
 /// What every handler shares; cheap to clone.
 #[derive(Clone)]
 pub struct AppState {
+    /// Where the edge's spans go; nowhere without a collector.
+    pub edge_spans: Option<Arc<EdgeSpans>>,
     /// Connections as `etude_origin`.
     pub pool: PgPool,
     /// What the edge proves itself with.
@@ -37,6 +42,8 @@ pub struct AppState {
     pub search_settings: SearchSettings,
     /// The least cosine at which a question is taken for one that a teacher has answered.
     pub curated_similarity: f64,
+    /// Measures what searches miss.
+    pub(crate) recall_sample: RecallSample,
     /// The searches under way.
     pub(crate) searches: Arc<Searches>,
     /// The language model, and the answers that it is giving.
@@ -47,6 +54,8 @@ pub struct AppState {
     pub ledger: Ledger,
     /// What one person may use of it in a day.
     pub quota: QuotaConfig,
+    /// Whether everything is there.
+    pub readiness: Arc<Readiness>,
     /// Object storage.
     pub objects: Arc<Objects>,
     /// The documents that are watched on their way.
@@ -76,9 +85,14 @@ impl AppState {
         let model = llm::connect(&config.model)?;
         let rewriting = config.follow_ups.is_by_model.then(|| Arc::clone(&model));
         let ledger = Ledger::new(pool.clone());
+        let objects = Objects::new(outbound::client(&config.objects.endpoint)?, &config.objects);
+        let objects = Arc::new(objects.context("reading the bucket settings")?);
+        let readiness = Readiness::new(pool.clone(), Arc::clone(&objects), Arc::clone(&model));
         let answers = Answers::new(model, &config.model, calibration, ledger.clone());
         let answers = Arc::new(answers);
         Ok(Self {
+            edge_spans: None,
+            recall_sample: RecallSample::new(pool.clone(), config.recall_sample_every),
             pool,
             edge_secret: EdgeSecret::new(&config.edge_token),
             signing_keys: SigningKeys::new(
@@ -103,10 +117,8 @@ impl AppState {
             answers,
             ledger,
             quota: config.quota,
-            objects: Arc::new(
-                Objects::new(outbound::client(&config.objects.endpoint)?, &config.objects)
-                    .context("reading the bucket settings")?,
-            ),
+            readiness: Arc::new(readiness),
+            objects,
             watches: Shares::new(MAX_WATCHES, WATCHES_EACH),
             exports: Shares::new(MAX_EXPORTS, 1),
             wake: Arc::new(Wake::new(config.wake.as_ref())?),

@@ -229,6 +229,9 @@ async fn own(
 
 async fn queue(pool: &PgPool, claims: &AccessClaims, id: DocumentId) -> Result<Document, ApiError> {
     let mut reader = reader::begin(pool, claims).await?;
+    if let Some(trace) = telemetry::traces::here() {
+        reader.within(trace).await?;
+    }
     match documents::confirm(&mut reader, id).await {
         Ok(document) => {
             reader.commit().await?;

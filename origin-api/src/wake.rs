@@ -4,19 +4,26 @@
 //! Only a hint. The queue is the truth, and a sweep finds what no message announced: so nothing waits for the message,
 //! and nothing fails with it.
 
-use crate::{config::WakeConfig, error::chain, outbound};
+use crate::{
+    config::WakeConfig,
+    error::chain,
+    metrics::{Credential, metrics},
+    outbound,
+};
 use google_token::{GoogleToken, GoogleTokenError};
 use secrecy::ExposeSecret;
 use shared_types::{
-    google::{NewMessage, PublishRequest, WakeUp},
+    google::{NewMessage, PublishRequest, TRACEPARENT_ATTRIBUTE, WakeUp},
     ids::DocumentId,
 };
 use std::{sync::Arc, time::Duration};
+use telemetry::traces::here;
 use thiserror::Error;
 use tokio::{
     sync::Semaphore,
     time::{sleep, timeout},
 };
+use tracing::Instrument;
 
 /// For a message in all, whatever has to be tried again.
 const TOTAL: Duration = Duration::from_secs(10);
@@ -63,7 +70,10 @@ impl Wake {
     pub fn job_queued(&self, id: DocumentId) {
         if let Some(topic) = &self.0 {
             let topic = Arc::clone(topic);
-            tokio::spawn(async move { topic.tell(id).await });
+            let telling = async move { topic.tell(id).await };
+            tokio::spawn(
+                telling.instrument(tracing::info_span!("wake.publish", otel.kind = "producer")),
+            );
         }
     }
 }
@@ -91,8 +101,11 @@ impl Topic {
     async fn publish(&self, document_id: DocumentId) -> Result<(), PublishError> {
         // An id always serialises.
         let data = serde_json::to_vec(&WakeUp { document_id }).unwrap_or_default();
+        let mut message = NewMessage::of(&data);
+        let trace = here().map(|trace| (TRACEPARENT_ATTRIBUTE.to_owned(), trace.to_string()));
+        message.attributes.extend(trace);
         let request = PublishRequest {
-            messages: vec![NewMessage::of(&data)],
+            messages: vec![message],
         };
         let mut attempt = 1;
         loop {
@@ -107,7 +120,9 @@ impl Topic {
     }
 
     async fn publish_once(&self, request: &PublishRequest) -> Result<(), PublishError> {
-        let token = self.token.get().await?;
+        let token = self.token.get().await;
+        metrics().refreshed(Credential::GoogleToken, token.is_ok());
+        let token = token?;
         let response = self
             .http
             .post(&self.url)

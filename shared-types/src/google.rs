@@ -34,6 +34,9 @@ impl NewMessage {
     }
 }
 
+/// The attribute of a message that says which trace it belongs to, as Google's own clients call it.
+pub const TRACEPARENT_ATTRIBUTE: &str = "googclient_traceparent";
+
 /// Reply of `projects.topics.publish`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -63,6 +66,9 @@ pub struct PushedMessage {
     /// Bytes, base64.
     #[serde(default)]
     pub data: String,
+    /// Words beside them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
     /// The same in every delivery of the message.
     pub message_id: String,
     /// When Pub/Sub took it.

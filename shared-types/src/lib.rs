@@ -7,6 +7,7 @@ pub mod chat;
 pub mod claims;
 pub mod conversation;
 pub mod documents;
+pub mod edge_lines;
 pub mod embedding;
 pub mod event;
 pub mod feedback;

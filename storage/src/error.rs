@@ -1,5 +1,14 @@
 use shared_types::problem::ProblemKind;
+use std::sync::atomic::{AtomicU64, Ordering};
 use thiserror::Error;
+
+/// Callers of this process who waited in vain for a connection.
+static POOL_TIMEOUTS: AtomicU64 = AtomicU64::new(0);
+
+/// How many callers of this process have waited in vain for a free connection.
+pub(crate) fn pool_timeouts() -> u64 {
+    POOL_TIMEOUTS.load(Ordering::Relaxed)
+}
 
 /// Why a call to the database did not do what was asked.
 #[derive(Debug, Error)]
@@ -31,6 +40,9 @@ pub enum Error {
     /// Any other failure of the database.
     #[error("the database refused a statement")]
     Database(#[source] sqlx::Error),
+    /// The schema is older than this version of the program.
+    #[error("the database lacks migrations of this version")]
+    SchemaBehind,
     /// The schema could not be brought up to date.
     #[error("a migration failed")]
     Migration(#[from] sqlx::migrate::MigrateError),
@@ -45,7 +57,7 @@ impl Error {
             Self::Conflict | Self::LeaseLost | Self::ModelChanged => ProblemKind::Conflict,
             Self::UnknownPerson => ProblemKind::TokenSessionEnded,
             Self::Forbidden => ProblemKind::Forbidden,
-            Self::Unavailable(_) => ProblemKind::OriginUnavailable,
+            Self::Unavailable(_) | Self::SchemaBehind => ProblemKind::OriginUnavailable,
             Self::Corrupt(_) | Self::Database(_) | Self::Migration(_) => ProblemKind::Internal,
         }
     }
@@ -65,6 +77,9 @@ const PASSING_CLASSES: [&str; 4] = ["08", "40", "53", "57"];
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
+        if matches!(error, sqlx::Error::PoolTimedOut) {
+            POOL_TIMEOUTS.fetch_add(1, Ordering::Relaxed);
+        }
         match &error {
             sqlx::Error::RowNotFound => Self::NotFound,
             sqlx::Error::Io(_)

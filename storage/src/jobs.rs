@@ -18,6 +18,7 @@ use crate::{
 use shared_types::{
     documents::{IngestStage, LibraryFile, Visibility},
     ids::{DocumentId, UserId},
+    trace::TraceParent,
 };
 use sqlx::{FromRow, PgPool, postgres::types::PgInterval};
 use std::time::Duration;
@@ -53,6 +54,8 @@ pub struct Job {
     pub sha256: String,
     /// Who may read it.
     pub visibility: Visibility,
+    /// The trace of the request that queued the job.
+    pub trace: Option<TraceParent>,
 }
 
 /// How a job failed. The reason is in words for the document's owner.
@@ -90,6 +93,8 @@ pub struct Backlog {
     pub running: u64,
     /// How long until the next waiting job, or the next lease to run out, is due; zero: now.
     pub next_due_in: Option<Duration>,
+    /// For how long the job that has been due longest has been so.
+    pub overdue_by: Duration,
 }
 
 #[derive(FromRow)]
@@ -105,6 +110,7 @@ struct JobRow {
     size_bytes: i64,
     sha256: String,
     is_public: bool,
+    traceparent: Option<String>,
 }
 
 /// Takes the job that has been due longest, and its document to `processing`, unless that is searchable: then it stays
@@ -232,12 +238,24 @@ pub async fn backlog(pool: &PgPool) -> Result<Backlog, Error> {
         sqlx::query_as(include_str!("jobs/backlog.sql"))
             .fetch_one(pool)
             .await?;
+    let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds.max(0.0)).ok();
     Ok(Backlog {
         queued: unsigned(queued, "count")?,
         running: unsigned(running, "count")?,
-        next_due_in: next_due_in_s
-            .and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()),
+        next_due_in: next_due_in_s.and_then(seconds),
+        overdue_by: next_due_in_s
+            .and_then(|due_in_s| seconds(-due_in_s))
+            .unwrap_or_default(),
     })
+}
+
+/// How many jobs have had all their attempts in vain.
+#[tracing::instrument(name = "sql.jobs.dead", skip_all)]
+pub async fn dead(pool: &PgPool) -> Result<u64, Error> {
+    let dead: i64 = sqlx::query_scalar("select count(*) from ingest_jobs where state = 'dead'")
+        .fetch_one(pool)
+        .await?;
+    unsigned(dead, "count")
 }
 
 fn job(row: JobRow) -> Result<Job, Error> {
@@ -257,6 +275,7 @@ fn job(row: JobRow) -> Result<Job, Error> {
         size_bytes: unsigned(row.size_bytes, "file size")?,
         sha256: row.sha256,
         visibility: visibility(row.is_public),
+        trace: row.traceparent.and_then(|text| text.parse().ok()),
     })
 }
 

@@ -28,6 +28,6 @@ pub mod usage;
 
 pub use cursor::{Cursor, Listed};
 pub use error::Error;
-pub use pool::{MIGRATOR, PoolSettings, connect, migrate};
+pub use pool::{Connections, MIGRATOR, PoolSettings, connect, connections, is_up_to_date, migrate};
 pub use reader::ReaderTx;
 pub use sqlx::PgPool;

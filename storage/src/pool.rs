@@ -1,4 +1,4 @@
-use crate::Error;
+use crate::{Error, error::pool_timeouts};
 use sqlx::{
     PgPool,
     migrate::Migrator,
@@ -34,6 +34,31 @@ impl Default for PoolSettings {
     }
 }
 
+/// The connections of a pool at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connections {
+    /// Open and free.
+    pub idle: u32,
+    /// In somebody's hands.
+    pub used: u32,
+    /// As many as there may be.
+    pub most: u32,
+    /// Callers of this process who have waited in vain for one, of whichever pool.
+    pub timeouts: u64,
+}
+
+/// How the connections of `pool` are used.
+#[must_use]
+pub fn connections(pool: &PgPool) -> Connections {
+    let (open, idle) = (pool.size(), pool.num_idle() as u32);
+    Connections {
+        idle,
+        used: open.saturating_sub(idle),
+        most: pool.options().get_max_connections(),
+        timeouts: pool_timeouts(),
+    }
+}
+
 /// Opens a pool and one connection, so that a wrong address or password shows at start.
 ///
 /// Goes straight to PostgreSQL, or through PgBouncer 1.21 or later in transaction mode with
@@ -53,6 +78,20 @@ pub async fn connect(url: &str, settings: PoolSettings) -> Result<PgPool, Error>
         )
         .await?;
     Ok(pool)
+}
+
+/// Whether the schema is at least what this version was built for: [`Error::SchemaBehind`] where it is not.
+#[tracing::instrument(name = "sql.is_up_to_date", skip_all)]
+pub async fn is_up_to_date(pool: &PgPool) -> Result<(), Error> {
+    let there: Option<i64> = sqlx::query_scalar("select schema_version()")
+        .fetch_one(pool)
+        .await?;
+    let wanted = MIGRATOR.iter().map(|migration| migration.version).max();
+    if there >= wanted {
+        Ok(())
+    } else {
+        Err(Error::SchemaBehind)
+    }
 }
 
 /// Brings the schema up to date. Safe to run by several processes at once and any number of times.

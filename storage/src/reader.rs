@@ -4,6 +4,7 @@ use crate::Error;
 use shared_types::{
     claims::{AccessClaims, Role},
     ids::UserId,
+    trace::TraceParent,
 };
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
@@ -76,6 +77,16 @@ impl ReaderTx {
     /// The connection, acting as the person until the transaction ends.
     pub fn connection(&mut self) -> &mut PgConnection {
         &mut self.tx
+    }
+
+    /// Has jobs that are queued from here on belong to this trace.
+    #[tracing::instrument(name = "sql.reader.within", skip_all)]
+    pub async fn within(&mut self, trace: TraceParent) -> Result<(), Error> {
+        sqlx::query("select set_config('etude.traceparent', $1, true)")
+            .bind(trace.to_string())
+            .execute(self.connection())
+            .await?;
+        Ok(())
     }
 
     /// Makes what was done permanent. Reads need none.

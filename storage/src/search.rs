@@ -9,7 +9,7 @@ mod words;
 
 pub use plan::{ReadablePassages, VectorPlan, VectorSettings};
 pub use readable::{Readable, readable};
-pub use vector::{VectorList, by_vector, explain_vector};
+pub use vector::{VectorList, by_vector, exactly, explain_vector};
 pub use words::{WordList, by_words};
 
 use crate::{Error, ReaderTx};

@@ -1,6 +1,7 @@
 //! Journeys through the real processes: what a test needs to begin in the middle of a story.
 
 pub mod questions;
+pub mod telling;
 
 use local_stack::{
     Client, Person, Role, Stack, StackConfig, StackError, client::NewDocument, postgres::Psql,

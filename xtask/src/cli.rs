@@ -149,9 +149,9 @@ impl From<EncoderOption> for Encoder {
 
 #[derive(Args)]
 pub struct PortOptions {
-    /// First of five ports in a row: edge, origin, local-cloud, objects, PostgreSQL
+    /// First of seven ports in a row: edge, origin, local-cloud, objects, PostgreSQL, metrics of origin and ingest worker
     #[arg(long, env = "ETUDE_PORT_BASE", default_value_t = 8787,
-          value_parser = clap::value_parser!(u16).range(1..=65531))]
+          value_parser = clap::value_parser!(u16).range(1..=65529))]
     port_base: u16,
     /// Port of the edge, which browsers use
     #[arg(long)]
@@ -168,6 +168,12 @@ pub struct PortOptions {
     /// Port of PostgreSQL
     #[arg(long)]
     postgres_port: Option<u16>,
+    /// Port of the origin's metrics
+    #[arg(long)]
+    origin_metrics_port: Option<u16>,
+    /// Port of the ingest worker's metrics
+    #[arg(long)]
+    ingest_metrics_port: Option<u16>,
 }
 
 impl PortOptions {
@@ -179,6 +185,8 @@ impl PortOptions {
             local_cloud: self.local_cloud_port.unwrap_or(row.local_cloud),
             objects: self.objects_port.unwrap_or(row.objects),
             postgres: self.postgres_port.unwrap_or(row.postgres),
+            origin_metrics: self.origin_metrics_port.unwrap_or(row.origin_metrics),
+            ingest_metrics: self.ingest_metrics_port.unwrap_or(row.ingest_metrics),
         }
     }
 }

@@ -105,7 +105,8 @@ pub async fn look_up<H: Host, K: Layered>(exchange: &Exchange<H>, key: &K) -> Lo
     if K::IS_REMEMBERED
         && let Some(value) = exchange.memory.recall(&text, now_s)
     {
-        exchange.timings.add(K::STAGE, TimeDelta::zero());
+        let begun = exchange.host.now() - exchange.started;
+        exchange.timings.add(K::STAGE, begun, TimeDelta::zero());
         exchange.timings.describe(K::STAGE, "memory");
         return Lookup::Hit(value);
     }

@@ -107,6 +107,8 @@ pub struct Exchange<H> {
     pub request_id: RequestId,
     /// The trace that the request belongs to; this request is its latest span.
     pub trace: TraceParent,
+    /// When it came.
+    pub started: DateTime<Utc>,
     /// When the caller has waited long enough: no stage goes on beyond it.
     pub deadline: DateTime<Utc>,
     /// The cookies that came in place of a bearer token.
@@ -141,7 +143,7 @@ impl<H: Host> Exchange<H> {
         let started = self.host.now();
         let result = work.await;
         let took = self.host.now() - started;
-        self.timings.add(name, took);
+        self.timings.add(name, started - self.started, took);
         result
     }
 

@@ -47,7 +47,7 @@ pub async fn forward<H: Host>(
         path: &path,
         authorization: authorization.as_deref(),
         request_id: exchange.request_id,
-        trace: exchange.trace,
+        trace: exchange.trace.within("origin"),
         accept: JSON,
         body,
     };

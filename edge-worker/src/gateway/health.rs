@@ -15,7 +15,7 @@ pub async fn report<H: Host>(exchange: &Exchange<H>) -> Reply {
         path: "/api/health",
         authorization: None,
         request_id: exchange.request_id,
-        trace: exchange.trace,
+        trace: exchange.trace.within("origin"),
         accept: JSON,
         body: None,
     });

@@ -86,13 +86,19 @@ impl Gateway {
         mut incoming: Incoming,
     ) -> Reply {
         let started = host.now();
+        let parent = incoming.headers.traceparent.as_deref();
+        let parent = parent.and_then(|text| text.parse::<TraceParent>().ok());
         let found = route(&incoming.method, &incoming.path);
         let exchange = Exchange {
             host,
             config: Rc::clone(&self.config),
             memory: Rc::clone(&self.memory),
             request_id,
-            trace: trace_of(incoming.headers.traceparent.as_deref(), request_id),
+            trace: parent.map_or_else(
+                || TraceParent::beginning(request_id),
+                |sent| sent.continued(request_id),
+            ),
+            started,
             deadline: started + self.patience(found),
             cookies: CookieCall::take(&mut incoming, &self.config.allowed_origins),
             timings: Timings::default(),
@@ -107,7 +113,7 @@ impl Gateway {
         headers.set(REQUEST_ID, request_id.to_string());
         let timings = exchange.timings.header();
         if !timings.is_empty() {
-            headers.set(SERVER_TIMING, timings.clone());
+            headers.set(SERVER_TIMING, timings);
         }
         protection::protect(headers, origin.as_deref(), &self.config.allowed_origins);
         let status = reply.status.as_u16();
@@ -124,8 +130,11 @@ impl Gateway {
             ("status", status.into()),
             ("degraded", exchange.degraded.get().into()),
             ("duration_ms", log_ms(exchange.host.now() - started)),
-            ("stages", timings.into()),
+            ("stages", exchange.timings.line().into()),
         ];
+        if let Some(sent) = parent {
+            fields.push(("parent", sent.to_string().into()));
+        }
         fields.append(&mut exchange.notes.borrow_mut());
         exchange.host.log(severity, "request answered", &fields);
         reply
@@ -224,15 +233,6 @@ impl Gateway {
             Route::InvalidateScopes => scopes::invalidate(exchange, incoming).await,
         }
     }
-}
-
-/// The trace that the caller began, or one that begins here.
-fn trace_of(traceparent: Option<&str>, request_id: RequestId) -> TraceParent {
-    let sent = traceparent.and_then(|text| text.parse::<TraceParent>().ok());
-    sent.map_or_else(
-        || TraceParent::beginning(request_id),
-        |sent| sent.continued(request_id),
-    )
 }
 
 /// The body, which keeps its request's place until it has been sent.

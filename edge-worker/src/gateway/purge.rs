@@ -66,7 +66,7 @@ async fn record<H: Host>(
         path: "/v1/admin/cache/purge",
         authorization,
         request_id: exchange.request_id,
-        trace: exchange.trace,
+        trace: exchange.trace.within("origin"),
         accept: JSON,
         // Strings and ids always serialise.
         body: Some(serde_json::to_vec(request).unwrap_or_default()),

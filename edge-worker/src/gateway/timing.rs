@@ -12,18 +12,19 @@ pub struct Timings {
 #[derive(Debug)]
 struct Stage {
     name: String,
+    /// Since the request came; empty where that is not known.
+    begun: String,
     duration: String,
     description: Option<&'static str>,
 }
 
 impl Timings {
-    /// Notes a stage.
-    pub fn add(&self, name: &str, duration: TimeDelta) {
-        // In whole tenths: to print a fraction exactly takes far longer.
-        let tenths = (duration.num_microseconds().unwrap_or_default().max(0) + 50) / 100;
+    /// Notes a stage that began so long after the request had come.
+    pub fn add(&self, name: &str, begun: TimeDelta, duration: TimeDelta) {
         self.stages.borrow_mut().push(Stage {
             name: name.to_owned(),
-            duration: format!("{}.{}", tenths / 10, tenths % 10),
+            begun: tenths(begun),
+            duration: tenths(duration),
             description: None,
         });
     }
@@ -44,13 +45,15 @@ impl Timings {
             let name = parts.next().unwrap_or_default();
             let is_token = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
             let duration = parts.find_map(|part| part.strip_prefix("dur="));
-            if let Some(duration) = duration.and_then(to_a_tenth)
+            let is_digit = |b: u8| b.is_ascii_digit() || b == b'.';
+            if let Some(duration) = duration.filter(|text| text.bytes().all(is_digit))
                 && !name.is_empty()
                 && name.chars().all(is_token)
             {
                 self.stages.borrow_mut().push(Stage {
                     name: format!("origin_{name}"),
-                    duration,
+                    begun: String::new(),
+                    duration: duration.to_owned(),
                     description: None,
                 });
             }
@@ -60,6 +63,16 @@ impl Timings {
     /// The header's value; empty where no stage was noted.
     #[must_use]
     pub fn header(&self) -> String {
+        self.text(false)
+    }
+
+    /// The same with when each stage began: `;at=` and the milliseconds since the request came.
+    #[must_use]
+    pub fn line(&self) -> String {
+        self.text(true)
+    }
+
+    fn text(&self, with_beginnings: bool) -> String {
         let mut text = String::new();
         for stage in self.stages.borrow().iter() {
             let separator = if text.is_empty() { "" } else { ", " };
@@ -68,17 +81,19 @@ impl Timings {
             if let Some(description) = stage.description {
                 let _ = write!(text, ";desc=\"{description}\"");
             }
+            if with_beginnings && !stage.begun.is_empty() {
+                text.push_str(";at=");
+                text.push_str(&stage.begun);
+            }
         }
         text
     }
 }
 
-/// A decimal number without its digits beyond the first fraction. The reader of the standard library would be a
-/// fortieth of the module.
-fn to_a_tenth(number: &str) -> Option<String> {
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-    (is_number(whole) && is_number(fraction)).then(|| format!("{whole}.{}", &fraction[..1]))
+/// Milliseconds, to a tenth. In whole tenths: to print a fraction exactly takes far longer.
+fn tenths(duration: TimeDelta) -> String {
+    let tenths = (duration.num_microseconds().unwrap_or_default().max(0) + 50) / 100;
+    format!("{}.{}", tenths / 10, tenths % 10)
 }
 
 #[cfg(test)]
@@ -88,12 +103,20 @@ mod tests {
     #[test]
     fn stages_become_one_header_with_the_origins_own_beside_ours() {
         let timings = Timings::default();
-        timings.add("scope", TimeDelta::microseconds(1_240));
+        timings.add(
+            "scope",
+            TimeDelta::milliseconds(3),
+            TimeDelta::microseconds(1_240),
+        );
         timings.describe("scope", "hit");
         timings.add_from_origin("sql;dur=3.25;desc=\"x\", \"bad;dur=1, , total, llm;dur=abc");
         assert_eq!(
             timings.header(),
-            "scope;dur=1.2;desc=\"hit\", origin_sql;dur=3.2"
+            "scope;dur=1.2;desc=\"hit\", origin_sql;dur=3.25"
+        );
+        assert_eq!(
+            timings.line(),
+            "scope;dur=1.2;desc=\"hit\";at=3.0, origin_sql;dur=3.25"
         );
     }
 }

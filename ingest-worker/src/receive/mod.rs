@@ -12,7 +12,7 @@ mod cloud_run;
 pub use caller::{Callers, Refused};
 pub use cloud_run::{CloudRun, RunError};
 
-use crate::{config::ReceiveConfig, host, telemetry::chain};
+use crate::{config::ReceiveConfig, failure::chain, host};
 use axum::{
     Router,
     body::Bytes,
@@ -24,15 +24,17 @@ use axum::{
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::ExposeSecret;
 use shared_types::{
-    google::{PushEnvelope, PushedMessage, WakeUp},
+    google::{PushEnvelope, PushedMessage, TRACEPARENT_ATTRIBUTE, WakeUp},
     problem::{Problem, ProblemKind},
 };
 use std::{sync::Arc, time::Duration};
 use storage::{PgPool, PoolSettings, jobs};
+use telemetry::traces;
 use tokio::{
     sync::{Mutex, Semaphore},
     time::timeout,
 };
+use tracing::Instrument;
 
 /// A push has at most 10 MB; one of ours has a few hundred bytes.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -143,6 +145,15 @@ async fn hear(
         tracing::warn!(error = %error, "a push is not as Pub/Sub writes it");
         Refusal::new(ProblemKind::BodyInvalid)
     })?;
+    let span = tracing::info_span!("push", otel.kind = "consumer");
+    let sent = envelope.message.attributes.get(TRACEPARENT_ATTRIBUTE);
+    if let Some(trace) = sent.and_then(|text| text.parse().ok()) {
+        traces::follow(&span, trace);
+    }
+    answer(receiver, &envelope).instrument(span).await
+}
+
+async fn answer(receiver: &Receiver, envelope: &PushEnvelope) -> Result<StatusCode, Refusal> {
     let message = &envelope.message;
     let about: Option<WakeUp> = message
         .bytes()

@@ -23,6 +23,10 @@ export const DONE = event("done", {
 export class Services {
   /** What was called, in order. */
   calls = [];
+  /** What the edge's tail Worker has told, of each invocation. */
+  told = [];
+  /** So many times it is told to come back. */
+  refusesLines = 0;
   /** Files by document: who may have them, and what the edge is told of them. */
   files = {};
   /** The purges that everybody's scope names. */
@@ -94,6 +98,11 @@ export class Services {
     if (request.headers["x-etude-edge-token"] !== "edge-token") {
       response.statusCode = 403;
       return json({});
+    }
+    if (pathname === "/v1/edge-lines") {
+      if (this.refusesLines-- > 0) response.statusCode = 503;
+      else this.told.push(...JSON.parse(body).invocations);
+      return response.end();
     }
     this.calls.push(pathname);
     const person = JSON.parse(Buffer.from(request.headers.authorization.split(".")[1], "base64url")).sub;

@@ -5,6 +5,7 @@ use crate::{
     error::chain,
     flight::{Full, Writer},
     llm::{Begun, ModelError, ModelEvent, ModelStream, Quote},
+    metrics::metrics,
     usage::ledger::Account,
 };
 use futures_util::StreamExt;
@@ -17,6 +18,7 @@ use shared_types::{
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
+use tracing::{Span, field::Empty};
 
 /// An answer that is being told.
 pub(super) struct Telling {
@@ -37,6 +39,10 @@ pub(super) struct Telling {
     /// Characters since the last claim ended.
     claim_chars: usize,
     first_token: Option<Duration>,
+    /// Citations that were sent.
+    sent: u32,
+    /// The call of the model.
+    span: Span,
 }
 
 impl Telling {
@@ -55,12 +61,30 @@ impl Telling {
             cited_chars: 0,
             claim_chars: 0,
             first_token: None,
+            sent: 0,
+            span: tracing::info_span!(
+                "model.answer",
+                otel.kind = "client",
+                otel.status_code = Empty,
+                gen_ai.operation.name = "chat",
+                gen_ai.request.model = Empty,
+                gen_ai.usage.input_tokens = Empty,
+                gen_ai.usage.output_tokens = Empty,
+                model.first_token_ms = Empty,
+            ),
         }
+    }
+
+    /// The span of the model's call, in which everything happens.
+    pub(super) fn span(&self) -> Span {
+        self.span.clone()
     }
 
     /// Writes what the model says into `log`, and returns the last event: `done` or `error`.
     pub(super) async fn tell(mut self, begun: Begun, log: &Writer<Told>) -> AnswerEvent {
         self.model = begun.model;
+        self.account.by(Arc::clone(&self.model));
+        self.span.record("gen_ai.request.model", &*self.model);
         match self.relay(begun.events, log).await {
             Ok(done) => AnswerEvent::Done(done),
             Err(error) => AnswerEvent::Error(self.broke_off(&error)),
@@ -86,6 +110,7 @@ impl Telling {
                 }
                 ModelEvent::Cited(quotes) => {
                     for citation in self.claim_ended(&quotes) {
+                        self.sent += 1;
                         self.text.cited();
                         let text = citation.quote.len() + citation.document_title.len();
                         let event = AnswerEvent::Citation(citation);
@@ -153,6 +178,13 @@ impl Telling {
             model_first_token_ms: self.first_token.map(millis),
             model_total_ms: Some(millis(self.asked.elapsed())),
         };
+        let took = self.asked.elapsed();
+        metrics().model_answered(&self.model, self.first_token, took);
+        metrics().citations(self.sent, self.rejected());
+        let span = &self.span;
+        span.record("gen_ai.usage.input_tokens", usage.input_tokens);
+        span.record("gen_ai.usage.output_tokens", usage.output_tokens);
+        span.record("model.first_token_ms", done.model_first_token_ms);
         tracing::info!(
             request_id = %self.request_id,
             model = &*self.model,
@@ -176,6 +208,8 @@ impl Telling {
     }
 
     fn broke_off(&self, error: &ModelError) -> Problem {
+        metrics().citations(self.sent, self.rejected());
+        self.span.record("otel.status_code", "ERROR");
         tracing::error!(
             request_id = %self.request_id,
             model = &*self.model,

@@ -14,7 +14,6 @@ use rag_core::chunking::Unit;
 use shared_types::{
     ids::{ChunkId, DocumentId},
     origin::ChosenPassage,
-    trace::TraceParent,
 };
 use std::{collections::VecDeque, sync::Mutex};
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -123,7 +122,7 @@ fn recorded_answers(
 /// A request of this number.
 fn context(number: u128) -> RequestContext {
     let request_id = RequestId(Uuid::from_u128(number));
-    RequestContext::new(request_id, TraceParent::beginning(request_id))
+    RequestContext::new(request_id)
 }
 
 fn passage(id: u128) -> CitablePassage {

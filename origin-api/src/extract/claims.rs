@@ -1,7 +1,7 @@
 //! Who asks: the verified access token of the person behind the call.
 
 use crate::{
-    error::ApiError, host, signing_keys::VerifyError, state::AppState, telemetry::RequestContext,
+    error::ApiError, host, requests::RequestContext, signing_keys::VerifyError, state::AppState,
 };
 use axum::{
     extract::FromRequestParts,

@@ -142,6 +142,10 @@ impl Call for Client {
         }
         .boxed()
     }
+
+    fn is_authorised(&self) -> BoxFuture<'_, Result<(), ModelError>> {
+        self.endpoint.is_authorised().boxed()
+    }
 }
 
 /// `event` with what it says was used at these prices.

@@ -3,6 +3,7 @@
 use super::{ModelError, claude::API_VERSION};
 use crate::{
     config::{Provider, ProviderConfig, VertexConfig},
+    metrics::{Credential, metrics},
     outbound,
 };
 use bytes::Bytes;
@@ -70,11 +71,23 @@ impl Endpoint {
             .header(ACCEPT, "text/event-stream")
             .body(body);
         Ok(match &self.authority {
-            Authority::Token(token) => request.bearer_auth(token.get().await?.expose_secret()),
+            Authority::Token(token) => {
+                let token = token.get().await;
+                metrics().refreshed(Credential::GoogleToken, token.is_ok());
+                request.bearer_auth(token?.expose_secret())
+            }
             Authority::Key(key) => request
                 .header("x-api-key", key.expose_secret())
                 .header("anthropic-version", API_VERSION),
         })
+    }
+
+    /// Whether there is a token or a key.
+    pub(super) async fn is_authorised(&self) -> Result<(), ModelError> {
+        if let Authority::Token(token) = &self.authority {
+            token.get().await?;
+        }
+        Ok(())
     }
 
     /// Learns that the service refused who asked. Whether it may be asked anew, as somebody with a fresh token.

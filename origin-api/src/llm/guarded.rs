@@ -6,9 +6,12 @@ use super::{
     breaker::{self, Change, Outcome, SharedBreaker},
     retry,
 };
-use crate::error::chain;
+use crate::{error::chain, metrics::metrics};
 use backon::Retryable;
-use futures_util::{FutureExt, future::BoxFuture};
+use futures_util::{
+    FutureExt,
+    future::{self, BoxFuture},
+};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 use tower::retry::budget::{Budget, TpsBudget};
@@ -17,6 +20,11 @@ use tower::retry::budget::{Budget, TpsBudget};
 pub(super) trait Call: Send + Sync {
     /// Resolves once the model has begun to speak. Waits for as long as it takes.
     fn call<'a>(&'a self, prompt: &'a Prompt) -> BoxFuture<'a, Result<ModelStream, ModelError>>;
+
+    /// Whether there are credentials to call with.
+    fn is_authorised(&self) -> BoxFuture<'_, Result<(), ModelError>> {
+        future::ready(Ok(())).boxed()
+    }
 }
 
 /// A model at its provider.
@@ -30,8 +38,10 @@ struct Guarded<C> {
 impl<C: Call> Guarded<C> {
     /// `calls` under `name`. A caller who gives up after `patience` has waited for a provider that is out.
     fn new(name: String, calls: C, patience: Duration) -> Self {
+        let name = Arc::from(name);
+        metrics().breaker(&name, false);
         Self {
-            name: name.into(),
+            name,
             calls,
             breaker: SharedBreaker::new(patience),
             budget: retry::budget(),
@@ -78,12 +88,18 @@ impl<C: Call> Guarded<C> {
             .as_ref()
             .map_or_else(breaker::outcome, |_| Outcome::Well);
         match permit.settle(outcome) {
-            Some(Change::Rests(rest)) => tracing::error!(
-                model = &*self.name,
-                rest_ms = rest.as_millis() as u64,
-                "model is out and left alone"
-            ),
-            Some(Change::Back) => tracing::info!(model = &*self.name, "model is back"),
+            Some(Change::Rests(rest)) => {
+                metrics().breaker(&self.name, true);
+                tracing::error!(
+                    model = &*self.name,
+                    rest_ms = rest.as_millis() as u64,
+                    "model is out and left alone"
+                );
+            }
+            Some(Change::Back) => {
+                metrics().breaker(&self.name, false);
+                tracing::info!(model = &*self.name, "model is back");
+            }
             None => {}
         }
         answer
@@ -139,6 +155,16 @@ impl<C: Call> Providers<C> {
 impl<C: Call> AnswerModel for Providers<C> {
     fn answer(&self, prompt: Prompt) -> BoxFuture<'_, Result<Begun, ModelError>> {
         async move { self.begin(&prompt).await }.boxed()
+    }
+
+    fn is_authorised(&self) -> BoxFuture<'_, Result<(), ModelError>> {
+        async move {
+            match (self.first.calls.is_authorised().await, &self.second) {
+                (Err(_), Some(second)) => second.calls.is_authorised().await,
+                (first, _) => first,
+            }
+        }
+        .boxed()
     }
 }
 

@@ -20,7 +20,11 @@ pub use error::ModelError;
 
 use crate::config::{ModelConfig, ProviderConfig};
 use client::Client;
-use futures_util::{future::BoxFuture, stream::BoxStream};
+use futures_util::{
+    FutureExt,
+    future::{self, BoxFuture},
+    stream::BoxStream,
+};
 use guarded::Providers;
 use shared_types::chat::{FinishReason, Usage};
 use std::sync::Arc;
@@ -94,6 +98,11 @@ pub trait AnswerModel: Send + Sync {
     /// still be told with an HTTP status; such failures have been retried where that is sensible.
     /// Dropping the future or the stream ends the call at the provider.
     fn answer(&self, prompt: Prompt) -> BoxFuture<'_, Result<Begun, ModelError>>;
+
+    /// Whether there are credentials to ask with. Asks the model nothing.
+    fn is_authorised(&self) -> BoxFuture<'_, Result<(), ModelError>> {
+        future::ready(Ok(())).boxed()
+    }
 }
 
 /// The language model that `config` names, and the one that is asked where it is out. Makes no call yet.

@@ -3,9 +3,9 @@
 //! Nothing waits for the record: a task of its own keeps it, one entry after the other, so it takes one connection
 //! however many answers end at once. What it can't keep in time is lost to the sums, never to the reader.
 
-use crate::error::chain;
+use crate::{error::chain, metrics::metrics};
 use shared_types::{chat::Usage, claims::AccessClaims};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use storage::{PgPool, reader};
 use tokio::{
     sync::{
@@ -51,6 +51,7 @@ impl Ledger {
     pub fn record(&self, claims: AccessClaims, usage: Usage) {
         let user_id = claims.sub;
         if let Err(error) = self.0.try_send(Entry::Call(claims.into(), usage)) {
+            metrics().usage_recorded(false);
             tracing::error!(%user_id, cause = %error, "usage was not recorded");
         }
     }
@@ -61,6 +62,7 @@ impl Ledger {
         Account {
             ledger: self.clone(),
             claims: Some(claims),
+            model: Arc::from("unknown"),
             usage: None,
         }
     }
@@ -81,10 +83,16 @@ pub struct Account {
     ledger: Ledger,
     /// Taken by the drop.
     claims: Option<AccessClaims>,
+    model: Arc<str>,
     usage: Option<Usage>,
 }
 
 impl Account {
+    /// Which model answers.
+    pub fn by(&mut self, model: Arc<str>) {
+        self.model = model;
+    }
+
     /// The call has used so much by now.
     pub fn count(&mut self, usage: Usage) {
         self.usage = Some(usage);
@@ -94,6 +102,7 @@ impl Account {
 impl Drop for Account {
     fn drop(&mut self) {
         if let (Some(claims), Some(usage)) = (self.claims.take(), self.usage) {
+            metrics().used(&self.model, &usage);
             self.ledger.record(claims, usage);
         }
     }
@@ -105,11 +114,13 @@ async fn keep(mut entries: Receiver<Entry>, pool: PgPool) {
             Entry::Call(claims, usage) => {
                 let user_id = claims.sub;
                 match timeout(PATIENCE, put_down(&pool, &claims, &usage)).await {
-                    Ok(Ok(())) => {}
+                    Ok(Ok(())) => metrics().usage_recorded(true),
                     Ok(Err(error)) => {
+                        metrics().usage_recorded(false);
                         tracing::error!(%user_id, cause = chain(&error), "usage was not recorded");
                     }
                     Err(_) => {
+                        metrics().usage_recorded(false);
                         tracing::error!(%user_id, cause = "timed out", "usage was not recorded");
                     }
                 }
@@ -135,7 +146,7 @@ async fn put_down(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{telemetry::lines::Lines, usage::payer::payer};
+    use crate::{requests::lines::Lines, usage::payer::payer};
     use sqlx::postgres::PgPoolOptions;
     use tokio::time::Instant;
 

@@ -14,7 +14,7 @@ with due as (
     set state = 'running', attempts = j.attempts + 1, worker = $2,
         heartbeat_at = now(), lease_expires_at = now() + $3
     from due where j.id = due.id
-    returning j.id, j.attempts, j.handed_back, j.doc_id
+    returning j.id, j.attempts, j.handed_back, j.doc_id, j.traceparent
 )
 update knowledge_base_docs d
 -- A document that is searchable stays so while it is read once more.
@@ -23,4 +23,5 @@ set status = case d.status when 'ready' then 'ready' else 'processing' end,
     progress_done = 0, progress_total = 0
 from job where d.id = job.doc_id
 returning job.id as job_id, job.attempts as number, job.attempts - job.handed_back as attempt,
-    d.id as doc_id, d.owner_id, d.format, d.is_base, d.title, d.size_bytes, d.sha256, d.is_public
+    d.id as doc_id, d.owner_id, d.format, d.is_base, d.title, d.size_bytes, d.sha256, d.is_public,
+    job.traceparent

@@ -76,6 +76,22 @@ pub async fn by_vector(
     Ok(VectorList { ranked, plan })
 }
 
+/// The passages nearest to a vector among all that the reader may read, by comparing every one of them: what any plan is
+/// measured by. At most [`LIST_DEPTH`], by cosine distance, ascending.
+#[tracing::instrument(name = "sql.search.exactly", skip_all)]
+pub async fn exactly(
+    reader: &mut ReaderTx,
+    readable: &Readable,
+    embedding: &Embedding,
+    request: &SearchRequest<'_>,
+) -> Result<Vec<Ranked>, Error> {
+    let all = readable.passages.public + readable.passages.private;
+    let all = u32::try_from(all).unwrap_or(u32::MAX);
+    VectorSearch::new(reader, readable, embedding, request)
+        .by_signs(BY_SIGNS, all)
+        .await
+}
+
 /// What PostgreSQL does for each statement of the plan that would be chosen, as it explains it. Runs
 /// them.
 #[tracing::instrument(name = "sql.search.explain", skip_all)]

@@ -21,4 +21,5 @@ mod privacy;
 mod purged;
 mod signing_in;
 mod spending;
+mod telling;
 mod uploading;

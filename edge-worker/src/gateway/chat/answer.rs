@@ -143,7 +143,7 @@ async fn begin<H: Host>(
     };
     // A string, ids and finite numbers always serialise.
     let body = serde_json::to_vec(&request).unwrap_or_default();
-    let call = question.call(exchange, "/v1/answer", EVENT_STREAM, Some(body));
+    let call = question.call(exchange, "answer", "/v1/answer", EVENT_STREAM, Some(body));
     let limit_ms = exchange.config.timeouts.answer_head_ms;
     let called = exchange.stage("answer", call_origin(exchange, limit_ms, call));
     let upstream = called.await?;

@@ -37,7 +37,7 @@ pub async fn take_turn<H: Host>(
     };
     // A string always serialises.
     let body = serde_json::to_vec(&ask).unwrap_or_default();
-    let call = question.call(exchange, &path, JSON, Some(body));
+    let call = question.call(exchange, "turn", &path, JSON, Some(body));
     let limit_ms = exchange.config.timeouts.documents_ms;
     exchange
         .stage("turn", ask_origin(exchange, limit_ms, call))

@@ -43,10 +43,11 @@ struct Question {
 }
 
 impl Question {
-    /// A call of the origin on the asker's behalf: with a body `POST`, else `GET`.
+    /// A call of the origin on the asker's behalf, in one stage: with a body `POST`, else `GET`.
     fn call<'a, H>(
         &'a self,
         exchange: &Exchange<H>,
+        stage: &str,
         path: &'a str,
         accept: &'static str,
         body: Option<Vec<u8>>,
@@ -60,7 +61,7 @@ impl Question {
             path,
             authorization: Some(&self.authorization),
             request_id: exchange.request_id,
-            trace: exchange.trace,
+            trace: exchange.trace.within(stage),
             accept,
             body,
         }

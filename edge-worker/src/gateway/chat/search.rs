@@ -151,7 +151,7 @@ async fn scope_of<H: Host>(
     // The reading is as old as the question about it, not as the answer.
     let read_at_s = exchange.host.now().timestamp();
     let limit_ms = exchange.config.timeouts.scope_ms;
-    let call = question.call(exchange, "/v1/scope", JSON, None);
+    let call = question.call(exchange, "origin_scope", "/v1/scope", JSON, None);
     let scope: Scope = exchange
         .stage("origin_scope", ask_origin(exchange, limit_ms, call))
         .await?;
@@ -206,7 +206,7 @@ async fn retrieve<H: Host>(
     let limit_ms = exchange.config.timeouts.retrieve_ms;
     // Strings, ids and finite numbers always serialise.
     let body = serde_json::to_vec(&request).unwrap_or_default();
-    let call = question.call(exchange, RETRIEVE, JSON, Some(body));
+    let call = question.call(exchange, "retrieve", RETRIEVE, JSON, Some(body));
     let asked = ask_for_bytes(exchange, limit_ms, call);
     exchange.stage("retrieve", asked).await
 }

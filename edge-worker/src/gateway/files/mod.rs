@@ -50,7 +50,7 @@ pub async fn send<H: Host>(
         path: &path,
         authorization: incoming.headers.authorization.as_deref(),
         request_id: exchange.request_id,
-        trace: exchange.trace,
+        trace: exchange.trace.within("origin"),
         accept: JSON,
         body: None,
     };

@@ -4,8 +4,8 @@ use super::{events::GeminiEvents, lines};
 use crate::{
     answering::Answers,
     llm::{AnswerModel, Begun, ModelError, Prompt, configured::configured, reader::AnswerReader},
+    requests::RequestContext,
     retrieval::Chosen,
-    telemetry::RequestContext,
     usage::{ledger::Ledger, payer::payer},
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
@@ -16,7 +16,6 @@ use shared_types::{
     event::AnswerEvent,
     ids::{ChunkId, DocumentId, RequestId},
     origin::{AnswerRequest, ChosenPassage},
-    trace::TraceParent,
 };
 use std::sync::Arc;
 use uuid::Uuid;
@@ -111,7 +110,7 @@ async fn citations(said: String, passages: Vec<CitablePassage>) -> Vec<Citation>
         passages: passages.iter().map(choice).collect(),
     };
     let request_id = RequestId(Uuid::nil());
-    let context = RequestContext::new(request_id, TraceParent::beginning(request_id));
+    let context = RequestContext::new(request_id);
     let chosen = Chosen {
         passages,
         ..Chosen::default()

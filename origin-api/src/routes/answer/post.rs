@@ -4,9 +4,10 @@ use crate::{
     answering::in_own_words,
     error::ApiError,
     extract::{claims::Caller, json::Json},
+    metrics::{AnswerEnd, metrics},
+    requests::RequestContext,
     retrieval,
     state::AppState,
-    telemetry::RequestContext,
 };
 use axum::{
     Extension,
@@ -17,7 +18,7 @@ use axum::{
     },
 };
 use futures_util::StreamExt;
-use shared_types::origin::AnswerRequest;
+use shared_types::{event::AnswerEvent, origin::AnswerRequest};
 use std::{convert::Infallible, time::Duration};
 
 /// Proxies on the way cut a silent connection after some tens of seconds.
@@ -40,7 +41,15 @@ pub async fn handler(
         let answers = &state.answers;
         answers.answer(&context, claims, &request, chosen).await?
     };
-    let events = events
-        .map(|event| Ok::<_, Infallible>(Event::default().event(event.name()).data(event.data())));
+    let counted = metrics().answer_stream();
+    let events = events.map(move |event| {
+        let _ = &counted;
+        match &event {
+            AnswerEvent::Done(done) => metrics().answered(AnswerEnd::Told(done)),
+            AnswerEvent::Error(_) => metrics().answered(AnswerEnd::Interrupted),
+            _ => {}
+        }
+        Ok::<_, Infallible>(Event::default().event(event.name()).data(event.data()))
+    });
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text("keep-alive")))
 }

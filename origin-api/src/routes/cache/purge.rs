@@ -4,8 +4,8 @@ use crate::{
     error::ApiError,
     extract::{claims::Caller, json::Json},
     library::MAX_READERS,
+    requests::RequestContext,
     state::AppState,
-    telemetry::RequestContext,
 };
 use axum::{Extension, extract::State};
 use shared_types::{

@@ -4,8 +4,8 @@ use crate::{
     conversations,
     error::ApiError,
     extract::{claims::Caller, json::Json, path::Path},
+    requests::RequestContext,
     state::AppState,
-    telemetry::RequestContext,
 };
 use axum::{Extension, extract::State};
 use shared_types::{

@@ -4,8 +4,8 @@ use crate::{
     error::ApiError,
     extract::{claims::Caller, path::Path},
     progress,
+    requests::RequestContext,
     state::AppState,
-    telemetry::RequestContext,
     uploads,
 };
 use axum::{

@@ -3,9 +3,9 @@
 use crate::{
     error::ApiError,
     extract::{claims::Caller, json::Json},
+    requests::RequestContext,
     retrieval,
     state::AppState,
-    telemetry::RequestContext,
 };
 use axum::{
     Extension,

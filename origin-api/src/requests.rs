@@ -1,16 +1,17 @@
-//! Logs: where they go, and the one completion line of each request.
+//! What is told of each request: its span, its one completion line, and its place among the counts.
 //!
-//! A line never holds a body, a token, an e-mail address or a question.
+//! None of them ever holds a body, a token, an e-mail address or a question.
 
 use crate::{
-    config::LogFormat,
     error::{Failure, problem_response},
     flight::Part,
     host,
+    metrics::{Counted, metrics},
+    state::AppState,
 };
 use axum::{
     body::Body,
-    extract::{MatchedPath, Request},
+    extract::{MatchedPath, Request, State},
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::Response,
@@ -20,39 +21,20 @@ use shared_types::{
     event::EVENT_STREAM,
     headers::{REQUEST_ID, TRACEPARENT},
     ids::{RequestId, UserId},
-    trace::TraceParent,
 };
 use std::{
-    io::IsTerminal,
     str::FromStr,
     sync::{Arc, OnceLock},
 };
+use telemetry::traces;
 use tokio::time::Instant;
-use tracing::Instrument;
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
-
-/// Sends logs to standard error, in `format`, at `info` unless `RUST_LOG` says otherwise.
-pub fn init(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let registry = tracing_subscriber::registry().with(filter);
-    let layer = fmt::layer()
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    match format {
-        LogFormat::Json => registry
-            .with(layer.json().flatten_event(true).with_current_span(false))
-            .init(),
-        LogFormat::Text => registry.with(layer).init(),
-    }
-}
+use tracing::{Instrument, Span, field::Empty};
 
 /// What is known of the request in hand; an extension of it.
 #[derive(Clone, Debug)]
 pub struct RequestContext {
     /// From the edge's `x-request-id`, or drawn here.
     pub request_id: RequestId,
-    /// From the edge's `traceparent`, or begun here.
-    pub trace: TraceParent,
     user_id: Arc<OnceLock<UserId>>,
     flight: Arc<OnceLock<Part>>,
 }
@@ -60,10 +42,9 @@ pub struct RequestContext {
 impl RequestContext {
     /// A request of which nothing but its name is known.
     #[must_use]
-    pub fn new(request_id: RequestId, trace: TraceParent) -> Self {
+    pub fn new(request_id: RequestId) -> Self {
         Self {
             request_id,
-            trace,
             user_id: Arc::default(),
             flight: Arc::default(),
         }
@@ -87,23 +68,25 @@ impl RequestContext {
 pub async fn complete(mut request: Request, next: Next) -> Response {
     let request_id: RequestId =
         sent(&request, REQUEST_ID).unwrap_or_else(|| RequestId(host::new_id()));
-    let trace = sent(&request, TRACEPARENT).unwrap_or_else(|| TraceParent::beginning(request_id));
-    let context = RequestContext::new(request_id, trace);
+    let context = RequestContext::new(request_id);
+    let method = request.method().clone();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+    let span = span_of(&request, request_id, &route);
     let mut line = CompletionLine {
         context: context.clone(),
-        method: request.method().clone(),
-        route: request
-            .extensions()
-            .get::<MatchedPath>()
-            .map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned()),
+        method,
+        route,
         start: Instant::now(),
         status: StatusCode::INTERNAL_SERVER_ERROR,
         failure: None,
         whole: false,
+        span: span.clone(),
+        _counted: metrics().request(),
     };
     let name = HeaderValue::try_from(context.request_id.to_string());
-    // Lines of its handler carry the request's name as well.
-    let span = tracing::info_span!("request", request_id = %context.request_id);
     request.extensions_mut().insert(context);
 
     let mut response = next.run(request).instrument(span).await;
@@ -114,6 +97,8 @@ pub async fn complete(mut request: Request, next: Next) -> Response {
         response = problem_response(&failure.problem);
     }
     line.status = response.status();
+    line.span
+        .record("head_ms", line.start.elapsed().as_millis() as i64);
     if let Ok(name) = name {
         response
             .headers_mut()
@@ -125,6 +110,36 @@ pub async fn complete(mut request: Request, next: Next) -> Response {
         line.whole = true;
         response
     }
+}
+
+/// Middleware: once the process was asked to end, whoever it answers is asked to connect anew, which will be elsewhere.
+pub async fn let_go(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if state.readiness.is_ending() {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
+    response
+}
+
+/// The request's span, part of the trace that the caller began. Lines of its handler carry the request's id.
+fn span_of(request: &Request, request_id: RequestId, route: &str) -> Span {
+    let method = request.method();
+    let span = tracing::info_span!(
+        "request",
+        otel.name = format!("{method} {route}"),
+        otel.kind = "server",
+        otel.status_code = Empty,
+        http.request.method = %method,
+        http.route = route,
+        http.response.status_code = Empty,
+        %request_id,
+        head_ms = Empty,
+    );
+    if let Some(trace) = sent(request, TRACEPARENT) {
+        traces::follow(&span, trace);
+    }
+    span
 }
 
 /// What a header says, where it can be read.
@@ -165,22 +180,30 @@ struct CompletionLine {
     status: StatusCode,
     failure: Option<Failure>,
     whole: bool,
+    span: Span,
+    _counted: Counted,
 }
 
 impl Drop for CompletionLine {
     fn drop(&mut self) {
+        let span = self.span.clone();
+        let _within = span.enter();
+        let took = self.start.elapsed();
+        metrics().request_ended(&self.method, &self.route, self.status, took);
+        span.record("http.response.status_code", self.status.as_u16());
+        if self.status.is_server_error() {
+            span.record("otel.status_code", "ERROR");
+        }
         let request_id = self.context.request_id.to_string();
-        let trace_id = self.context.trace.trace_id();
         let user_id = self.context.user_id.get().map(ToString::to_string);
         let flight = self.context.flight.get().map(|part| part.label());
         let problem = self.failure.as_ref().map(|f| f.problem.type_uri.as_str());
         let cause = self.failure.as_ref().and_then(|f| f.cause.as_deref());
-        let duration_ms = self.start.elapsed().as_secs_f64() * 1e3;
+        let duration_ms = took.as_secs_f64() * 1e3;
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
                     request_id,
-                    trace_id,
                     method = %self.method,
                     route = self.route,
                     status = self.status.as_u16(),
@@ -220,6 +243,8 @@ mod tests {
             status: StatusCode::OK,
             failure: None,
             whole: true,
+            span: Span::none(),
+            _counted: metrics().request(),
         });
         lines.read().remove(0)
     }
@@ -227,7 +252,7 @@ mod tests {
     #[test]
     fn the_line_of_a_request_says_what_part_it_had_in_a_flight_if_any() {
         let request_id = RequestId(Uuid::nil());
-        let context = || RequestContext::new(request_id, TraceParent::beginning(request_id));
+        let context = || RequestContext::new(request_id);
         assert_eq!(completion_line(context()).get("flight"), None);
         for (part, label) in [
             (Part::Led, "led"),

@@ -1,0 +1,3 @@
+//! `/v1/edge-lines`
+
+pub mod post;

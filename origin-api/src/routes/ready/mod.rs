@@ -1,0 +1,3 @@
+//! `/api/ready`
+
+pub mod get;
