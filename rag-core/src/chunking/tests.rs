@@ -1,6 +1,6 @@
 //! A passage must be small enough, lose nothing, and know its pages to the character.
 
-use super::*;
+use super::{pieces::words, *};
 use crate::{
     lines::{Area, Line, highlight},
     prompt::sentence_blocks,
@@ -256,6 +256,23 @@ fn set(number: u32, text: &str, widths: &[usize]) -> PageText {
         lines,
         ..page(number, text)
     }
+}
+
+#[test]
+fn passages_of_a_section_come_while_it_goes_on() {
+    let config = config(8, 0);
+    let mut chunker = Chunker::new(&config, &words_as_tokens);
+    for number in 1..9 {
+        let text = "Sit tall. Drop the shoulders. Breathe out slowly.";
+        let pages: Vec<u32> = chunker
+            .add(&page(number, text))
+            .iter()
+            .map(|chunk| chunk.page_end)
+            .collect();
+        let before: Vec<u32> = (number > 1).then(|| number - 1).into_iter().collect();
+        assert_eq!(pages, before);
+    }
+    assert_eq!(chunker.finish().len(), 1);
 }
 
 proptest! {
