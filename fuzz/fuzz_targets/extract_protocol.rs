@@ -12,7 +12,7 @@ use rag_core::{
 
 fuzz_target!(|stream: &[u8]| {
     let mut reader = Reader::new(2_000);
-    let mut pages = Pages::default();
+    let mut pages = Pages::new().expect("a temporary file");
     let mut stream = stream;
     while let Some((length, rest)) = stream.split_first_chunk() {
         let length = u32::from_le_bytes(*length) as usize;
@@ -21,15 +21,16 @@ fuzz_target!(|stream: &[u8]| {
         };
         stream = rest;
         match reader.message(message) {
-            Ok(Some(page)) => pages.push(&page),
+            Ok(Some(page)) => pages.push(&page).expect("a page is kept"),
             Ok(None) => {}
             Err(_) => return,
         }
     }
     if reader.finish() == Some(Ok(())) {
-        let numbers: Vec<u32> = pages.iter().map(|page| page.page).collect();
+        let numbers: Vec<u32> = pages.legible().map(|page| page.page).collect();
         assert!(numbers.iter().copied().eq(1..=numbers.len() as u32));
-        for page in layout::read(|| pages.iter()) {
+        for page in layout::read(|| pages.iter()).expect("pages were kept") {
+            let page = page.expect("a page was kept");
             assert!(!page.text.contains('\0'));
             let chars = page.text.chars().count() as u32;
             let mut end = 0;

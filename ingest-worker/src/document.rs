@@ -8,15 +8,17 @@ use crate::{
     failure::{JobError, Part, Rejection},
     layout,
     object_store::{FetchError, ObjectStore},
+    passages::{self, Embedded},
     recognize::Recognizer,
     sources,
+    spool::Spool,
     tokens::TokenCounter,
 };
-use rag_core::chunking::{Chunk, ChunkConfig, PageText, chunk};
+use rag_core::chunking::{Chunk, PageText};
 use shared_types::documents::{IngestStage, SourceFormat};
 use source_formats::{Charset, Content};
-use std::{num::NonZero, path::Path, sync::Arc, thread::available_parallelism};
-use storage::jobs::{EmbeddedChunk, Job, Legibility};
+use std::{io, num::NonZero, path::Path, sync::Arc, thread::available_parallelism};
+use storage::jobs::{Job, Legibility};
 use tokio::sync::{Semaphore, watch};
 
 /// How far a job is.
@@ -43,7 +45,7 @@ impl Progress {
 }
 
 /// What a document's file was made into.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub struct Passages {
     /// Pages of the file.
     pub page_count: u32,
@@ -52,7 +54,7 @@ pub struct Passages {
     /// In which encoding the file is, where it is made of text.
     pub charset: Option<Charset>,
     /// All passages with their vectors, in order; at least one.
-    pub chunks: Vec<EmbeddedChunk>,
+    pub chunks: Embedded,
 }
 
 /// Everything that a job needs but the queue.
@@ -205,10 +207,14 @@ impl Pipeline {
         let chunked = tokio::task::spawn_blocking(move || {
             let (unreadable, nothing) = (source.unreadable_pages(), source.rejection());
             let mut tally = Tally::default();
-            let pages = source.read(most)?.inspect(|page| tally.count(page));
-            let chunks = chunk(pages, &ChunkConfig::default(), &tokens.word_by_word());
+            let pages = source.read(most)?.inspect(|page| {
+                if let Ok(page) = page {
+                    tally.count(page);
+                }
+            });
+            let chunks = passages::cut(pages, &tokens).map_err(not_kept)?;
             if chunks.is_empty() {
-                return Err(nothing);
+                return Err(JobError::from(nothing));
             }
             Ok(Chunked {
                 page_count: tally.pages,
@@ -216,10 +222,9 @@ impl Pipeline {
                 chunks,
             })
         });
-        let chunked = chunked
+        chunked
             .await
-            .map_err(|error| JobError::failed(Part::Extraction, error))?;
-        Ok(chunked?)
+            .map_err(|error| JobError::failed(Part::Extraction, error))?
     }
 }
 
@@ -260,15 +265,21 @@ impl Source {
     }
 
     /// The text of its pages, one after another.
-    fn read(&self, most: u32) -> Result<Box<dyn Iterator<Item = PageText> + '_>, Rejection> {
+    fn read(
+        &self,
+        most: u32,
+    ) -> Result<Box<dyn Iterator<Item = io::Result<PageText>> + '_>, JobError> {
         match self {
-            Self::Pages(pages) => Ok(Box::new(layout::read(|| pages.iter()))),
+            Self::Pages(pages) => {
+                let read = layout::read(|| pages.iter()).map_err(not_kept)?;
+                Ok(Box::new(read))
+            }
             Self::Content(content) => {
                 let pages = sources::pages(&content.blocks);
                 if pages.len() > most as usize {
-                    return Err(Rejection::TooManyPages(most));
+                    return Err(Rejection::TooManyPages(most).into());
                 }
-                Ok(Box::new(pages.into_iter()))
+                Ok(Box::new(pages.into_iter().map(Ok)))
             }
         }
     }
@@ -278,7 +289,7 @@ impl Source {
 struct Chunked {
     page_count: u32,
     legibility: Legibility,
-    chunks: Vec<Chunk>,
+    chunks: Spool<Chunk>,
 }
 
 /// The pages that were read.
@@ -319,30 +330,29 @@ fn extraction_failed(error: ExtractError) -> JobError {
     }
 }
 
+/// What was read can't be kept, or what was kept not be read.
+fn not_kept(error: io::Error) -> JobError {
+    JobError::failed(Part::Extraction, ExtractError::Spool(error))
+}
+
 async fn embed(
-    chunks: Vec<Chunk>,
+    chunks: Spool<Chunk>,
     embedder: &Embedder,
     progress: &watch::Sender<Progress>,
-) -> Result<Vec<EmbeddedChunk>, JobError> {
-    let total = chunks.len() as u32;
-    let mut embeddings = Vec::with_capacity(chunks.len());
-    for batch in chunks.chunks(BATCH) {
-        tell(
-            progress,
-            IngestStage::Embedding,
-            embeddings.len() as u32,
-            total,
-        );
-        let texts: Vec<String> = batch.iter().map(|chunk| chunk.content.clone()).collect();
+) -> Result<Embedded, JobError> {
+    let mut passages = Embedded::new(chunks).map_err(not_kept)?;
+    loop {
+        let (done, total) = passages.progress();
+        if done == total {
+            tell(progress, IngestStage::Storing, 0, total as u32);
+            return Ok(passages);
+        }
+        tell(progress, IngestStage::Embedding, done as u32, total as u32);
+        let texts = passages.next_texts(BATCH).map_err(not_kept)?;
         let vectors = embedder.embed(&texts).await;
-        embeddings.extend(vectors.map_err(|error| JobError::failed(Part::Embedding, error))?);
+        let vectors = vectors.map_err(|error| JobError::failed(Part::Embedding, error))?;
+        passages.extend(vectors).map_err(not_kept)?;
     }
-    tell(progress, IngestStage::Storing, 0, total);
-    Ok(chunks
-        .into_iter()
-        .zip(embeddings)
-        .map(|(chunk, embedding)| EmbeddedChunk { chunk, embedding })
-        .collect())
 }
 
 fn tell(progress: &watch::Sender<Progress>, stage: IngestStage, done: u32, total: u32) {

@@ -11,7 +11,7 @@ use source_formats::Charset;
 use std::time::Duration;
 use storage::{
     PgPool,
-    jobs::{self, AfterFailure, Failure, Job, Lease, Processed},
+    jobs::{self, AfterFailure, EmbeddedChunks, Failure, Job, Lease, Processed},
     people, reembedding,
 };
 use telemetry::traces;
@@ -136,9 +136,10 @@ async fn work(
     match jobs::complete(pool, &job.lease, &processed).await {
         Ok(()) => Ok(Done {
             pages: passages.page_count,
-            chunks: passages.chunks.len(),
+            chunks: passages.chunks.count(),
         }),
         Err(storage::Error::LeaseLost) => Err(JobError::LeaseLost),
+        Err(error @ storage::Error::Passages(_)) => Err(JobError::failed(Part::Extraction, error)),
         Err(error) => Err(JobError::failed(Part::Database, error)),
     }
 }

@@ -49,7 +49,8 @@ async fn read(file: &Path) -> Result<Vec<PageText>, ExtractError> {
     let pages = extractor(Limits::default())
         .extract(file, |_, _| {})
         .await?;
-    Ok(layout::read(|| pages.iter()).collect())
+    let read = layout::read(|| pages.iter()).and_then(Iterator::collect);
+    read.map_err(ExtractError::Spool)
 }
 
 async fn rejection(file: &Path, limits: Limits) -> Rejection {
@@ -271,7 +272,7 @@ async fn pages_that_are_pictures_of_text_are_told_from_pages_that_hold_it() {
             .extract(&fixture(name), |_, _| {})
             .await
             .unwrap();
-        let scanned: Vec<bool> = pages.iter().map(|page| page.scanned).collect();
+        let scanned: Vec<bool> = pages.legible().map(|page| page.scanned).collect();
         assert_eq!(scanned, expected, "{name}");
     }
 }

@@ -21,7 +21,9 @@ use rag_core::{
     lines::{Area, highlight},
 };
 use std::{
+    convert::Infallible,
     fs::Permissions,
+    io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
@@ -75,16 +77,19 @@ async fn recognize(name: &str) -> Vec<RawPage> {
     work.recognize(&fixture(name), &mut pages, |_, _| {})
         .await
         .unwrap();
-    pages.iter().collect()
+    pages.iter().collect::<io::Result<_>>().unwrap()
 }
 
 fn read(pages: &[RawPage]) -> Vec<PageText> {
-    layout::read(|| pages.iter().cloned()).collect()
+    let pages = || pages.iter().cloned().map(Ok::<_, Infallible>);
+    let Ok(read) = layout::read(pages).and_then(Iterator::collect);
+    read
 }
 
 async fn printed(name: &str) -> Vec<PageText> {
     let pages = extract(name).await;
-    layout::read(|| pages.iter()).collect()
+    let read = layout::read(|| pages.iter()).and_then(Iterator::collect);
+    read.unwrap()
 }
 
 async fn failure(recognizer: Recognizer) -> ExtractError {
@@ -321,7 +326,7 @@ fn scans(count: u32) -> Pages {
         scanned: true,
         ..RawPage::default()
     };
-    (1..=count).map(scan).collect()
+    Pages::of((1..=count).map(scan)).unwrap()
 }
 
 fn recognised(pages: &Pages) -> Vec<u32> {

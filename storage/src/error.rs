@@ -31,6 +31,9 @@ pub enum Error {
     /// The library is embedded with another model by now.
     #[error("the library is embedded with another model")]
     ModelChanged,
+    /// The passages to store can't be read from where they are kept.
+    #[error("the passages to store can't be read")]
+    Passages(#[source] std::io::Error),
     /// A row holds what this version can't read.
     #[error("a stored {0} is not readable")]
     Corrupt(&'static str),
@@ -58,7 +61,9 @@ impl Error {
             Self::UnknownPerson => ProblemKind::TokenSessionEnded,
             Self::Forbidden => ProblemKind::Forbidden,
             Self::Unavailable(_) | Self::SchemaBehind => ProblemKind::OriginUnavailable,
-            Self::Corrupt(_) | Self::Database(_) | Self::Migration(_) => ProblemKind::Internal,
+            Self::Passages(_) | Self::Corrupt(_) | Self::Database(_) | Self::Migration(_) => {
+                ProblemKind::Internal
+            }
         }
     }
 

@@ -7,7 +7,7 @@
 mod complete;
 mod wake;
 
-pub use complete::{EmbeddedChunk, Legibility, Processed, complete};
+pub use complete::{EmbeddedChunk, EmbeddedChunks, Legibility, Processed, complete};
 pub use wake::WakeUp;
 
 use crate::{

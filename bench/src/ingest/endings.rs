@@ -52,7 +52,8 @@ async fn pages(readers: &Readers, file: &Path) -> Result<Vec<PageText>, ExtractE
         let recognizer = readers.tools.recognizer();
         recognizer.recognize(file, &mut pages, |_, _| {}).await?;
     }
-    Ok(layout::read(|| pages.iter()).collect())
+    let read = layout::read(|| pages.iter()).and_then(Iterator::collect);
+    read.map_err(ExtractError::Spool)
 }
 
 fn described(pages: &[PageText]) -> String {

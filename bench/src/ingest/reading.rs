@@ -4,16 +4,15 @@ use anyhow::{Context, anyhow, ensure};
 use clap::{Args, ValueEnum};
 use ingest_worker::{
     extract::{ExtractError, Extractor, Limits},
-    layout,
+    layout, passages,
     recognize::Recognizer,
     tokens::TokenCounter,
 };
 use nix::sys::resource::{UsageWho, getrusage};
 use pdfium_render::prelude::*;
-use rag_core::chunking::{ChunkConfig, chunk};
 use serde::{Deserialize, Serialize};
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     process::{ExitCode, Stdio},
     time::Duration,
@@ -144,20 +143,18 @@ async fn etude(tools: &Tools, file: &Path) -> anyhow::Result<Reading> {
             ExtractError::Rejected(rejection) => anyhow!("rejected: {rejection}"),
             other => anyhow::Error::from(other),
         })?;
-    let read = layout::read(|| pages.iter());
-    let passages = chunk(read, &ChunkConfig::default(), &tokens.word_by_word());
+    let passages = passages::cut(layout::read(|| pages.iter())?, &tokens)?;
     let seconds = start.elapsed().as_secs_f64();
     ensure!(!passages.is_empty(), "there are no passages");
     // The child has a peak of its own while this process goes on: together they take at most the sum.
     let child_kb = getrusage(UsageWho::RUSAGE_CHILDREN)?.max_rss();
     let peak_kb = peak_kb()? + child_kb;
+    let read = layout::read(|| pages.iter())?;
     Ok(Reading {
         pages: pages.len(),
         seconds,
         peak_kb,
-        texts: layout::read(|| pages.iter())
-            .map(|page| page.text)
-            .collect(),
+        texts: read.map(|page| Ok(page?.text)).collect::<io::Result<_>>()?,
         printed: Vec::new(),
     })
 }

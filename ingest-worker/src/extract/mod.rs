@@ -56,6 +56,9 @@ pub enum ExtractError {
     /// The child said what it must not say.
     #[error("the extraction process broke its protocol")]
     Protocol(#[source] ProtocolError),
+    /// Its pages could not be kept.
+    #[error("a temporary file can't be written or read")]
+    Spool(#[source] io::Error),
     /// The child was still at work at the deadline.
     #[error("the extraction process took longer than {0:?}")]
     Overdue(Duration),
@@ -77,12 +80,13 @@ impl Extractor {
             .arg("--")
             .arg(file);
         let reader = Reader::new(self.limits.max_pages);
-        let mut pages = Pages::default();
+        let mut pages = Pages::new().map_err(ExtractError::Spool)?;
         process::pages(command, reader, self.deadline, |page, (done, total)| {
             if let Some(page) = page {
-                pages.push(&page);
+                pages.push(&page)?;
             }
             progress(done, total);
+            Ok(())
         })
         .await?;
         Ok(pages)

@@ -1,11 +1,13 @@
-//! The pages of a document, packed.
+//! The pages of a document.
 
-use crate::layout::RawPage;
+use crate::{layout::RawPage, spool::Spool};
+use std::io;
 
-/// The pages of a document, in order. A dense page takes some four kilobytes, and fifteen while it is looked at.
-#[derive(Clone, Debug, Default)]
+/// The pages of a document, in order, in a temporary file.
+#[derive(Debug)]
 pub struct Pages {
-    packed: Vec<Packed>,
+    legible: Vec<Legible>,
+    raw: Spool<RawPage>,
 }
 
 /// What is known of a page without a look at it.
@@ -28,6 +30,16 @@ pub struct Legible {
 }
 
 impl Legible {
+    fn of(page: &RawPage) -> Self {
+        Self {
+            page: page.page,
+            scanned: page.scanned,
+            recognised: page.confidence.is_some(),
+            unreadable: page.is_unreadable(),
+            has_letters: page.letters() > 0,
+        }
+    }
+
     /// Whether it would have to be recognised, and was not.
     #[must_use]
     pub fn is_unread(&self) -> bool {
@@ -35,80 +47,63 @@ impl Legible {
     }
 }
 
-#[derive(Clone, Debug)]
-struct Packed {
-    legible: Legible,
-    bytes: Box<[u8]>,
-}
-
 impl Pages {
+    /// No pages.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            legible: Vec::new(),
+            raw: Spool::new()?,
+        })
+    }
+
+    /// These pages.
+    pub fn of(pages: impl IntoIterator<Item = RawPage>) -> io::Result<Self> {
+        let mut all = Self::new()?;
+        for page in pages {
+            all.push(&page)?;
+        }
+        Ok(all)
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.packed.len()
+        self.legible.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.packed.is_empty()
+        self.legible.is_empty()
     }
 
     /// What is known of each.
     pub fn legible(&self) -> impl Iterator<Item = Legible> + '_ {
-        self.packed.iter().map(|packed| packed.legible)
+        self.legible.iter().copied()
     }
 
     /// All of them, one after another.
-    pub fn iter(&self) -> impl Iterator<Item = RawPage> + '_ {
-        self.packed.iter().map(Packed::unpack)
+    pub fn iter(&self) -> impl Iterator<Item = io::Result<RawPage>> {
+        self.raw.iter()
     }
 
     /// Adds the next page.
-    pub fn push(&mut self, page: &RawPage) {
-        self.packed.push(Packed::pack(page));
+    pub fn push(&mut self, page: &RawPage) -> io::Result<()> {
+        self.raw.push(page)?;
+        self.legible.push(Legible::of(page));
+        Ok(())
     }
 
     /// Changes the page of this number; nothing where there is none.
-    pub fn change(&mut self, number: u32, change: impl FnOnce(&mut RawPage)) {
-        let mut packed = self.packed.iter_mut();
-        if let Some(packed) = packed.find(|packed| packed.legible.page == number) {
-            let mut page = packed.unpack();
+    pub fn change(&mut self, number: u32, change: impl FnOnce(&mut RawPage)) -> io::Result<()> {
+        let mut numbers = self.legible.iter().map(|page| page.page);
+        if let Some(at) = numbers.position(|page| page == number) {
+            let mut page = self.raw.get(at)?;
             change(&mut page);
-            *packed = Packed::pack(&page);
+            self.raw.replace(at, &page)?;
+            self.legible[at] = Legible::of(&page);
         }
-    }
-}
-
-impl FromIterator<RawPage> for Pages {
-    fn from_iter<P: IntoIterator<Item = RawPage>>(pages: P) -> Self {
-        let packed = pages.into_iter().map(|page| Packed::pack(&page));
-        Self {
-            packed: packed.collect(),
-        }
-    }
-}
-
-impl Packed {
-    fn pack(page: &RawPage) -> Self {
-        // All lengths in it are known beforehand, and nothing else can't be written.
-        let plain = postcard::to_stdvec(page).expect("a page has a wire form");
-        Self {
-            legible: Legible {
-                page: page.page,
-                scanned: page.scanned,
-                recognised: page.confidence.is_some(),
-                unreadable: page.is_unreadable(),
-                has_letters: page.letters() > 0,
-            },
-            bytes: lz4_flex::compress_prepend_size(&plain).into_boxed_slice(),
-        }
-    }
-
-    fn unpack(&self) -> RawPage {
-        // It was packed here.
-        let plain = lz4_flex::decompress_size_prepended(&self.bytes).expect("packed bytes");
-        postcard::from_bytes(&plain).expect("a packed page")
+        Ok(())
     }
 }
 
@@ -149,8 +144,9 @@ mod tests {
     proptest! {
         #[test]
         fn a_page_comes_out_as_it_went_in(pages in prop::collection::vec(any_page(), 0..4)) {
-            let packed: Pages = pages.iter().cloned().collect();
-            prop_assert_eq!(packed.iter().collect::<Vec<_>>(), pages);
+            let kept = Pages::of(pages.iter().cloned()).unwrap();
+            let found: Vec<RawPage> = kept.iter().collect::<io::Result<_>>().unwrap();
+            prop_assert_eq!(found, pages);
         }
     }
 }

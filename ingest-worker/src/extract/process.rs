@@ -44,14 +44,15 @@ pub(crate) fn command(program: &Path, subcommand: &str, limits: &Limits) -> Comm
 }
 
 /// Hands over each page that the child writes and `reader` accepts, with pages read and pages announced; those alone,
-/// too, when they change. What was handed over before a failure stands, but is not all.
+/// too, when they change. What was handed over before a failure stands, but is not all. A failure of `heard` is that of
+/// keeping a page, and ends the child.
 ///
 /// Dropping the future kills the child; so does the end of this process.
 pub(crate) async fn pages(
     command: Command,
     reader: Reader,
     deadline: Duration,
-    heard: impl FnMut(Option<RawPage>, (u32, u32)),
+    heard: impl FnMut(Option<RawPage>, (u32, u32)) -> io::Result<()>,
 ) -> Result<(), ExtractError> {
     within(deadline, run(command, reader, heard)).await
 }
@@ -116,7 +117,7 @@ impl Running {
 async fn run(
     mut command: Command,
     mut reader: Reader,
-    mut heard: impl FnMut(Option<RawPage>, (u32, u32)),
+    mut heard: impl FnMut(Option<RawPage>, (u32, u32)) -> io::Result<()>,
 ) -> Result<(), ExtractError> {
     let mut running = Running::start(&mut command)?;
     if let Some(stdout) = running.child.stdout.take() {
@@ -134,7 +135,7 @@ async fn run(
 async fn read_frames(
     output: impl AsyncRead + Unpin,
     reader: &mut Reader,
-    heard: &mut impl FnMut(Option<RawPage>, (u32, u32)),
+    heard: &mut impl FnMut(Option<RawPage>, (u32, u32)) -> io::Result<()>,
 ) -> Result<(), ExtractError> {
     let mut output = BufReader::new(output);
     let mut message = Vec::new();
@@ -157,7 +158,7 @@ async fn read_frames(
             ProtocolError::TooMuch => Rejection::TooMuchText.into(),
             other => ExtractError::Protocol(other),
         })?;
-        heard(page, reader.progress());
+        heard(page, reader.progress()).map_err(ExtractError::Spool)?;
     }
 }
 
@@ -205,7 +206,7 @@ mod tests {
     #[tokio::test]
     async fn a_message_without_end_is_refused_before_it_fills_the_memory() {
         let endless = tokio::io::repeat(b'x');
-        let result = read_frames(endless, &mut Reader::new(2_000), &mut |_, _| {}).await;
+        let result = read_frames(endless, &mut Reader::new(2_000), &mut |_, _| Ok(())).await;
         assert!(matches!(
             result,
             Err(ExtractError::Rejected(Rejection::TooMuchText))

@@ -107,27 +107,33 @@ impl RawPage {
 /// before and after headings and where the page leaves a gap. Every letter stands on one of the page's lines.
 ///
 /// What a page is made of depends on all the others, so they are gone through three times, the last time as what is
-/// returned is. `pages` begins anew each time, and has the same ones.
-pub fn read<P: Iterator<Item = RawPage>>(pages: impl Fn() -> P) -> impl Iterator<Item = PageText> {
-    let sound = || pages().map(RawPage::sound);
+/// returned is. `pages` begins anew each time, and has the same ones. Whatever fails is a failure of `pages`.
+pub fn read<P, E>(pages: impl Fn() -> P) -> Result<impl Iterator<Item = Result<PageText, E>>, E>
+where
+    P: Iterator<Item = Result<RawPage, E>>,
+{
+    let sound = || pages().map(|page| page.map(RawPage::sound));
     let mut margins = Margins::default();
-    sound().for_each(|page| margins.see(&page));
+    for page in sound() {
+        margins.see(&page?);
+    }
     let running = margins.running();
-    let part = |(at, mut page): (usize, RawPage), running: &Running| {
+    let part = |at: usize, mut page: RawPage, running: &Running| {
         running.remove(at, &mut page);
         Page::of(page, running.body())
     };
     let mut words = Vocabulary::default();
     let mut outline = Outline::new(running.body());
-    for page in sound().enumerate() {
-        for (block, is_recognised) in part(page, &running).blocks() {
+    for (at, page) in sound().enumerate() {
+        for (block, is_recognised) in part(at, page?, &running).blocks() {
             words.count_all(block.text.text());
             outline.see(block, is_recognised);
         }
     }
     let levels = outline.levels();
-    let text_of = move |page| part(page, &running).text(&words, &levels);
-    pages().map(RawPage::sound).enumerate().map(text_of)
+    let text_of = move |at, page| part(at, page, &running).text(&words, &levels);
+    let read = sound().enumerate();
+    Ok(read.map(move |(at, page)| page.map(|page| text_of(at, page))))
 }
 
 /// A page in parts, in the order of reading.

@@ -6,10 +6,13 @@ use rag_core::{
     chunking::PageText,
     lines::{Area, highlight},
 };
+use std::convert::Infallible;
 
 fn read(pages: impl IntoIterator<Item = RawPage>) -> Vec<PageText> {
     let pages: Vec<RawPage> = pages.into_iter().collect();
-    super::read(|| pages.iter().cloned()).collect()
+    let pages = || pages.iter().cloned().map(Ok::<_, Infallible>);
+    let Ok(read) = super::read(pages).and_then(Iterator::collect);
+    read
 }
 
 /// A run of ten-point text, five points to a character.

@@ -11,6 +11,7 @@ use crate::{
     layout::RawPage,
 };
 use std::{
+    io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -73,10 +74,11 @@ impl Recognizer {
             let to_do = &scanned[done..];
             let ended = self.go_on(file, to_do, due, |page| {
                 if let Some(page) = page {
-                    pages.change(page.page, |own| replace(own, page));
+                    pages.change(page.page, |own| replace(own, page))?;
                     done += 1;
                 }
                 progress(done as u32, scanned.len() as u32);
+                Ok(())
             });
             match ended.await {
                 Ok(()) => break,
@@ -102,7 +104,7 @@ impl Recognizer {
         file: &Path,
         numbers: &[u32],
         due: Instant,
-        mut heard: impl FnMut(Option<RawPage>),
+        mut heard: impl FnMut(Option<RawPage>) -> io::Result<()>,
     ) -> Result<(), ExtractError> {
         let reader = Reader::of_pages(numbers);
         let left = due.saturating_duration_since(Instant::now());

@@ -8,10 +8,11 @@ use shared_types::{
     ids::{ChunkId, DocumentId},
 };
 use sqlx::{PgConnection, PgPool, types::Json};
+use std::{borrow::Cow, io, ops::Range};
 use uuid::Uuid;
 
-/// Passages in one statement: a few megabytes of parameters.
-const BATCH: usize = 500;
+/// Passages in one statement, and in memory at a time: half a megabyte of parameters, and twice that while they are made.
+const BATCH: usize = 100;
 
 /// A passage with its vector.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +21,25 @@ pub struct EmbeddedChunk {
     pub chunk: Chunk,
     /// Its vector.
     pub embedding: Embedding,
+}
+
+/// The passages of a document with their vectors, in memory or elsewhere.
+pub trait EmbeddedChunks {
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// Those that stand there; all these places are below [`count`](Self::count).
+    fn read(&self, places: Range<usize>) -> io::Result<Cow<'_, [EmbeddedChunk]>>;
+}
+
+impl EmbeddedChunks for [EmbeddedChunk] {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn read(&self, places: Range<usize>) -> io::Result<Cow<'_, [EmbeddedChunk]>> {
+        Ok(Cow::Borrowed(&self[places]))
+    }
 }
 
 /// How well the pages of a document could be read.
@@ -34,8 +54,8 @@ pub struct Legibility {
 }
 
 /// A document, read and embedded.
-#[derive(Clone, Copy, Debug)]
-pub struct Processed<'a> {
+#[derive(Debug)]
+pub struct Processed<'a, C: ?Sized = [EmbeddedChunk]> {
     /// Pages of the file.
     pub page_count: u32,
     /// How well they could be read.
@@ -45,15 +65,20 @@ pub struct Processed<'a> {
     /// Model and pooling of the vectors, e.g. `@cf/baai/bge-base-en-v1.5#cls`.
     pub embedding_model: &'a str,
     /// All passages, in order.
-    pub chunks: &'a [EmbeddedChunk],
+    pub chunks: &'a C,
 }
 
 /// Makes a document searchable and its job done, in one transaction: replaces whatever passages the
 /// document had, so that doing it twice leaves the same as once. Corpus versions grow with it.
 /// [`Error::LeaseLost`]: the job is not ours any more. [`Error::ModelChanged`]: what is searched was embedded with
-/// another model, and the document must be as well. Nothing was changed then.
-#[tracing::instrument(name = "sql.jobs.complete", skip_all, fields(chunks = processed.chunks.len()))]
-pub async fn complete(pool: &PgPool, held: &Lease, processed: &Processed<'_>) -> Result<(), Error> {
+/// another model, and the document must be as well. [`Error::Passages`]: those to store can't be read. Nothing was
+/// changed then.
+#[tracing::instrument(name = "sql.jobs.complete", skip_all, fields(chunks = processed.chunks.count()))]
+pub async fn complete<C: EmbeddedChunks + Sync + ?Sized>(
+    pool: &PgPool,
+    held: &Lease,
+    processed: &Processed<'_, C>,
+) -> Result<(), Error> {
     let mut tx = pool.begin().await?;
     // Held to the end: neither another claim nor a change of visibility comes between.
     let (document, owner, is_public): (Uuid, Uuid, bool) = sqlx::query_as(
@@ -88,8 +113,11 @@ pub async fn complete(pool: &PgPool, held: &Lease, processed: &Processed<'_>) ->
         is_public,
         embedding_model: processed.embedding_model,
     };
-    for batch in processed.chunks.chunks(BATCH) {
-        insert(&mut tx, &target, batch).await?;
+    let count = processed.chunks.count();
+    for first in (0..count).step_by(BATCH) {
+        let places = first..count.min(first + BATCH);
+        let batch = processed.chunks.read(places).map_err(Error::Passages)?;
+        insert(&mut tx, &target, &batch).await?;
     }
     let stems: i64 = sqlx::query_scalar(include_str!("postings.sql"))
         .bind(document)
