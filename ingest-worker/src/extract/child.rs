@@ -17,12 +17,13 @@ use std::{
 };
 use thiserror::Error;
 
-/// Pages after which the document is opened anew: pdfium keeps what it has parsed until then, fonts above all.
-const PAGES_PER_OPENING: u32 = 32;
-/// So many pages are read before this process looks whether it has grown.
-const PAGES_PER_LOOK: u32 = 8;
-/// Where it has grown by so much, the document is opened anew at once. 32 pages of most documents need less.
-const MAX_GROWTH_KB: u64 = 16 * 1024;
+/// Memory that the pages may take before the document is opened anew: pdfium keeps what it has parsed until then, fonts
+/// above all. 30 pages of most documents need less.
+const KB_PER_OPENING: u64 = 10 * 1024;
+/// So many pages are read in any case: what all of them need, a large font say, would be parsed for each.
+const MIN_PAGES_PER_OPENING: u32 = 4;
+/// No more are read, should pdfium get its memory from where this process can't see it.
+const MAX_PAGES_PER_OPENING: u32 = 64;
 /// What is written at a time: as much as a pipe holds.
 const OUTPUT_BYTES: usize = 64 * 1024;
 /// How far into a file its header may stand (ISO 32000-1, Annex H, note 13).
@@ -119,26 +120,18 @@ fn read(
         return Ok(Err(Refusal::TooManyPages));
     }
     say(output, &Message::Header(Count { pages }))?;
-    let most_kb = memory::resident_kb() + MAX_GROWTH_KB;
     let mut next = 0;
     while next < pages {
         let Ok(document) = open(pdfium, file) else {
             // It opened a moment ago: the stream ends without its trailer.
             return Ok(Ok(()));
         };
-        let until = pages.min(next + PAGES_PER_OPENING);
-        let mut has_grown = false;
-        while next < until && !has_grown {
-            let look = until.min(next + PAGES_PER_LOOK);
-            for number in next..look {
-                say(output, &Message::Page(page(&document, number)))?;
-            }
-            next = look;
-            has_grown = memory::resident_kb() > most_kb;
-        }
-        drop(document);
-        if has_grown {
-            memory::release();
+        let most_kb = memory::allocated_kb() + KB_PER_OPENING;
+        let least = next + MIN_PAGES_PER_OPENING;
+        let until = pages.min(next + MAX_PAGES_PER_OPENING);
+        while next < until && (next < least || memory::allocated_kb() < most_kb) {
+            say(output, &Message::Page(page(&document, next)))?;
+            next += 1;
         }
     }
     say(output, &Message::Trailer(Count { pages }))?;
