@@ -14,6 +14,7 @@ mod npm;
 mod pgbouncer;
 mod prerequisites;
 mod process;
+mod prometheus;
 mod setup;
 mod steps;
 mod terminal;

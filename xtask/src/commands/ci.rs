@@ -5,7 +5,7 @@ use crate::{
     cache::Cache,
     checkout::{Checkout, cargo},
     fetch::{self, manifest},
-    process, setup,
+    process, prometheus, setup,
     steps::{Steps, say},
     terminal,
     wasm::Target,
@@ -88,6 +88,7 @@ pub async fn run(checkout: &Checkout) -> Result<ExitCode> {
         .await;
     checks.run("advisories", advisories(checkout, &cache)).await;
     checks.run("migrations", migrations(checkout, &cache)).await;
+    checks.run("alerts", alerts(checkout, &cache)).await;
     checks
         .run("tests", async {
             let failures = test::run_all(checkout, &cache, &ready, &[], &mut steps).await?;
@@ -267,6 +268,26 @@ async fn migrations(checkout: &Checkout, cache: &Cache) -> Result<()> {
         .args(files)
         .current_dir(&checkout.root);
     process::visibly("squawk", &mut command).await
+}
+
+/// Configuration, rules and their tests, judged by Prometheus itself.
+async fn alerts(checkout: &Checkout, cache: &Cache) -> Result<()> {
+    if !prometheus::can_be_had() {
+        let reason = "promtool is Debian's: it needs apt and dpkg on x86-64";
+        return Err(Unavailable(reason.into()).into());
+    }
+    let promtool = prometheus::ensure(cache).await?.join("promtool");
+    let folder = checkout.root.join("deploy/observability");
+    // The configuration names the rules.
+    for words in [
+        ["check", "config", "prometheus.yml"],
+        ["test", "rules", "alerts.test.yml"],
+    ] {
+        let mut command = Command::new(&promtool);
+        command.args(words).current_dir(&folder);
+        process::visibly(&format!("promtool {}", words.join(" ")), &mut command).await?;
+    }
+    Ok(())
 }
 
 /// The module as it was built for this very checkout.
