@@ -17,7 +17,8 @@ use std::{
 use storage::PoolSettings;
 use uuid::Uuid;
 
-const PASSWORD: &str = "correct-horse-battery";
+/// Everybody's.
+pub const PASSWORD: &str = "correct-horse-battery";
 
 /// Somebody of the sample library, signed in.
 pub struct Member {

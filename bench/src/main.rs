@@ -11,6 +11,7 @@ mod edge;
 mod ingest;
 mod library;
 mod load;
+mod load_test;
 mod python;
 mod relay;
 mod report;
@@ -41,6 +42,8 @@ enum Bench {
     /// One reading of one file, which `ingest` measures.
     #[command(hide = true)]
     Read(ingest::ReadOptions),
+    /// How much the whole system takes, and how it behaves beyond that.
+    Load(load_test::Options),
     /// What edge and origin add to the words of an answer, of one stream and of many at once.
     Relay(relay::Options),
     /// Recall and latency of hybrid search under row-level security.
@@ -55,6 +58,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         Bench::Answers => answers::run().await?,
         Bench::Ingest(options) => ingest::run(&options).await?,
         Bench::Edge(options) => edge::run(&options).await?,
+        Bench::Load(options) => load_test::run(&options).await?,
         Bench::Relay(options) => relay::run(&options).await?,
         Bench::Retrieval(options) => retrieval::run(&options).await?,
     };

