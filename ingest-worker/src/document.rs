@@ -20,6 +20,7 @@ use source_formats::{Charset, Content};
 use std::{io, num::NonZero, path::Path, sync::Arc, thread::available_parallelism};
 use storage::jobs::{Job, Legibility};
 use tokio::sync::{Semaphore, watch};
+use tracing::{Instrument, info_span};
 
 /// How far a job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +110,11 @@ impl Pipeline {
             Err(error) => return Err(JobError::failed(Part::Files, error)),
         };
         let source = match job.file.format {
-            SourceFormat::Pdf => Source::Pages(self.pages(&file, progress).await?),
+            SourceFormat::Pdf => {
+                let mut pages = self.pages(&file, progress).await?;
+                self.recognize(&file, &mut pages, progress).await?;
+                Source::Pages(pages)
+            }
             format => Source::Content(self.content(format, &file).await?),
         };
         let charset = source.charset();
@@ -129,12 +134,14 @@ impl Pipeline {
     }
 
     /// What stands in a file that is made of text.
+    #[tracing::instrument(name = "ingest.extracting", skip_all)]
     async fn content(&self, format: SourceFormat, file: &Path) -> Result<Content, JobError> {
         let content = self.extractor.read_source(format, file);
         content.await.map_err(extraction_failed)
     }
 
     /// The pages of a PDF.
+    #[tracing::instrument(name = "ingest.extracting", skip_all)]
     async fn pages(
         &self,
         file: &Path,
@@ -143,11 +150,10 @@ impl Pipeline {
         let pages = self.extractor.extract(file, |done, total| {
             tell(progress, IngestStage::Extracting, done, total);
         });
-        let mut pages = pages.await.map_err(extraction_failed)?;
+        let pages = pages.await.map_err(extraction_failed)?;
         if pages.is_empty() {
             return Err(Rejection::NoPages.into());
         }
-        self.recognize(file, &mut pages, progress).await?;
         Ok(pages)
     }
 
@@ -180,6 +186,7 @@ impl Pipeline {
         let recognized = self.recognizer.recognize(file, pages, |done, total| {
             tell(progress, IngestStage::Recognizing, done, total);
         });
+        let recognized = recognized.instrument(info_span!("ingest.recognizing"));
         let rejection = match recognized.await {
             Ok(()) => return Ok(()),
             Err(ExtractError::Rejected(rejection)) => rejection,
@@ -201,6 +208,7 @@ impl Pipeline {
     }
 
     /// Off the async threads: a large document takes seconds of computing.
+    #[tracing::instrument(name = "ingest.chunking", skip_all)]
     async fn chunk(&self, source: Source) -> Result<Chunked, JobError> {
         let tokens = Arc::clone(&self.tokens);
         let most = self.extractor.limits.max_pages;
@@ -335,6 +343,7 @@ fn not_kept(error: io::Error) -> JobError {
     JobError::failed(Part::Extraction, ExtractError::Spool(error))
 }
 
+#[tracing::instrument(name = "ingest.embedding", skip_all)]
 async fn embed(
     chunks: Spool<Chunk>,
     embedder: &Embedder,

@@ -19,7 +19,7 @@ use tokio::{
     sync::watch,
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
-use tracing::{Instrument, Span, field::Empty};
+use tracing::{Instrument, Span, field::Empty, info_span};
 
 /// How often progress is written at most.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
@@ -52,7 +52,7 @@ pub async fn run(
     job: &Job,
     stop: watch::Receiver<bool>,
 ) -> End {
-    let span = tracing::info_span!(
+    let span = info_span!(
         "job",
         otel.kind = "consumer",
         otel.status_code = Empty,
@@ -133,7 +133,8 @@ async fn work(
     // off after its commit would look like a failure.
     let stored = *watched.borrow();
     note(pool, &job.lease, stored).await;
-    match jobs::complete(pool, &job.lease, &processed).await {
+    let storing = jobs::complete(pool, &job.lease, &processed);
+    match storing.instrument(info_span!("ingest.storing")).await {
         Ok(()) => Ok(Done {
             pages: passages.page_count,
             chunks: passages.chunks.count(),

@@ -134,6 +134,7 @@ impl Told {
         let counts = self.traces.counts();
         let mut registry = telemetry::metrics::registry("ingest-worker", counts, &self.durations);
         metrics().register(&mut registry, pool.clone());
+        self.durations.register_stages(&mut registry);
         tokio::spawn(telemetry::metrics::serve(listener, registry));
         Ok(())
     }

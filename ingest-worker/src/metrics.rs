@@ -121,6 +121,10 @@ impl Metrics {
 
     /// Puts everything into `registry`, the connections of `pool` as well.
     pub fn register(&self, registry: &mut Registry, pool: PgPool) {
+        // Nothing yet is a figure, too: a rate over a series that was not there before is none.
+        for outcome in ["searchable", "will_retry", "failed", "handed_back", "lost"] {
+            self.ended.get_or_create(&Outcome { outcome }).inc_by(0);
+        }
         let r = registry;
         r.register("etude_ingest_jobs", "Jobs of the queue", self.queue.clone());
         r.register(

@@ -213,6 +213,8 @@ pub struct StackConfig {
     pub language_model: LanguageModel,
     /// The algorithm of access tokens.
     pub token_algorithm: TokenAlgorithm,
+    /// Where the edge finds the origin, where that is not the stack's own but, say, a balancer before it.
+    pub origin_url: Option<String>,
     /// Real services in place of stand-ins.
     pub overrides: Overrides,
     /// Whether the processes outlive this one.
@@ -238,6 +240,7 @@ impl StackConfig {
             encoder: Encoder::Small,
             language_model: LanguageModel::Extractive,
             token_algorithm: TokenAlgorithm::Rs256,
+            origin_url: None,
             overrides: Overrides::default(),
             lifetime: Lifetime::WithParent,
             variables: Vec::new(),

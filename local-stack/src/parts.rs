@@ -53,6 +53,11 @@ impl Wiring {
         local(self.ports.local_cloud)
     }
 
+    fn origin_url(&self) -> String {
+        let other = self.config.origin_url.clone();
+        other.unwrap_or_else(|| local(self.ports.origin))
+    }
+
     pub(crate) fn supabase_url(&self) -> String {
         match &self.config.overrides.supabase {
             Some(real) => real.url.trim_end_matches('/').to_owned(),
@@ -302,7 +307,7 @@ impl Wiring {
             format!("--ai-url={}/workers-ai-binding", self.local_cloud_url()).into(),
         ];
         let variables = [
-            ("ORIGIN_URL", local(self.ports.origin)),
+            ("ORIGIN_URL", self.origin_url()),
             ("JWT_ISSUER", format!("{supabase}/auth/v1")),
             ("JWT_AUDIENCE", "authenticated".to_owned()),
             ("SUPABASE_URL", supabase),

@@ -124,6 +124,27 @@ impl Stack {
         Ok(())
     }
 
+    /// Starts one more origin under this name, which is that of its log; whoever has it stops it.
+    pub async fn another_origin(&self, name: &'static str) -> Result<AnotherOrigin, StackError> {
+        let mut program = self.wiring.program(Part::Origin)?;
+        program.name = name;
+        let port = ReservedPort::reserve(0).map_err(StackError::file(&self.logs()))?;
+        let port = port.release();
+        program.environment.extend([
+            ("ORIGIN_PORT".to_owned(), port.to_string()),
+            ("METRICS_PORT".to_owned(), String::new()),
+        ]);
+        let mut process = Process::start(program, &self.logs(), self.wiring.config.lifetime)?;
+        process.ready().await?;
+        Ok(AnotherOrigin { process, port })
+    }
+
+    /// What processes of this stack have in their environment, so that they are found when it is ended.
+    pub(crate) fn marker(&self) -> (String, String) {
+        let folder = self.folder().display().to_string();
+        (leftover::MARKER.to_owned(), folder)
+    }
+
     /// Stops everything in good order: clients first, the database last.
     pub async fn stop(mut self) {
         for part in Part::ALL.into_iter().rev() {
@@ -274,6 +295,26 @@ impl Stack {
     #[must_use]
     pub fn faults(&self) -> Faults {
         Faults::new(self.local_cloud_url())
+    }
+}
+
+/// An origin beside the stack's own, with the same settings. Dropping it kills it.
+#[derive(Debug)]
+pub struct AnotherOrigin {
+    process: Process,
+    port: u16,
+}
+
+impl AnotherOrigin {
+    /// Where it listens.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Stops it in good order.
+    pub async fn stop(mut self) {
+        self.process.stop().await;
     }
 }
 

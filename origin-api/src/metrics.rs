@@ -275,8 +275,42 @@ impl Metrics {
         self.usage_records.get_or_create(&Outcome { outcome }).inc();
     }
 
+    /// Nothing yet is a figure, too: a rate over a series that was not there before is none.
+    fn begin_at_zero(&self) {
+        for outcome in [
+            "complete",
+            "length",
+            "not_covered",
+            "declined",
+            "curated",
+            "interrupted",
+            "unavailable",
+        ] {
+            self.answers.get_or_create(&Outcome { outcome }).inc_by(0);
+        }
+        for outcome in ["sent", "rejected"] {
+            self.citations.get_or_create(&Outcome { outcome }).inc_by(0);
+        }
+        for outcome in ["kept", "lost"] {
+            self.usage_records
+                .get_or_create(&Outcome { outcome })
+                .inc_by(0);
+        }
+        for credential in ["signing_keys", "google_token"] {
+            for outcome in ["ok", "failed"] {
+                self.refreshes
+                    .get_or_create(&Refresh {
+                        credential,
+                        outcome,
+                    })
+                    .inc_by(0);
+            }
+        }
+    }
+
     /// Puts everything into `registry`, the connections of `pool` as well.
     pub fn register(&self, registry: &mut Registry, pool: PgPool) {
+        self.begin_at_zero();
         let r = registry;
         r.register(
             "http_server_request_duration_seconds",

@@ -123,6 +123,9 @@ pub struct UpOptions {
     /// Throw the data of earlier runs away first
     #[arg(long)]
     pub fresh: bool,
+    /// Start Prometheus beside it and show the main figures live; its port is the eighth in the row
+    #[arg(long)]
+    pub observe: bool,
     #[command(flatten)]
     pub ports: PortOptions,
 }
@@ -165,7 +168,7 @@ impl From<EncoderOption> for Encoder {
 pub struct PortOptions {
     /// First of seven ports in a row: edge, origin, local-cloud, objects, PostgreSQL, metrics of origin and ingest worker
     #[arg(long, env = "ETUDE_PORT_BASE", default_value_t = 8787,
-          value_parser = clap::value_parser!(u16).range(1..=65529))]
+          value_parser = clap::value_parser!(u16).range(1..=65528))]
     port_base: u16,
     /// Port of the edge, which browsers use
     #[arg(long)]
@@ -188,9 +191,17 @@ pub struct PortOptions {
     /// Port of the ingest worker's metrics
     #[arg(long)]
     ingest_metrics_port: Option<u16>,
+    /// Port of Prometheus, with --observe
+    #[arg(long)]
+    prometheus_port: Option<u16>,
 }
 
 impl PortOptions {
+    /// Of Prometheus.
+    pub fn prometheus(&self) -> u16 {
+        self.prometheus_port.unwrap_or(self.port_base + 7)
+    }
+
     pub fn ports(&self) -> Ports {
         let row = Ports::from_base(self.port_base);
         Ports {

@@ -150,7 +150,36 @@ impl EdgeMetrics {
         self.lines.get_or_create(&Outcome { outcome }).inc();
     }
 
+    /// As the process's own.
+    fn begin_at_zero(&self) {
+        for reason in [
+            "embedding_unavailable",
+            "reranker_unavailable",
+            "cache_unavailable",
+        ] {
+            self.degradations
+                .get_or_create(&Reason { reason })
+                .inc_by(0);
+        }
+        for outcome in ["ok", "exception", "exceeded_cpu", "canceled", "other"] {
+            self.invocations
+                .get_or_create(&Outcome { outcome })
+                .inc_by(0);
+        }
+        for outcome in ["taken", "unreadable"] {
+            self.lines.get_or_create(&Outcome { outcome }).inc_by(0);
+        }
+        for layer in ["scope", "search", "embedding", "answer"] {
+            for outcome in ["hit", "miss", "skipped", "failed"] {
+                self.look_ups
+                    .get_or_create(&LookUp { layer, outcome })
+                    .inc_by(0);
+            }
+        }
+    }
+
     pub(crate) fn register(&self, r: &mut Registry) {
+        self.begin_at_zero();
         r.register(
             "etude_edge_request_duration_seconds",
             "Requests of the edge, to the head of the reply",

@@ -1,6 +1,6 @@
-//! How long named statements take: from the spans that they have anyway.
+//! How long named statements and stages take: from the spans that they have anyway.
 
-use super::{Durations, durations, observe};
+use super::{Duration, Durations, durations, observe};
 use prometheus_client::{encoding::EncodeLabelSet, registry::Registry};
 use tokio::time::Instant;
 use tracing::{Subscriber, span};
@@ -8,20 +8,33 @@ use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
 /// What the names of spans around SQL begin with.
 const SQL: &str = "sql.";
+/// What those of a document's stages begin with.
+const INGEST: &str = "ingest.";
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Operation {
     operation: &'static str,
 }
 
-/// Counts the spans named `sql.…` and how long they take; cheap to clone. Their names stand in our source, so there are only
-/// so many.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Stage {
+    stage: &'static str,
+}
+
+/// Counts the spans named `sql.…` and `ingest.…` and how long they take; cheap to clone. Their names stand in our source, so
+/// there are only so many.
 #[derive(Clone, Debug)]
-pub struct SpanDurations(Durations<Operation>);
+pub struct SpanDurations {
+    operations: Durations<Operation>,
+    stages: Durations<Stage>,
+}
 
 impl Default for SpanDurations {
     fn default() -> Self {
-        Self(durations())
+        Self {
+            operations: durations(),
+            stages: durations(),
+        }
     }
 }
 
@@ -30,8 +43,30 @@ impl SpanDurations {
         registry.register(
             "db_client_operation_duration_seconds",
             "How long named statements took",
-            self.0.clone(),
+            self.operations.clone(),
         );
+    }
+
+    /// Puts the stages of documents into `registry`, where documents are worked on.
+    pub fn register_stages(&self, registry: &mut Registry) {
+        registry.register(
+            "etude_ingest_stage_duration_seconds",
+            "How long the stages of documents took",
+            self.stages.clone(),
+        );
+    }
+
+    /// The histogram of the spans of this name.
+    fn of(&self, name: &'static str) -> Option<Duration> {
+        if let Some(operation) = name.strip_prefix(SQL) {
+            Some(
+                self.operations
+                    .get_or_create_owned(&Operation { operation }),
+            )
+        } else {
+            let stage = name.strip_prefix(INGEST)?;
+            Some(self.stages.get_or_create_owned(&Stage { stage }))
+        }
     }
 }
 
@@ -44,7 +79,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for SpanDurations {
         id: &span::Id,
         context: Context<'_, S>,
     ) {
-        if attributes.metadata().name().starts_with(SQL)
+        let name = attributes.metadata().name();
+        if (name.starts_with(SQL) || name.starts_with(INGEST))
             && let Some(span) = context.span(id)
         {
             span.extensions_mut().insert(Begun(Instant::now()));
@@ -56,10 +92,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for SpanDurations {
             return;
         };
         if let Some(Begun(at)) = span.extensions().get()
-            && let Some(operation) = span.metadata().name().strip_prefix(SQL)
+            && let Some(duration) = self.of(span.metadata().name())
         {
-            let seconds = at.elapsed().as_secs_f64();
-            observe(&self.0.get_or_create(&Operation { operation }), seconds);
+            observe(&duration, at.elapsed().as_secs_f64());
         }
     }
 }

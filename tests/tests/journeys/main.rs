@@ -7,9 +7,11 @@
 
 mod access;
 mod asking;
+mod balancer;
 mod changing;
 mod conversing;
 mod crowding;
+mod dashboards;
 mod failing;
 mod finding;
 mod freshness;
@@ -19,6 +21,7 @@ mod opening;
 mod people;
 mod privacy;
 mod purged;
+mod rolling;
 mod signing_in;
 mod spending;
 mod telling;

@@ -8,6 +8,7 @@ use shared_types::{
     documents::{SourceFormat, Visibility},
     ids::RequestId,
 };
+use std::collections::BTreeSet;
 
 /// The edge names a trace that it begins after its request.
 fn trace_of(request_id: RequestId) -> String {
@@ -178,6 +179,43 @@ fn the_counts_of_a_question_and_its_repetition_are_there_for_prometheus() {
         )
         .await;
     });
+}
+
+#[test]
+fn every_metric_has_its_row_and_every_row_its_metric() {
+    journey(async |school| {
+        school.shows_pedalling().await;
+        school.student.browser.ask_to_end(WALTZ).await.unwrap();
+        let told = Told::by(&school.stack);
+        let told = [
+            told.metrics(Part::Origin).await,
+            told.metrics(Part::IngestWorker).await,
+        ];
+        let described = told.iter().flat_map(|text| text.lines());
+        let described = described.filter_map(|line| line.strip_prefix("# TYPE "));
+        let described: BTreeSet<String> = described
+            .filter_map(|line| {
+                let (name, kind) = line.split_once(' ')?;
+                Some(match kind {
+                    "counter" => format!("{name}_total"),
+                    "info" => format!("{name}_info"),
+                    _ => name.to_owned(),
+                })
+            })
+            .collect();
+        assert_eq!(described, rows());
+    });
+}
+
+/// The names in the tables of `docs/METRICS.md`.
+fn rows() -> BTreeSet<String> {
+    let rows = include_str!("../../../docs/METRICS.md").lines();
+    let cells = rows.filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+    let names = cells.flat_map(|cell| cell.split('`').step_by(2));
+    names
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod ci;
 mod down;
 mod fuzz;
 mod library;
+mod observe;
 mod running;
 mod test;
 mod transcript;

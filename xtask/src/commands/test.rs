@@ -5,7 +5,7 @@ use crate::{
     checkout::{Checkout, cargo},
     fetch,
     native::Native,
-    pgbouncer, process,
+    pgbouncer, process, prometheus,
     setup::{self, Ready, Wanted},
     steps::Steps,
 };
@@ -79,6 +79,10 @@ pub async fn run_all(
         .env("ETUDE_TEST_DATABASE_URL", server.url())
         .env("ETUDE_TEST_POOLER_URL", pooler.url().as_str())
         .envs(ready.install.to_env());
+    if prometheus::can_be_had() {
+        let programs = prometheus::ensure(cache).await?;
+        rust.env("ETUDE_PROMETHEUS", programs.join("prometheus"));
+    }
     let result = steps
         .run_visibly("Rust tests", process::visibly("the Rust tests", &mut rust))
         .await;

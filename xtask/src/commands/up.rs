@@ -2,6 +2,7 @@
 
 use super::{
     Interruption, library,
+    observe::View,
     running::{Home, Running},
     transcript,
 };
@@ -11,12 +12,13 @@ use crate::{
     cli::{EncoderOption, UpOptions},
     fetch,
     native::Native,
+    prometheus,
     setup::{self, Wanted},
     steps::{Steps, say},
 };
 use anyhow::{Result, bail};
 use local_stack::{
-    Encoder, Lifetime, Overrides, Stack, StackConfig,
+    Encoder, Lifetime, Overrides, Prometheus, Stack, StackConfig,
     config::{DatabaseChoice, TokenAlgorithm},
     process::leftover,
 };
@@ -27,6 +29,10 @@ use tokio::time::sleep;
 const FIRST_QUESTION: &str = "How should I practise passing the thumb under in a scale?";
 /// How often the parts are looked at while serving.
 const WATCH: Duration = Duration::from_millis(500);
+/// How often Prometheus looks, in seconds.
+const SCRAPE_S: u32 = 2;
+/// Figures are shown anew each time the parts were looked at so often.
+const SHOW_EVERY: u32 = 4;
 
 pub async fn run(
     checkout: &Checkout,
@@ -71,7 +77,15 @@ pub async fn run(
         "\nserving at {}",
         stack.edge_url().replace("127.0.0.1", "localhost")
     );
+    let prometheus = if options.observe {
+        Some(observe(checkout, options, &stack).await?)
+    } else {
+        None
+    };
     if options.detach {
+        if let Some(prometheus) = prometheus {
+            prometheus.leave();
+        }
         println!(
             "`cargo xtask down` stops it; logs: {}",
             stack.logs().display()
@@ -81,8 +95,11 @@ pub async fn run(
         return Ok(ExitCode::SUCCESS);
     }
     println!("Ctrl-C stops it; logs: {}", stack.logs().display());
-    let outcome = serve(&mut stack, interrupted).await;
+    let outcome = serve(&mut stack, prometheus.as_ref(), interrupted).await;
     say("stopping");
+    if let Some(prometheus) = prometheus {
+        prometheus.stop().await;
+    }
     stack.stop().await;
     home.forget()?;
     outcome?;
@@ -137,6 +154,7 @@ async fn start(
         encoder,
         language_model: options.llm.into(),
         token_algorithm: TokenAlgorithm::Rs256,
+        origin_url: None,
         overrides,
         lifetime: if options.detach {
             Lifetime::Detached
@@ -179,8 +197,40 @@ async fn start(
     }
 }
 
-/// Waits for the end: wanted, or of a part.
-async fn serve(stack: &mut Stack, interrupted: &mut Interruption) -> Result<()> {
+/// Starts Prometheus beside the system, with the rules that are deployed.
+async fn observe(checkout: &Checkout, options: &UpOptions, stack: &Stack) -> Result<Prometheus> {
+    if !prometheus::can_be_had() {
+        bail!("--observe needs Debian's package of Prometheus, and this machine has no apt for it");
+    }
+    let program = prometheus::ensure(&Cache::open()?)
+        .await?
+        .join("prometheus");
+    let folder = checkout.root.join("deploy/observability");
+    let rules = [folder.join("records.yml"), folder.join("alerts.yml")];
+    let lifetime = if options.detach {
+        Lifetime::Detached
+    } else {
+        Lifetime::WithParent
+    };
+    let rules = [&*rules[0], &*rules[1]];
+    let port = options.ports.prometheus();
+    let prometheus = Prometheus::start(stack, &program, &rules, port, SCRAPE_S, lifetime).await?;
+    println!(
+        "Prometheus at {}; traces at {}/otlp/spans",
+        prometheus.url().replace("127.0.0.1", "localhost"),
+        stack.local_cloud_url().replace("127.0.0.1", "localhost")
+    );
+    Ok(prometheus)
+}
+
+/// Waits for the end: wanted, or of a part. Shows the main figures meanwhile, where there are some.
+async fn serve(
+    stack: &mut Stack,
+    prometheus: Option<&Prometheus>,
+    interrupted: &mut Interruption,
+) -> Result<()> {
+    let mut view = View::default();
+    let mut looks = 0_u32;
     loop {
         tokio::select! {
             () = interrupted.wait() => return Ok(()),
@@ -189,5 +239,11 @@ async fn serve(stack: &mut Stack, interrupted: &mut Interruption) -> Result<()> 
         if let Some(error) = stack.ended_part() {
             return Err(error.into());
         }
+        if let Some(prometheus) = prometheus
+            && looks.is_multiple_of(SHOW_EVERY)
+        {
+            view.show(prometheus).await?;
+        }
+        looks += 1;
     }
 }
