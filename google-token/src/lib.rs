@@ -67,7 +67,10 @@ pub enum GoogleTokenError {
 }
 
 /// Tokens of one source, fetched when they are needed and kept until shortly before they end.
-pub struct GoogleToken(Source);
+pub struct GoogleToken {
+    source: Source,
+    watch: fn(bool),
+}
 
 enum Source {
     MetadataServer(MetadataServer),
@@ -79,25 +82,40 @@ impl GoogleToken {
     /// metadata server's; a file is read, and makes for a task that keeps its token fresh: to be called within a runtime
     /// of tokio.
     pub fn new(http: reqwest::Client, source: &TokenSource) -> Result<Self, GoogleTokenError> {
-        Ok(Self(match source {
-            TokenSource::MetadataServer(host) => {
-                Source::MetadataServer(MetadataServer::new(http, host))
-            }
-            TokenSource::File(path) => Source::File(FileCredentials::read(path)?),
-        }))
+        Ok(Self {
+            source: match source {
+                TokenSource::MetadataServer(host) => {
+                    Source::MetadataServer(MetadataServer::new(http, host))
+                }
+                TokenSource::File(path) => Source::File(FileCredentials::read(path)?),
+            },
+            watch: |_| {},
+        })
+    }
+
+    /// Has `watch` told of each fetch whether it brought a token. Of a file, whose tokens are fetched by themselves, of each
+    /// time that one was wanted.
+    #[must_use]
+    pub fn watched(mut self, watch: fn(bool)) -> Self {
+        self.watch = watch;
+        self
     }
 
     /// A token that is good for a few minutes at least, or, where its source is silent, for as long as it still is.
     pub async fn get(&self) -> Result<SecretString, GoogleTokenError> {
-        match &self.0 {
-            Source::MetadataServer(server) => Ok(server.get().await?),
-            Source::File(credentials) => credentials.get().await,
+        match &self.source {
+            Source::MetadataServer(server) => Ok(server.get(self.watch).await?),
+            Source::File(credentials) => {
+                let token = credentials.get().await;
+                (self.watch)(token.is_ok());
+                token
+            }
         }
     }
 
     /// Forgets the token: a service refused it.
     pub async fn forget(&self) {
-        match &self.0 {
+        match &self.source {
             Source::MetadataServer(server) => server.forget().await,
             Source::File(credentials) => credentials.forget(),
         }

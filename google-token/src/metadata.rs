@@ -45,7 +45,8 @@ impl MetadataServer {
         }
     }
 
-    pub(crate) async fn get(&self) -> Result<SecretString, reqwest::Error> {
+    /// Tells `watch` of each fetch whether it brought a token.
+    pub(crate) async fn get(&self, watch: fn(bool)) -> Result<SecretString, reqwest::Error> {
         let mut held = self.held.lock().await;
         let left = held.as_ref().map_or(Duration::ZERO, |held| {
             held.expires.saturating_duration_since(Instant::now())
@@ -55,7 +56,9 @@ impl MetadataServer {
         {
             return Ok(held.token.clone());
         }
-        match self.fetch().await {
+        let fetched = self.fetch().await;
+        watch(fetched.is_ok());
+        match fetched {
             Ok(fresh) => Ok(held.insert(fresh).token.clone()),
             Err(error) => match held.as_ref() {
                 Some(held) if !left.is_zero() => {

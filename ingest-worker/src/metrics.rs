@@ -3,44 +3,25 @@
 use crate::job::End;
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    metrics::{counter::Counter, family::Family},
     registry::Registry,
 };
 use std::{
-    convert::Infallible,
-    sync::{
-        LazyLock,
-        atomic::{AtomicI64, AtomicU64},
-    },
+    sync::{LazyLock, atomic::AtomicU64},
     time::Duration,
 };
-use storage::{
-    PgPool,
-    jobs::{self, Backlog},
-};
+use storage::PgPool;
 use telemetry::metrics::{Durations, connections, durations, observe};
-use tokio::time::sleep;
-
-/// How often the queue is counted.
-const EVERY: Duration = Duration::from_secs(15);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
     outcome: &'static str,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct State {
-    state: &'static str,
-}
-
 type Count = Counter<u64, AtomicU64>;
-type Level = Gauge<i64, AtomicI64>;
 
 /// Everything that is counted in this process.
 pub struct Metrics {
-    queue: Family<State, Level>,
-    oldest: Gauge<f64, AtomicU64>,
     ended: Family<Outcome, Count>,
     jobs: Durations<Outcome>,
     pages: Count,
@@ -49,8 +30,6 @@ pub struct Metrics {
 }
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics {
-    queue: Family::default(),
-    oldest: Gauge::default(),
     ended: Family::default(),
     jobs: durations(),
     pages: Count::default(),
@@ -93,32 +72,6 @@ impl Metrics {
         observe(&calls, took.as_secs_f64());
     }
 
-    fn counted(&self, backlog: &Backlog, dead: u64) {
-        for (state, jobs) in [
-            ("queued", backlog.queued),
-            ("running", backlog.running),
-            ("dead", dead),
-        ] {
-            let level = self.queue.get_or_create(&State { state });
-            level.set(jobs.cast_signed());
-        }
-        self.oldest.set(backlog.overdue_by.as_secs_f64());
-    }
-
-    /// Counts the queue now and then, for as long as it is polled.
-    pub async fn keep_counting(&self, pool: &PgPool) -> Infallible {
-        loop {
-            let counted = async {
-                Ok::<_, storage::Error>((jobs::backlog(pool).await?, jobs::dead(pool).await?))
-            };
-            match counted.await {
-                Ok((backlog, dead)) => self.counted(&backlog, dead),
-                Err(error) => tracing::warn!(error = %error, "the queue can't be counted"),
-            }
-            sleep(EVERY).await;
-        }
-    }
-
     /// Puts everything into `registry`, the connections of `pool` as well.
     pub fn register(&self, registry: &mut Registry, pool: PgPool) {
         // Nothing yet is a figure, too: a rate over a series that was not there before is none.
@@ -126,12 +79,6 @@ impl Metrics {
             self.ended.get_or_create(&Outcome { outcome }).inc_by(0);
         }
         let r = registry;
-        r.register("etude_ingest_jobs", "Jobs of the queue", self.queue.clone());
-        r.register(
-            "etude_ingest_oldest_job_seconds",
-            "How long the job that has been due longest has waited",
-            self.oldest.clone(),
-        );
         r.register(
             "etude_ingest_jobs_ended",
             "Attempts at jobs by how they ended",

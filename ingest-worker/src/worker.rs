@@ -5,7 +5,6 @@ use crate::{
     curated, discard,
     document::Pipeline,
     job::{self, End},
-    metrics::metrics,
 };
 use secrecy::ExposeSecret;
 use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
@@ -109,8 +108,6 @@ impl Worker {
             discard::keep_removing(&self.pool, &self.pipeline.store, self.config.rhythm.sweep);
         tokio::pin!(removal);
         let pause = self.config.rhythm.sweep;
-        let counting = metrics().keep_counting(&self.pool);
-        tokio::pin!(counting);
         let embedding = curated::keep_embedding(&self.pool, &self.pipeline.embedder, pause);
         tokio::pin!(embedding);
         loop {
@@ -124,7 +121,6 @@ impl Worker {
                 never = &mut listener => match never {},
                 never = &mut removal => match never {},
                 never = &mut embedding => match never {},
-                never = &mut counting => match never {},
                 () = wake.notified(), if running.jobs.len() < self.config.concurrency => {}
                 () = sleep(self.pause(until).await), if running.jobs.len() < self.config.concurrency => {}
                 Some(done) = running.jobs.join_next() => running.tally.count(done),

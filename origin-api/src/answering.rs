@@ -175,7 +175,10 @@ impl Answers {
         match told.next().await {
             Some(Told::Begun) => Ok(events(told, context.request_id).boxed()),
             Some(Told::Refused(refusal)) => {
-                metrics().answered(AnswerEnd::Unavailable);
+                metrics().answered(match &*refusal {
+                    Refusal::Busy => AnswerEnd::Busy,
+                    Refusal::Model(_) => AnswerEnd::Unavailable,
+                });
                 Err(refusal.into())
             }
             Some(Told::Event(_)) | None => Err(ApiError::caused(

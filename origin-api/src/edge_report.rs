@@ -1,6 +1,6 @@
 //! What the edge tells of itself: each completion line becomes counts, and a part of its request's trace.
 
-use crate::metrics::metrics;
+use crate::metrics::{known_name, metrics};
 use opentelemetry::{
     InstrumentationScope, KeyValue, SpanId, TraceFlags, TraceId,
     trace::{SpanContext, SpanKind, Status, TraceState},
@@ -40,11 +40,12 @@ pub fn take(lines: EdgeLines, spans: Option<&EdgeSpans>) {
         else {
             continue;
         };
+        // A line that is no JSON comes as `false`.
         let line = serde_json::from_value::<CompletionLine>(line).ok();
         let line = line.filter(|line| (0.0..=MAX_MS).contains(&line.duration_ms));
         edge.line(line.is_some());
         if let Some(line) = line {
-            count(&line);
+            count(&line, &own_span(line.request_id, sent(&line)).trace_id());
             if let Some(spans) = spans {
                 spans.take(spans_of(&line, at_ms));
             }
@@ -52,12 +53,13 @@ pub fn take(lines: EdgeLines, spans: Option<&EdgeSpans>) {
     }
 }
 
-fn count(line: &CompletionLine) {
+fn count(line: &CompletionLine, trace_id: &str) {
     let edge = &metrics().edge;
-    let trace_id = &line.trace_id;
     let seconds = line.duration_ms / 1e3;
     edge.request(&line.method, &line.route, line.status, seconds, trace_id);
-    for stage in stages(&line.stages) {
+    // What the isolate remembered tells nothing of the cache behind it.
+    let asked = stages(&line.stages).filter(|stage| stage.description != Some("memory"));
+    for stage in asked {
         edge.stage(stage.name, stage.duration_ms / 1e3, trace_id);
     }
     if let Some(report) = &line.cache {
@@ -118,7 +120,7 @@ fn milliseconds(text: &str) -> Option<f64> {
 
 /// The request's own span, and one for each stage. Calls of the origin have named the stage's span as their parent.
 fn spans_of(line: &CompletionLine, at_ms: u64) -> Vec<SpanData> {
-    let sent = line.parent.as_deref().and_then(|text| text.parse().ok());
+    let sent = sent(line);
     let own = own_span(line.request_id, sent);
     let ended = SystemTime::UNIX_EPOCH + Duration::from_millis(at_ms);
     let began = ended - Duration::from_secs_f64(line.duration_ms / 1e3);
@@ -127,13 +129,13 @@ fn spans_of(line: &CompletionLine, at_ms: u64) -> Vec<SpanData> {
         sent.map_or(SpanId::INVALID, |sent: TraceParent| {
             SpanId::from(sent.span())
         }),
-        format!("{} {}", line.method, line.route),
+        format!("{} {}", known_name(&line.method), line.route),
         (began, ended),
     );
     root.parent_span_is_remote = true;
     root.span_kind = SpanKind::Server;
     root.attributes = vec![
-        KeyValue::new("http.request.method", line.method.clone()),
+        KeyValue::new("http.request.method", known_name(&line.method)),
         KeyValue::new("http.route", line.route.clone()),
         KeyValue::new("http.response.status_code", i64::from(line.status)),
         KeyValue::new("request_id", line.request_id.to_string()),
@@ -168,6 +170,11 @@ fn spans_of(line: &CompletionLine, at_ms: u64) -> Vec<SpanData> {
         spans.push(span);
     }
     spans
+}
+
+/// What began the trace, where the caller did.
+fn sent(line: &CompletionLine) -> Option<TraceParent> {
+    line.parent.as_deref()?.parse().ok()
 }
 
 /// The request's span, as the edge has drawn it up.
@@ -227,7 +234,7 @@ mod tests {
             "stages": "scope;dur=1.2;desc=\"hit\";at=0.3, retrieve;dur=20.0;at=10.0, origin_sql;dur=9.1",
             "passages": 3,
             "cache": {"scope": "hit", "search": "miss", "embedding": "miss", "answer": "miss"},
-            "degradations": ["reranker_unavailable"]
+            "degradations": ["reranker-unavailable"]
         }))
         .unwrap()
     }
@@ -274,7 +281,7 @@ mod tests {
         });
         let mut endless = whole.clone();
         endless["duration_ms"] = json!(1e300);
-        let lines = [json!("?"), json!({"status": "many"}), endless, whole];
+        let lines = [json!(false), json!({"status": "many"}), endless, whole];
         let invocations = lines.into_iter().map(invocation).collect();
         take(EdgeLines { invocations }, None);
         let mut registry = prometheus_client::registry::Registry::default();

@@ -3,6 +3,7 @@
 use anyhow::Context;
 use axum::serve::ListenerExt;
 use clap::{Parser, Subcommand};
+use opentelemetry_sdk::trace::SpanProcessor;
 use origin_api::{
     app,
     config::{self, Config, DatabaseConfig},
@@ -25,7 +26,7 @@ use tokio::{
 
 /// How long answers that are being told may take to end, once the process is asked to.
 const DRAIN: Duration = Duration::from_secs(30);
-/// How long the record of what those answers used may take after that.
+/// How long each of these may take after that: the record of what those answers used, the connections, the edge's spans.
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// Connections kept open: a new one costs its first request some tens of milliseconds.
@@ -103,6 +104,8 @@ impl Told {
         let counts = self.traces.counts();
         let mut registry = telemetry::metrics::registry("origin", counts, &self.durations);
         metrics().register(&mut registry, pool.clone());
+        let counted = pool.clone();
+        tokio::spawn(async move { metrics().keep_counting_jobs(&counted).await });
         tokio::spawn(telemetry::metrics::serve(listener, registry));
         Ok(())
     }
@@ -142,7 +145,8 @@ async fn serve(config: Config, told: Told) -> anyhow::Result<()> {
         .context("connecting to DATABASE_URL")?;
     told.metrics(&pool).await?;
     let mut state = AppState::new(&config, pool.clone())?;
-    state.edge_spans = told.traces.on_behalf_of("edge")?.map(Arc::new);
+    let edge_spans = told.traces.on_behalf_of("edge")?.map(Arc::new);
+    state.edge_spans.clone_from(&edge_spans);
     let ledger = state.ledger.clone();
     let address = SocketAddr::new(config.listen.address, config.listen.port);
     let listener = TcpListener::bind(address)
@@ -179,7 +183,13 @@ async fn serve(config: Config, told: Told) -> anyhow::Result<()> {
     if timeout(SETTLE, ledger.settled()).await.is_err() {
         tracing::warn!("usage of the last answers was not recorded");
     }
-    pool.close().await;
+    if timeout(SETTLE, pool.close()).await.is_err() {
+        tracing::warn!("connections to the database were left");
+    }
+    if let Some(spans) = edge_spans {
+        // It waits for the collector, and for nothing of ours.
+        let _ = tokio::task::spawn_blocking(move || spans.shutdown_with_timeout(SETTLE)).await;
+    }
     tracing::info!("origin ended");
     Ok(())
 }

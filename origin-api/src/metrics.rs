@@ -2,6 +2,7 @@
 
 mod edge;
 
+use crate::error::chain;
 use axum::http::{Method, StatusCode};
 use edge::EdgeMetrics;
 use prometheus_client::{
@@ -14,6 +15,7 @@ use shared_types::{
     event::Done,
 };
 use std::{
+    convert::Infallible,
     fmt,
     sync::{
         Arc, LazyLock,
@@ -23,6 +25,7 @@ use std::{
 };
 use storage::PgPool;
 use telemetry::metrics::{Durations, durations, observe};
+use tokio::time::sleep;
 
 /// A request by what it was and how it ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -60,6 +63,11 @@ struct Plan {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct State {
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Refresh {
     credential: &'static str,
     outcome: &'static str,
@@ -74,6 +82,9 @@ impl EncodeLabelValue for Name {
         (&*self.0).encode(encoder)
     }
 }
+
+/// How often the queue is counted.
+const COUNT_JOBS_EVERY: Duration = Duration::from_secs(15);
 
 type Count = Counter<u64, AtomicU64>;
 type Level = Gauge<i64, AtomicI64>;
@@ -92,9 +103,11 @@ pub struct Metrics {
     cost_usd: Family<Model, Counter<f64, AtomicU64>>,
     breaker_open: Family<Model, Level>,
     plans: Family<Plan, Count>,
-    recall: Histogram,
+    recall: Family<Plan, Histogram, fn() -> Histogram>,
     refreshes: Family<Refresh, Count>,
     usage_records: Family<Outcome, Count>,
+    queue: Family<State, Level>,
+    oldest_job: Gauge<f64, AtomicU64>,
     /// What the edge tells.
     pub edge: EdgeMetrics,
 }
@@ -112,9 +125,11 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics {
     cost_usd: Family::default(),
     breaker_open: Family::default(),
     plans: Family::default(),
-    recall: Histogram::new([0.5, 0.7, 0.8, 0.9, 0.95, 0.99]),
+    recall: Family::new_with_constructor(|| Histogram::new([0.5, 0.7, 0.8, 0.9, 0.95, 0.99])),
     refreshes: Family::default(),
     usage_records: Family::default(),
+    queue: Family::default(),
+    oldest_job: Gauge::default(),
     edge: EdgeMetrics::default(),
 });
 
@@ -140,6 +155,8 @@ pub enum AnswerEnd<'a> {
     Told(&'a Done),
     /// It broke off.
     Interrupted,
+    /// There was none, since as many are being told as may be.
+    Busy,
     /// There was none, since no model could be had.
     Unavailable,
 }
@@ -182,7 +199,10 @@ impl Metrics {
     pub fn answered(&self, end: AnswerEnd<'_>) {
         let outcome = match end {
             AnswerEnd::Told(done) => {
-                self.confidence.observe(done.confidence);
+                // A teacher is sure of her own words, which says nothing of the model's.
+                if done.curated_by.is_none() {
+                    self.confidence.observe(done.confidence);
+                }
                 match done.finish_reason {
                     _ if done.curated_by.is_some() => "curated",
                     FinishReason::Complete => "complete",
@@ -192,6 +212,7 @@ impl Metrics {
                 }
             }
             AnswerEnd::Interrupted => "interrupted",
+            AnswerEnd::Busy => "busy",
             AnswerEnd::Unavailable => "unavailable",
         };
         self.answers.get_or_create(&Outcome { outcome }).inc();
@@ -252,9 +273,9 @@ impl Metrics {
         self.plans.get_or_create(&Plan { plan }).inc();
     }
 
-    /// The share of the exact ten nearest that a search found.
-    pub fn recalled(&self, share: f64) {
-        self.recall.observe(share);
+    /// The share of the exact ten nearest that a search by this plan found.
+    pub fn recalled(&self, plan: &'static str, share: f64) {
+        self.recall.get_or_create(&Plan { plan }).observe(share);
     }
 
     /// A credential was wanted anew.
@@ -275,6 +296,32 @@ impl Metrics {
         self.usage_records.get_or_create(&Outcome { outcome }).inc();
     }
 
+    /// Counts the ingestion queue every 15 seconds, for as long as it is polled: the workers may be none. What can't be
+    /// counted is not told.
+    pub async fn keep_counting_jobs(&self, pool: &PgPool) -> Infallible {
+        loop {
+            match storage::jobs::queue(pool).await {
+                Ok((backlog, dead)) => {
+                    for (state, jobs) in [
+                        ("queued", backlog.queued),
+                        ("running", backlog.running),
+                        ("dead", dead),
+                    ] {
+                        let level = self.queue.get_or_create(&State { state });
+                        level.set(jobs.cast_signed());
+                    }
+                    self.oldest_job.set(backlog.overdue_by.as_secs_f64());
+                }
+                Err(error) => {
+                    self.queue.clear();
+                    self.oldest_job.set(f64::NAN);
+                    tracing::warn!(cause = chain(&error), "the queue can't be counted");
+                }
+            }
+            sleep(COUNT_JOBS_EVERY).await;
+        }
+    }
+
     /// Nothing yet is a figure, too: a rate over a series that was not there before is none.
     fn begin_at_zero(&self) {
         for outcome in [
@@ -284,9 +331,13 @@ impl Metrics {
             "declined",
             "curated",
             "interrupted",
+            "busy",
             "unavailable",
         ] {
             self.answers.get_or_create(&Outcome { outcome }).inc_by(0);
+        }
+        for plan in ["signs", "graph"] {
+            drop(self.recall.get_or_create_owned(&Plan { plan }));
         }
         for outcome in ["sent", "rejected"] {
             self.citations.get_or_create(&Outcome { outcome }).inc_by(0);
@@ -387,6 +438,12 @@ impl Metrics {
             "Entries of the usage ledger",
             self.usage_records.clone(),
         );
+        r.register("etude_ingest_jobs", "Jobs of the queue", self.queue.clone());
+        r.register(
+            "etude_ingest_oldest_job_seconds",
+            "How long the job that has been due longest has waited",
+            self.oldest_job.clone(),
+        );
         self.edge.register(r);
         r.register_collector(telemetry::metrics::connections(move || {
             let connections = storage::connections(&pool);
@@ -400,8 +457,13 @@ impl Metrics {
     }
 }
 
+/// Notes that one of Google's tokens was fetched, or could not be.
+pub fn token_fetched(is_there: bool) {
+    metrics().refreshed(Credential::GoogleToken, is_there);
+}
+
 /// The method, where it is one that a route has.
-fn known_name(method: &str) -> &'static str {
+pub(crate) fn known_name(method: &str) -> &'static str {
     const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     let known = KNOWN.into_iter().find(|known| *known == method);
     known.unwrap_or("other")

@@ -37,7 +37,8 @@ type Findings = BTreeMap<&'static str, Finding>;
 /// What is told.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    /// `ready`, `not ready`, or `ending` once the process was asked to end.
+    /// `ready`; `degraded` where object storage or the model's credentials are missing, without which most requests are
+    /// answered all the same, and no other origin has them either; `not ready`; or `ending` once the process was asked to end.
     pub status: &'static str,
     /// Each thing that was looked at.
     pub checks: Findings,
@@ -56,7 +57,7 @@ impl Report {
     /// Whether requests may be sent here.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.status == "ready"
+        matches!(self.status, "ready" | "degraded")
     }
 }
 
@@ -96,10 +97,13 @@ impl Readiness {
             }
         };
         drop(last);
+        let is_needed = |name: &str| ["database", "migrations"].contains(&name);
         let status = if self.is_ending() {
             "ending"
         } else if checks.values().all(|finding| finding.ok) {
             "ready"
+        } else if checks.iter().all(|(name, it)| it.ok || !is_needed(name)) {
+            "degraded"
         } else {
             "not ready"
         };
@@ -113,7 +117,15 @@ impl Readiness {
             found("files", self.objects.answers()),
             found("model", self.model.is_authorised()),
         );
-        [database, schema, files, model].into()
+        let mut findings = Findings::from([database, schema, files, model]);
+        let connections = storage::connections(&self.pool);
+        if connections.used == connections.most {
+            // All are at work: the database is there, and to send people elsewhere would help nobody.
+            for name in ["database", "migrations"] {
+                findings.entry(name).and_modify(|finding| finding.ok = true);
+            }
+        }
+        findings
     }
 }
 

@@ -39,6 +39,8 @@ pub struct Picked {
     pub embedding: Embedding,
     /// Model and pooling of the embedding.
     pub embedding_model: String,
+    /// By which plan.
+    pub plan: &'static str,
     /// What it found, best first.
     pub found: Vec<ChunkId>,
 }
@@ -73,7 +75,7 @@ impl RecallSample {
             match timeout(PATIENCE, exact(&pool, &picked)).await {
                 Ok(Ok(nearest)) => {
                     if let Some(share) = recall(&nearest, &picked.found) {
-                        metrics().recalled(share);
+                        metrics().recalled(picked.plan, share);
                     }
                 }
                 Ok(Err(error)) => tracing::warn!(cause = chain(&error), "recall was not measured"),

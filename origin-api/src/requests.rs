@@ -24,11 +24,15 @@ use shared_types::{
 };
 use std::{
     str::FromStr,
-    sync::{Arc, OnceLock},
+    sync::{Arc, LazyLock, OnceLock},
 };
 use telemetry::traces;
 use tokio::time::Instant;
 use tracing::{Instrument, Span, field::Empty};
+
+/// Of a caller who left before there was an answer: nobody's fault of ours. As nginx has it.
+static LEFT: LazyLock<StatusCode> =
+    LazyLock::new(|| StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST));
 
 /// What is known of the request in hand; an extension of it.
 #[derive(Clone, Debug)]
@@ -80,7 +84,7 @@ pub async fn complete(mut request: Request, next: Next) -> Response {
         method,
         route,
         start: Instant::now(),
-        status: StatusCode::INTERNAL_SERVER_ERROR,
+        status: None,
         failure: None,
         whole: false,
         span: span.clone(),
@@ -96,9 +100,9 @@ pub async fn complete(mut request: Request, next: Next) -> Response {
         failure.problem.instance = Some(instance);
         response = problem_response(&failure.problem);
     }
-    line.status = response.status();
+    line.status = Some(response.status());
     line.span
-        .record("head_ms", line.start.elapsed().as_millis() as i64);
+        .record(traces::HEAD_MS, line.start.elapsed().as_millis() as i64);
     if let Ok(name) = name {
         response
             .headers_mut()
@@ -134,7 +138,7 @@ fn span_of(request: &Request, request_id: RequestId, route: &str) -> Span {
         http.route = route,
         http.response.status_code = Empty,
         %request_id,
-        head_ms = Empty,
+        etude.head_ms = Empty,
     );
     if let Some(trace) = sent(request, TRACEPARENT) {
         traces::follow(&span, trace);
@@ -163,7 +167,8 @@ fn until_last_byte(
     async_stream::stream! {
         // The whole line moves in, so that it is written when the stream is dropped and not before.
         let mut line = line;
-        while let Some(piece) = pieces.next().await {
+        let span = line.span.clone();
+        while let Some(piece) = pieces.next().instrument(span.clone()).await {
             yield piece;
         }
         line.whole = true;
@@ -177,7 +182,8 @@ struct CompletionLine {
     method: Method,
     route: String,
     start: Instant,
-    status: StatusCode,
+    /// None while there is no head.
+    status: Option<StatusCode>,
     failure: Option<Failure>,
     whole: bool,
     span: Span,
@@ -189,9 +195,10 @@ impl Drop for CompletionLine {
         let span = self.span.clone();
         let _within = span.enter();
         let took = self.start.elapsed();
-        metrics().request_ended(&self.method, &self.route, self.status, took);
-        span.record("http.response.status_code", self.status.as_u16());
-        if self.status.is_server_error() {
+        let status = self.status.unwrap_or(*LEFT);
+        metrics().request_ended(&self.method, &self.route, status, took);
+        span.record("http.response.status_code", status.as_u16());
+        if status.is_server_error() {
             span.record("otel.status_code", "ERROR");
         }
         let request_id = self.context.request_id.to_string();
@@ -206,7 +213,7 @@ impl Drop for CompletionLine {
                     request_id,
                     method = %self.method,
                     route = self.route,
-                    status = self.status.as_u16(),
+                    status = status.as_u16(),
                     duration_ms,
                     user_id,
                     flight,
@@ -217,7 +224,7 @@ impl Drop for CompletionLine {
                 )
             };
         }
-        if self.status.is_server_error() {
+        if status.is_server_error() {
             line!(error);
         } else {
             line!(info);
@@ -240,7 +247,7 @@ mod tests {
             method: Method::POST,
             route: "/v1/answer".into(),
             start: Instant::now(),
-            status: StatusCode::OK,
+            status: Some(StatusCode::OK),
             failure: None,
             whole: true,
             span: Span::none(),

@@ -35,6 +35,7 @@ use storage::{
     passages,
     search::{
         self, Found as FoundPassages, Ranked, RankedLists, Readable, SearchRequest, SearchSettings,
+        VectorPlan,
     },
 };
 use tokio::time::Instant;
@@ -144,7 +145,7 @@ pub async fn retrieve(
     })
 }
 
-/// The search as it is measured, where it is one of those. One that is narrowed to documents compares all their vectors.
+/// The search as it is measured, where it is one of those.
 fn picked(
     sample: &RecallSample,
     claims: AccessClaims,
@@ -153,10 +154,16 @@ fn picked(
     request: &RetrieveRequest,
 ) -> Option<Picked> {
     let embedding = request.embedding.as_ref()?;
-    (search.filters == SearchFilters::default() && sample.picks()).then(|| Picked {
+    // Any other plan compares all there is.
+    let may_miss = matches!(
+        lists.vector_plan,
+        VectorPlan::Signs { .. } | VectorPlan::Graph { .. }
+    );
+    (may_miss && sample.picks()).then(|| Picked {
         claims,
         embedding: embedding.clone(),
         embedding_model: search.embedding_model.clone(),
+        plan: lists.vector_plan.name(),
         found: lists.vector.iter().map(|found| found.chunk_id).collect(),
     })
 }

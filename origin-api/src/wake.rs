@@ -4,12 +4,7 @@
 //! Only a hint. The queue is the truth, and a sweep finds what no message announced: so nothing waits for the message,
 //! and nothing fails with it.
 
-use crate::{
-    config::WakeConfig,
-    error::chain,
-    metrics::{Credential, metrics},
-    outbound,
-};
+use crate::{config::WakeConfig, error::chain, metrics::token_fetched, outbound};
 use google_token::{GoogleToken, GoogleTokenError};
 use secrecy::ExposeSecret;
 use shared_types::{
@@ -61,7 +56,8 @@ impl Wake {
         Ok(Self(Some(Arc::new(Topic {
             http: outbound::client(&config.base_url)?,
             url: format!("{base}/{}:publish", config.topic),
-            token: GoogleToken::new(outbound::direct_client()?, &config.tokens)?,
+            token: GoogleToken::new(outbound::direct_client()?, &config.tokens)?
+                .watched(token_fetched),
             permits: Semaphore::new(UNDER_WAY),
         }))))
     }
@@ -120,9 +116,7 @@ impl Topic {
     }
 
     async fn publish_once(&self, request: &PublishRequest) -> Result<(), PublishError> {
-        let token = self.token.get().await;
-        metrics().refreshed(Credential::GoogleToken, token.is_ok());
-        let token = token?;
+        let token = self.token.get().await?;
         let response = self
             .http
             .post(&self.url)

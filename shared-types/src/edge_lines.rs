@@ -22,6 +22,7 @@ pub struct EdgeLines {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Invocation {
     /// How the runtime ended it: `ok`, `exception`, `exceededCpu`, …
+    #[serde(default)]
     pub outcome: String,
     /// When its completion line was written, in milliseconds since 1970; absent where there is none.
     #[serde(default)]

@@ -238,24 +238,32 @@ pub async fn backlog(pool: &PgPool) -> Result<Backlog, Error> {
         sqlx::query_as(include_str!("jobs/backlog.sql"))
             .fetch_one(pool)
             .await?;
-    let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds.max(0.0)).ok();
-    Ok(Backlog {
-        queued: unsigned(queued, "count")?,
-        running: unsigned(running, "count")?,
-        next_due_in: next_due_in_s.and_then(seconds),
-        overdue_by: next_due_in_s
-            .and_then(|due_in_s| seconds(-due_in_s))
-            .unwrap_or_default(),
-    })
+    Backlog::of(queued, running, next_due_in_s)
 }
 
-/// How many jobs have had all their attempts in vain.
-#[tracing::instrument(name = "sql.jobs.dead", skip_all)]
-pub async fn dead(pool: &PgPool) -> Result<u64, Error> {
-    let dead: i64 = sqlx::query_scalar("select count(*) from ingest_jobs where state = 'dead'")
-        .fetch_one(pool)
-        .await?;
-    unsigned(dead, "count")
+impl Backlog {
+    fn of(queued: i64, running: i64, next_due_in_s: Option<f64>) -> Result<Self, Error> {
+        let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds.max(0.0)).ok();
+        Ok(Self {
+            queued: unsigned(queued, "count")?,
+            running: unsigned(running, "count")?,
+            next_due_in: next_due_in_s.and_then(seconds),
+            overdue_by: next_due_in_s
+                .and_then(|due_in_s| seconds(-due_in_s))
+                .unwrap_or_default(),
+        })
+    }
+}
+
+/// The queue as the origin may see it: its state, and how many jobs have had all their attempts in vain.
+#[tracing::instrument(name = "sql.jobs.queue", skip_all)]
+pub async fn queue(pool: &PgPool) -> Result<(Backlog, u64), Error> {
+    let (queued, running, dead, next_due_in_s): (i64, i64, i64, Option<f64>) =
+        sqlx::query_as("select queued, running, dead, next_due_in_s from ingest_queue()")
+            .fetch_one(pool)
+            .await?;
+    let backlog = Backlog::of(queued, running, next_due_in_s)?;
+    Ok((backlog, unsigned(dead, "count")?))
 }
 
 fn job(row: JobRow) -> Result<Job, Error> {

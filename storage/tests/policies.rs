@@ -178,6 +178,7 @@ async fn no_role_that_serves_has_a_right_that_no_policy_covers() {
             "delete_account() by authenticated",
             "expire_invitations() by etude_ingest",
             "expire_uploads(interval) by etude_ingest",
+            "ingest_queue() by etude_origin",
             "nearest_public(extensions.halfvec,text) by authenticated",
             "passage_words(text) by authenticated",
             "passage_words(text) by etude_ingest",
@@ -185,6 +186,7 @@ async fn no_role_that_serves_has_a_right_that_no_policy_covers() {
             "record_model_usage(bigint,bigint,bigint,bigint,bigint) by authenticated",
             "requeue_stuck_documents() by etude_ingest",
             "retry_document(uuid) by authenticated",
+            "schema_version() by etude_origin",
             "switch_embedding_model(text) by etude_ingest",
             "unanswered_questions(timestamp with time zone,uuid,bigint) by authenticated",
         ]

@@ -3,7 +3,7 @@
 use super::{ModelError, claude::API_VERSION};
 use crate::{
     config::{Provider, ProviderConfig, VertexConfig},
-    metrics::{Credential, metrics},
+    metrics::token_fetched,
     outbound,
 };
 use bytes::Bytes;
@@ -55,7 +55,9 @@ impl Endpoint {
         let base = base(base_url);
         Ok(Self {
             url: format!("{base}/projects/{project}/locations/{location}/publishers/{method}"),
-            authority: Authority::Token(GoogleToken::new(outbound::direct_client()?, tokens)?),
+            authority: Authority::Token(
+                GoogleToken::new(outbound::direct_client()?, tokens)?.watched(token_fetched),
+            ),
         })
     }
 
@@ -71,11 +73,7 @@ impl Endpoint {
             .header(ACCEPT, "text/event-stream")
             .body(body);
         Ok(match &self.authority {
-            Authority::Token(token) => {
-                let token = token.get().await;
-                metrics().refreshed(Credential::GoogleToken, token.is_ok());
-                request.bearer_auth(token?.expose_secret())
-            }
+            Authority::Token(token) => request.bearer_auth(token.get().await?.expose_secret()),
             Authority::Key(key) => request
                 .header("x-api-key", key.expose_secret())
                 .header("anthropic-version", API_VERSION),

@@ -11,6 +11,7 @@ use telemetry::metrics::{Durations, durations, observe_of};
 
 /// Names of stages and templates of routes that are told apart. There are some forty; more would be a mistake of ours.
 const MOST: usize = 100;
+const MAX_NAME_BYTES: usize = 80;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 #[expect(
@@ -69,8 +70,11 @@ impl Default for EdgeMetrics {
 struct Names(Mutex<HashSet<String>>);
 
 impl Names {
-    /// `name`, or `other` where too many different ones were met before.
+    /// `name`, or `other` where it is too long to be one, or too many different ones were met before.
     fn bounded(&self, name: &str) -> String {
+        if name.len() > MAX_NAME_BYTES {
+            return "other".to_owned();
+        }
         let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !names.contains(name) {
             if names.len() >= MOST {
@@ -138,6 +142,7 @@ impl EdgeMetrics {
             "ok" => "ok",
             "exception" => "exception",
             "exceededCpu" => "exceeded_cpu",
+            "exceededMemory" => "exceeded_memory",
             "canceled" | "responseStreamDisconnected" => "canceled",
             _ => "other",
         };
@@ -161,7 +166,14 @@ impl EdgeMetrics {
                 .get_or_create(&Reason { reason })
                 .inc_by(0);
         }
-        for outcome in ["ok", "exception", "exceeded_cpu", "canceled", "other"] {
+        for outcome in [
+            "ok",
+            "exception",
+            "exceeded_cpu",
+            "exceeded_memory",
+            "canceled",
+            "other",
+        ] {
             self.invocations
                 .get_or_create(&Outcome { outcome })
                 .inc_by(0);

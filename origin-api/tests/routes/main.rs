@@ -21,5 +21,6 @@ mod people;
 mod progress;
 mod purge;
 mod retrieve;
+mod telling;
 mod usage;
 mod waking;

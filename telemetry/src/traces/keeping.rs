@@ -26,7 +26,7 @@ const MAX_WAITING: usize = 4_096;
 const MAX_SPANS: usize = 512;
 /// The attribute of a request's span that says after how many milliseconds its answer began: what is slow is judged by that,
 /// since a good answer may take as long to be told as it likes.
-pub const HEAD_MS: &str = "head_ms";
+pub const HEAD_MS: &str = "etude.head_ms";
 
 /// What is kept.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! No panel of the dashboards is empty: each one's query is put to a real Prometheus that scrapes a school at work.
 
 use journeys::{School, WALTZ, journey_with};
-use local_stack::{Lifetime, Prometheus};
+use local_stack::{Lifetime, Prometheus, client::NewDocument};
 use reqwest::Method;
 use serde_json::Value;
 use shared_types::documents::Visibility;
@@ -47,6 +47,18 @@ fn queries() -> BTreeMap<String, String> {
     queries
 }
 
+/// So many passages that not every vector is compared any more: only then a search can miss one.
+fn exercises() -> NewDocument {
+    let exercise = |n| format!("## Exercise {n}\n\nThe thumb rests on key {n} for two beats.\n\n");
+    let text: String = (1..=450).map(exercise).collect();
+    NewDocument {
+        title: "Exercises".to_owned(),
+        file_name: "exercises.md".to_owned(),
+        bytes: text.into_bytes(),
+        visibility: Visibility::Private,
+    }
+}
+
 /// One more bit of everything that people do.
 async fn goes_on(school: &School, round: u32) {
     let browser = &school.student.browser;
@@ -56,7 +68,7 @@ async fn goes_on(school: &School, round: u32) {
     }
     if round.is_multiple_of(10) {
         let words = format!("In exercise {round} the thumb rests on the key for two beats.");
-        let notes = local_stack::client::NewDocument {
+        let notes = NewDocument {
             title: format!("Notes {round}"),
             file_name: "notes.txt".to_owned(),
             bytes: words.into_bytes(),
@@ -87,6 +99,7 @@ fn no_panel_of_a_dashboard_is_empty() {
     };
     journey_with(sampling, async |school| {
         school.shows_pedalling().await;
+        school.teacher.adds_readable(exercises()).await;
         let rules = ["records.yml", "alerts.yml"].map(|file| observability().join(file));
         let rules = [&*rules[0], &*rules[1]];
         let lifetime = Lifetime::WithParent;

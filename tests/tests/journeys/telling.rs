@@ -146,7 +146,6 @@ fn the_counts_of_a_question_and_its_repetition_are_there_for_prometheus() {
             ("etude_model_cost_usd_total", &[]),
             ("etude_model_first_token_seconds_count", &[]),
             ("etude_search_plans_total", &[]),
-            ("etude_search_recall_ratio_count", &[]),
             ("etude_usage_records_total", &["outcome=\"kept\""]),
             (
                 "etude_credential_refreshes_total",
@@ -187,6 +186,9 @@ fn every_metric_has_its_row_and_every_row_its_metric() {
         school.shows_pedalling().await;
         school.student.browser.ask_to_end(WALTZ).await.unwrap();
         let told = Told::by(&school.stack);
+        let question = ["http_route=\"/api/chat/query\""];
+        let name = "etude_edge_request_duration_seconds_count";
+        told.sees(Part::Origin, name, &question, |n| n > 0.0).await;
         let told = [
             told.metrics(Part::Origin).await,
             told.metrics(Part::IngestWorker).await,
