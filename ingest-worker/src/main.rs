@@ -19,8 +19,8 @@ use ingest_worker::{
 };
 use secrecy::ExposeSecret;
 use std::{io::Write, process::ExitCode};
-use storage::{PgPool, PoolSettings, reembedding};
-use telemetry::{config::TelemetryConfig, metrics::SpanDurations, traces::Traces};
+use storage::{PoolSettings, reembedding};
+use telemetry::{Telling, TellingError};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -104,74 +104,41 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// How the process tells of itself.
-struct Told {
-    config: TelemetryConfig,
-    traces: Traces,
-    durations: SpanDurations,
-}
-
-impl Told {
-    fn begin() -> anyhow::Result<Self> {
-        let config = TelemetryConfig::read(&variable)?;
-        let durations = SpanDurations::default();
-        let traces = telemetry::init("ingest-worker", &config, durations.clone())?;
-        Ok(Self {
-            config,
-            traces,
-            durations,
-        })
-    }
-
-    /// Serves metrics from now on, where that is wanted.
-    async fn metrics(&self, pool: &PgPool) -> anyhow::Result<()> {
-        let Some(address) = self.config.metrics else {
-            return Ok(());
-        };
-        let listener = TcpListener::bind(address)
-            .await
-            .with_context(|| format!("listening on {address} for metrics"))?;
-        let counts = self.traces.counts();
-        let mut registry = telemetry::metrics::registry("ingest-worker", counts, &self.durations);
-        metrics().register(&mut registry, pool.clone());
-        self.durations.register_stages(&mut registry);
-        tokio::spawn(telemetry::metrics::serve(listener, registry));
-        Ok(())
-    }
-
-    /// Sends what is left to tell.
-    async fn end(self) {
-        // It waits for the collector, and for nothing of ours.
-        let _ = tokio::task::spawn_blocking(move || self.traces.end()).await;
-    }
+fn begin_telling() -> Result<Telling, TellingError> {
+    Telling::begin("ingest-worker", &variable)
 }
 
 #[tokio::main]
 async fn run(once: bool) -> anyhow::Result<()> {
-    let told = Told::begin()?;
+    let telling = begin_telling()?;
     let program = std::env::current_exe().context("can't find this program itself")?;
     let config = Config::read(variable, program)?;
     let stop = told_to_stop()?;
     let worker = Worker::start(config, format!("ingest-{}", std::process::id())).await?;
-    told.metrics(worker.pool()).await?;
+    telling
+        .serve_metrics(|registry, durations| {
+            metrics().register(registry, worker.pool().clone());
+            durations.register_stages(registry);
+        })
+        .await?;
     let mut stdout = std::io::stdout();
     writeln!(stdout, r#"{{"ready":true}}"#)?;
     stdout.flush()?;
     let until = if once { Until::Drained } else { Until::Stopped };
     worker.run(until, stop).await;
-    told.end().await;
+    telling.end().await;
     Ok(())
 }
 
 #[tokio::main]
 async fn nightly() -> anyhow::Result<()> {
-    let told = Told::begin()?;
+    let telling = begin_telling()?;
     let program = std::env::current_exe().context("can't find this program itself")?;
     let config = Config::read(variable, program)?;
     let stop = told_to_stop()?;
     let worker = Worker::start(config, format!("nightly-{}", std::process::id())).await?;
     let report = nightly::run(&worker, stop).await?;
-    told.end().await;
+    telling.end().await;
     println!("{report}");
     anyhow::ensure!(report.is_whole(), "told to stop before everything was done");
     Ok(())
@@ -179,7 +146,7 @@ async fn nightly() -> anyhow::Result<()> {
 
 #[tokio::main]
 async fn receive() -> anyhow::Result<()> {
-    let told = Told::begin()?;
+    let telling = begin_telling()?;
     let config = ReceiveConfig::read(variable)?;
     let stop = told_to_stop()?;
     let receiver = Receiver::start(&config).await?;
@@ -193,7 +160,7 @@ async fn receive() -> anyhow::Result<()> {
     axum::serve(listener, receive::app(receiver))
         .with_graceful_shutdown(stop)
         .await?;
-    told.end().await;
+    telling.end().await;
     Ok(())
 }
 
@@ -213,7 +180,7 @@ fn told_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
 
 #[tokio::main]
 async fn reembed(step: Reembed) -> anyhow::Result<()> {
-    let told = Told::begin()?;
+    let telling = begin_telling()?;
     let config = ReembedConfig::read(variable)?;
     let settings = PoolSettings {
         max_connections: 2,
@@ -234,7 +201,7 @@ async fn reembed(step: Reembed) -> anyhow::Result<()> {
         Reembed::Status => {}
         Reembed::Clear => reembedding::clear(&pool).await?,
     }
-    told.end().await;
+    telling.end().await;
     println!(
         "{}",
         reembed::describe(&reembedding::standing(&pool).await?)

@@ -15,8 +15,8 @@ use secrecy::ExposeSecret;
 use std::{
     future::IntoFuture, io::Write, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration,
 };
-use storage::{PgPool, PoolSettings};
-use telemetry::{config::TelemetryConfig, metrics::SpanDurations, traces::Traces};
+use storage::PoolSettings;
+use telemetry::Telling;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -54,60 +54,21 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let command = Arguments::parse().command;
-    let durations = SpanDurations::default();
-    let telling = TelemetryConfig::read(&variable)
-        .context("reading how to tell of itself")
-        .and_then(|config| {
-            let traces = telemetry::init("origin", &config, durations.clone())?;
-            Ok((config, traces))
-        });
-    let (config, traces) = match telling {
+    let telling = match Telling::begin("origin", &variable) {
         Ok(telling) => telling,
         Err(error) => {
-            eprintln!("{error:#}");
+            eprintln!("{:#}", anyhow::Error::from(error));
             return ExitCode::FAILURE;
         }
     };
-    let told = Told {
-        config,
-        traces: traces.clone(),
-        durations,
-    };
-    let outcome = run(command, told).await;
+    let outcome = run(command, &telling).await;
     if let Err(error) = &outcome {
         tracing::error!(cause = format!("{error:#}"), "origin gave up");
     }
-    // It waits for the collector, and for nothing of ours.
-    let _ = tokio::task::spawn_blocking(move || traces.end()).await;
+    telling.end().await;
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
-    }
-}
-
-/// How the process tells of itself.
-struct Told {
-    config: TelemetryConfig,
-    traces: Traces,
-    durations: SpanDurations,
-}
-
-impl Told {
-    /// Serves metrics from now on, where that is wanted.
-    async fn metrics(&self, pool: &PgPool) -> anyhow::Result<()> {
-        let Some(address) = self.config.metrics else {
-            return Ok(());
-        };
-        let listener = TcpListener::bind(address)
-            .await
-            .with_context(|| format!("listening on {address} for metrics"))?;
-        let counts = self.traces.counts();
-        let mut registry = telemetry::metrics::registry("origin", counts, &self.durations);
-        metrics().register(&mut registry, pool.clone());
-        let counted = pool.clone();
-        tokio::spawn(async move { metrics().keep_counting_jobs(&counted).await });
-        tokio::spawn(telemetry::metrics::serve(listener, registry));
-        Ok(())
     }
 }
 
@@ -115,9 +76,9 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-async fn run(command: Command, told: Told) -> anyhow::Result<()> {
+async fn run(command: Command, telling: &Telling) -> anyhow::Result<()> {
     match command {
-        Command::Serve => serve(Config::read(&variable)?, told).await,
+        Command::Serve => serve(Config::read(&variable)?, telling).await,
         Command::Migrate => {
             let url = config::migration_database_url(&variable)?;
             storage::migrate(url.expose_secret())
@@ -129,7 +90,7 @@ async fn run(command: Command, told: Told) -> anyhow::Result<()> {
     }
 }
 
-async fn serve(config: Config, told: Told) -> anyhow::Result<()> {
+async fn serve(config: Config, telling: &Telling) -> anyhow::Result<()> {
     let DatabaseConfig {
         url,
         max_connections,
@@ -143,9 +104,15 @@ async fn serve(config: Config, told: Told) -> anyhow::Result<()> {
     let pool = storage::connect(url.expose_secret(), settings)
         .await
         .context("connecting to DATABASE_URL")?;
-    told.metrics(&pool).await?;
+    let counted = pool.clone();
+    telling
+        .serve_metrics(|registry, _| {
+            metrics().register(registry, counted.clone());
+            tokio::spawn(async move { metrics().keep_counting_jobs(&counted).await });
+        })
+        .await?;
     let mut state = AppState::new(&config, pool.clone())?;
-    let edge_spans = told.traces.on_behalf_of("edge")?.map(Arc::new);
+    let edge_spans = telling.traces().on_behalf_of("edge")?.map(Arc::new);
     state.edge_spans.clone_from(&edge_spans);
     let ledger = state.ledger.clone();
     let address = SocketAddr::new(config.listen.address, config.listen.port);

@@ -10,23 +10,103 @@ pub mod logs;
 pub mod metrics;
 pub mod traces;
 
-use config::{LogFormat, TelemetryConfig};
+use config::{ConfigError, LogFormat, TelemetryConfig};
 use logs::CloudLogging;
 use metrics::SpanDurations;
-use std::io::IsTerminal;
-use traces::Traces;
+use prometheus_client::registry::Registry;
+use std::{
+    io::{self, IsTerminal},
+    net::SocketAddr,
+};
+use thiserror::Error;
+use tokio::net::TcpListener;
+use traces::{Traces, TracesError};
 use tracing_subscriber::{
     EnvFilter, Layer, filter::filter_fn, fmt, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
+/// Why a process can't tell of itself.
+#[derive(Debug, Error)]
+pub enum TellingError {
+    /// A setting is not usable.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The collector can't be spoken to.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
+    /// Nobody can listen where the metrics are to be found.
+    #[error("listening on {address} for metrics")]
+    Metrics {
+        /// By `METRICS_BIND` and `METRICS_PORT`.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A process that tells of itself, from its start to [`Telling::end`]. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Telling {
+    process: &'static str,
+    config: TelemetryConfig,
+    traces: Traces,
+    durations: SpanDurations,
+}
+
+impl Telling {
+    /// Begins, with settings through `lookup`. To be called once, at start.
+    pub fn begin(
+        process: &'static str,
+        lookup: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, TellingError> {
+        let config = TelemetryConfig::read(lookup)?;
+        let durations = SpanDurations::default();
+        let traces = init(process, &config, durations.clone())?;
+        Ok(Self {
+            process,
+            config,
+            traces,
+            durations,
+        })
+    }
+
+    /// Its traces.
+    #[must_use]
+    pub fn traces(&self) -> &Traces {
+        &self.traces
+    }
+
+    /// Serves metrics from now on, where that is wanted: those of every process, and what `register` adds to them.
+    pub async fn serve_metrics(
+        &self,
+        register: impl FnOnce(&mut Registry, &SpanDurations),
+    ) -> Result<(), TellingError> {
+        let Some(address) = self.config.metrics else {
+            return Ok(());
+        };
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|source| TellingError::Metrics { address, source })?;
+        let mut registry = metrics::registry(self.process, self.traces.counts(), &self.durations);
+        register(&mut registry, &self.durations);
+        tokio::spawn(metrics::serve(listener, registry));
+        Ok(())
+    }
+
+    /// Sends what is left to tell.
+    pub async fn end(self) {
+        // It waits for the collector, and for nothing of ours.
+        let _ = tokio::task::spawn_blocking(move || self.traces.end()).await;
+    }
+}
+
 /// Begins to tell: log lines on standard error, at `info` unless `RUST_LOG` says otherwise, durations of named spans into
-/// `durations`, and traces where there is a collector. To be called once, at start. What it returns goes on telling until
-/// [`Traces::end`].
-pub fn init(
+/// `durations`, and traces where there is a collector.
+fn init(
     process: &'static str,
     config: &TelemetryConfig,
     durations: SpanDurations,
-) -> Result<Traces, traces::TracesError> {
+) -> Result<Traces, TracesError> {
     let lines = || {
         EnvFilter::try_from_default_env()
             .unwrap_or_else(|_| EnvFilter::new("info,sqlx::query=warn"))

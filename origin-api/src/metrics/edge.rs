@@ -1,6 +1,6 @@
 //! What is counted of the edge, from its own completion lines.
 
-use super::{Count, Outcome, known_name};
+use super::{Count, Outcome, Request, known_name};
 use prometheus_client::{encoding::EncodeLabelSet, metrics::family::Family, registry::Registry};
 use shared_types::chat::{CacheOutcome, CacheReport, Degradation};
 use std::{
@@ -12,17 +12,6 @@ use telemetry::metrics::{Durations, durations, observe_of};
 /// Names of stages and templates of routes that are told apart. There are some forty; more would be a mistake of ours.
 const MOST: usize = 100;
 const MAX_NAME_BYTES: usize = 80;
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-#[expect(
-    clippy::struct_field_names,
-    reason = "they are OpenTelemetry's names of attributes"
-)]
-struct Request {
-    http_request_method: &'static str,
-    http_route: String,
-    http_response_status_code: u16,
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Stage {
