@@ -100,25 +100,29 @@ impl<'a> Told<'a> {
     /// Where it does not become so.
     pub async fn trace(&self, trace_id: &str, is_whole: impl Fn(&Trace) -> bool) -> Trace {
         let url = format!("{}/otlp/traces/{trace_id}", self.stack.local_cloud_url());
-        let mut patience = 240;
-        loop {
+        until(async || {
             let trace = Trace(self.json(&url).await);
             if is_whole(&trace) {
-                return trace;
+                Ok(trace)
+            } else {
+                Err(format!("never whole: {:#?}", trace.names()))
             }
-            assert!(patience > 0, "never whole: {:#?}", trace.names());
-            patience -= 1;
-            tokio::time::sleep(Duration::from_millis(250)).await;
-        }
+        })
+        .await
     }
 
-    /// All spans so far.
+    /// The first span of this name, in whichever trace, once there is one.
     ///
     /// # Panics
-    /// Where the collector does not answer.
-    pub async fn spans(&self) -> Vec<Span> {
+    /// Where there never is.
+    pub async fn span(&self, name: &str) -> Span {
         let url = format!("{}/otlp/spans", self.stack.local_cloud_url());
-        self.json(&url).await
+        until(async || {
+            let spans: Vec<Span> = self.json(&url).await;
+            let found = spans.into_iter().find(|span| span.name == name);
+            found.ok_or_else(|| format!("no {name}"))
+        })
+        .await
     }
 
     /// All spans so far, as the collector has them.
@@ -167,16 +171,15 @@ impl<'a> Told<'a> {
     /// # Panics
     /// Where they never are.
     pub async fn sees(&self, of: Part, name: &str, labels: &[&str], is_it: impl Fn(f64) -> bool) {
-        let mut patience = 240;
-        loop {
+        until(async || {
             let now = self.metric(of, name, labels).await;
             if is_it(now) {
-                return;
+                Ok(())
+            } else {
+                Err(format!("{name} {labels:?} stays at {now}"))
             }
-            assert!(patience > 0, "{name} {labels:?} stays at {now}");
-            patience -= 1;
-            tokio::time::sleep(Duration::from_millis(250)).await;
-        }
+        })
+        .await;
     }
 
     /// The log lines of our own processes, stand-ins apart.
@@ -201,5 +204,21 @@ impl<'a> Told<'a> {
             .and_then(reqwest::Response::error_for_status);
         let reply = reply.unwrap_or_else(|error| panic!("{error}"));
         reply.text().await.unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+/// What `look` finds, looked for every quarter of a second for a minute.
+///
+/// # Panics
+/// With what it says last, where it finds nothing.
+async fn until<T>(look: impl AsyncFn() -> Result<T, String>) -> T {
+    let mut patience = 240;
+    loop {
+        match look().await {
+            Ok(found) => return found,
+            Err(complaint) => assert!(patience > 0, "{complaint}"),
+        }
+        patience -= 1;
+        tokio::time::sleep(Duration::from_millis(250)).await;
     }
 }

@@ -78,16 +78,7 @@ fn an_upload_is_one_trace_until_it_is_searchable() {
             n > 0.0
         })
         .await;
-        let mut patience = 240;
-        let job = loop {
-            let spans = told.spans().await;
-            if let Some(job) = spans.into_iter().find(|span| span.name == "job") {
-                break job;
-            }
-            assert!(patience > 0, "no job");
-            patience -= 1;
-            tokio::time::sleep(std::time::Duration::from_millis(250)).await;
-        };
+        let job = told.span("job").await;
         let trace = told
             .trace(&job.trace_id, |trace| {
                 let names: Vec<&str> = trace.0.iter().map(|span| &*span.name).collect();
