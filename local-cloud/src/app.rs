@@ -9,7 +9,7 @@ use crate::{
     vertex::{self, Vertex},
     workers_ai::{self, EmbedError, Embedder, EncoderModel, Lanes, WorkersAi},
 };
-use axum::{Router, http::StatusCode, routing::get};
+use axum::{Router, http::StatusCode, routing::get, serve::ListenerExt};
 use std::{future::Future, io, net::Ipv4Addr, sync::Arc};
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -88,7 +88,13 @@ impl LocalCloud {
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), StartError> {
-        axum::serve(self.listener, self.router)
+        // A streamed answer is made of small pieces: one that waits for the peer to acknowledge the last is 40 ms late.
+        let listener = self.listener.tap_io(|connection| {
+            if let Err(error) = connection.set_nodelay(true) {
+                tracing::debug!(%error, "connection keeps its delay");
+            }
+        });
+        axum::serve(listener, self.router)
             .with_graceful_shutdown(shutdown)
             .await
             .map_err(|source| StartError::Listen {

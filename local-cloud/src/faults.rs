@@ -59,7 +59,8 @@ pub(crate) enum Fault {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after_s: Option<u32>,
     },
-    /// The service answers properly, but only after this long.
+    /// The service answers properly, but not sooner than this after it was asked: an encoder or a reranker works
+    /// meanwhile, a language model begins only then.
     Stall {
         /// Milliseconds.
         ms: u64,

@@ -10,6 +10,7 @@ use shared_types::{
     workers_ai::{EmbeddingOutput, MAX_EMBEDDING_BATCH, Pooling, RerankInput, RerankOutput},
 };
 use thiserror::Error;
+use tokio::try_join;
 
 /// Why a run failed, as Cloudflare numbers it
 /// (<https://developers.cloudflare.com/workers-ai/platform/errors/>).
@@ -122,22 +123,26 @@ impl WorkersAi {
             model(id, self.default_model).ok_or_else(|| RunError::NoSuchModel(id.to_owned()))?;
         match model {
             Model::Embedding(encoder) => {
-                self.enter(Target::Embedding).await?;
-                self.embed(encoder, input).await.map(Output::Embedding)
+                let working = self.embed(encoder, input);
+                let ((), output) = try_join!(self.enter(Target::Embedding), working)?;
+                Ok(Output::Embedding(output))
             }
             Model::Reranker => {
-                self.enter(Target::Rerank).await?;
-                let input: RerankInput = parse(input)?;
-                if input.query.is_empty() || input.contexts.is_empty() {
-                    return Err(RunError::BadInput(
-                        "query and contexts must not be empty".into(),
-                    ));
-                }
-                Ok(Output::Rerank(
-                    rerank(&input, self.embedder(self.default_model)).await?,
-                ))
+                let working = self.rerank(input);
+                let ((), output) = try_join!(self.enter(Target::Rerank), working)?;
+                Ok(Output::Rerank(output))
             }
         }
+    }
+
+    async fn rerank(&self, input: Value) -> Result<RerankOutput, RunError> {
+        let input: RerankInput = parse(input)?;
+        if input.query.is_empty() || input.contexts.is_empty() {
+            return Err(RunError::BadInput(
+                "query and contexts must not be empty".into(),
+            ));
+        }
+        Ok(rerank(&input, self.embedder(self.default_model)).await?)
     }
 
     async fn embed(
@@ -164,6 +169,7 @@ impl WorkersAi {
         })
     }
 
+    /// A fault comes before what the model would say; a stall counts from here, whatever the model takes of it.
     async fn enter(&self, target: Target) -> Result<(), RunError> {
         match self.faults.call(target).await {
             Verdict::Proceed => Ok(()),
