@@ -68,6 +68,9 @@ fn count(line: &CompletionLine, trace_id: &str) {
     for reason in &line.degradations {
         edge.degraded(*reason);
     }
+    if let Some(bytes) = line.file_bytes {
+        edge.sent_of_file(bytes);
+    }
 }
 
 /// One stage of a request, as its line tells it.
@@ -277,7 +280,7 @@ mod tests {
         };
         let whole = json!({
             "request_id": "01234567-89ab-4def-8123-456789abcdef", "trace_id": "a", "method": "BREW",
-            "route": "/api/health", "status": 200, "duration_ms": 1.5
+            "route": "/api/health", "status": 200, "duration_ms": 1.5, "file_bytes": 1_024
         });
         let mut endless = whole.clone();
         endless["duration_ms"] = json!(1e300);
@@ -291,6 +294,7 @@ mod tests {
             "etude_edge_lines_total{outcome=\"taken\"} 1",
             "etude_edge_lines_total{outcome=\"unreadable\"} 3",
             "etude_edge_invocations_total{outcome=\"ok\"} 4",
+            "etude_edge_file_bytes_total 1024",
             "etude_edge_request_duration_seconds_count{http_request_method=\"other\",http_route=\"/api/health\",http_response_status_code=\"200\"} 1",
         ] {
             assert!(text.contains(line), "{line} in {text}");

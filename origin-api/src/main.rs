@@ -108,7 +108,7 @@ async fn serve(config: Config, telling: &Telling) -> anyhow::Result<()> {
     telling
         .serve_metrics(|registry, _| {
             metrics().register(registry, counted.clone());
-            tokio::spawn(async move { metrics().keep_counting_jobs(&counted).await });
+            tokio::spawn(async move { metrics().database.keep_counting(&counted).await });
         })
         .await?;
     let mut state = AppState::new(&config, pool.clone())?;

@@ -1,9 +1,10 @@
 //! What the origin counts. `docs/METRICS.md` says what each is for; the names here and there are held against each other.
 
+mod database;
 mod edge;
 
-use crate::error::chain;
 use axum::http::{Method, StatusCode};
+use database::DatabaseMetrics;
 use edge::EdgeMetrics;
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
@@ -15,7 +16,6 @@ use shared_types::{
     event::Done,
 };
 use std::{
-    convert::Infallible,
     fmt,
     sync::{
         Arc, LazyLock,
@@ -25,7 +25,6 @@ use std::{
 };
 use storage::PgPool;
 use telemetry::metrics::{Durations, durations, observe};
-use tokio::time::sleep;
 
 /// A request by what it was and how it ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -83,9 +82,6 @@ impl EncodeLabelValue for Name {
     }
 }
 
-/// How often the queue is counted.
-const COUNT_JOBS_EVERY: Duration = Duration::from_secs(15);
-
 type Count = Counter<u64, AtomicU64>;
 type Level = Gauge<i64, AtomicI64>;
 
@@ -106,8 +102,8 @@ pub struct Metrics {
     recall: Family<Plan, Histogram, fn() -> Histogram>,
     refreshes: Family<Refresh, Count>,
     usage_records: Family<Outcome, Count>,
-    queue: Family<State, Level>,
-    oldest_job: Gauge<f64, AtomicU64>,
+    /// What the database tells.
+    pub database: DatabaseMetrics,
     /// What the edge tells.
     pub edge: EdgeMetrics,
 }
@@ -128,8 +124,7 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics {
     recall: Family::new_with_constructor(|| Histogram::new([0.5, 0.7, 0.8, 0.9, 0.95, 0.99])),
     refreshes: Family::default(),
     usage_records: Family::default(),
-    queue: Family::default(),
-    oldest_job: Gauge::default(),
+    database: DatabaseMetrics::default(),
     edge: EdgeMetrics::default(),
 });
 
@@ -296,32 +291,6 @@ impl Metrics {
         self.usage_records.get_or_create(&Outcome { outcome }).inc();
     }
 
-    /// Counts the ingestion queue every 15 seconds, for as long as it is polled: the workers may be none. What can't be
-    /// counted is not told.
-    pub async fn keep_counting_jobs(&self, pool: &PgPool) -> Infallible {
-        loop {
-            match storage::jobs::queue(pool).await {
-                Ok((backlog, dead)) => {
-                    for (state, jobs) in [
-                        ("queued", backlog.queued),
-                        ("running", backlog.running),
-                        ("dead", dead),
-                    ] {
-                        let level = self.queue.get_or_create(&State { state });
-                        level.set(jobs.cast_signed());
-                    }
-                    self.oldest_job.set(backlog.overdue_by.as_secs_f64());
-                }
-                Err(error) => {
-                    self.queue.clear();
-                    self.oldest_job.set(f64::NAN);
-                    tracing::warn!(cause = chain(&error), "the queue can't be counted");
-                }
-            }
-            sleep(COUNT_JOBS_EVERY).await;
-        }
-    }
-
     /// Nothing yet is a figure, too: a rate over a series that was not there before is none.
     fn begin_at_zero(&self) {
         for outcome in [
@@ -438,12 +407,7 @@ impl Metrics {
             "Entries of the usage ledger",
             self.usage_records.clone(),
         );
-        r.register("etude_ingest_jobs", "Jobs of the queue", self.queue.clone());
-        r.register(
-            "etude_ingest_oldest_job_seconds",
-            "How long the job that has been due longest has waited",
-            self.oldest_job.clone(),
-        );
+        self.database.register(r);
         self.edge.register(r);
         r.register_collector(telemetry::metrics::connections(move || {
             let connections = storage::connections(&pool);

@@ -56,6 +56,9 @@ pub struct CompletionLine {
     /// Of a question: what each layer of caches gave.
     #[serde(default)]
     pub cache: Option<CacheReport>,
+    /// Of a document's file: how much of it the reply holds.
+    #[serde(default)]
+    pub file_bytes: Option<u64>,
     /// Of a question: what failed on the way.
     #[serde(default)]
     pub degradations: Vec<Degradation>,

@@ -13,6 +13,7 @@ pub mod documents;
 mod error;
 pub mod feedback;
 pub mod files;
+pub mod indexes;
 pub mod invitations;
 pub mod jobs;
 pub mod passages;

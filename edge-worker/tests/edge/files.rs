@@ -103,6 +103,26 @@ async fn what_somebody_uploaded_beside_pdfs_can_do_nothing_in_a_browser() {
 }
 
 #[tokio::test]
+async fn how_much_of_a_file_was_to_be_sent_is_told_to_whoever_counts() {
+    let (edge, etag) = edge();
+    let known = Selection {
+        if_none_match: Some(etag),
+        ..Selection::default()
+    };
+    for (selection, told) in [
+        (Selection::default(), Some("file_bytes=30")),
+        (range("bytes=0-3"), Some("file_bytes=4")),
+        (known, None),
+    ] {
+        edge.world.logged.borrow_mut().clear();
+        open(&edge, selection).await;
+        let log = edge.world.logged.borrow().join("\n");
+        let is_told = told.map_or(!log.contains("file_bytes"), |told| log.contains(told));
+        assert!(is_told, "{told:?}: {log}");
+    }
+}
+
+#[tokio::test]
 async fn to_everybody_else_there_is_no_such_file() {
     let (edge, _) = edge();
     for method in [Method::GET, Method::HEAD] {

@@ -37,6 +37,7 @@ pub struct EdgeMetrics {
     degradations: Family<Reason, Count>,
     invocations: Family<Outcome, Count>,
     lines: Family<Outcome, Count>,
+    file_bytes: Count,
     names: Names,
 }
 
@@ -49,6 +50,7 @@ impl Default for EdgeMetrics {
             degradations: Family::default(),
             invocations: Family::default(),
             lines: Family::default(),
+            file_bytes: Count::default(),
             names: Names::default(),
         }
     }
@@ -123,6 +125,11 @@ impl EdgeMetrics {
             Degradation::CacheUnavailable => "cache_unavailable",
         };
         self.degradations.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// So much of a document's file was to be sent.
+    pub fn sent_of_file(&self, bytes: u64) {
+        self.file_bytes.inc_by(bytes);
     }
 
     /// The runtime has ended an invocation of the edge.
@@ -210,6 +217,11 @@ impl EdgeMetrics {
             "etude_edge_lines",
             "Completion lines of the edge that arrived",
             self.lines.clone(),
+        );
+        r.register(
+            "etude_edge_file_bytes",
+            "Bytes of documents' files that were to be sent",
+            self.file_bytes.clone(),
         );
     }
 }

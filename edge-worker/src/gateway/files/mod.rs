@@ -120,6 +120,10 @@ async fn opened<H: Host>(
         let range = format!("bytes {}-{last}/{}", part.offset, file.size_bytes);
         reply.headers.set("content-range", range);
     }
+    if matches!(reply.body, ReplyBody::File(_)) {
+        let mut notes = exchange.notes.borrow_mut();
+        notes.push(("file_bytes", length.into()));
+    }
     let headers = &mut reply.headers;
     headers.set("content-length", length.to_string());
     headers.set("content-type", file.media_type.clone());
