@@ -20,7 +20,7 @@ use ingest_worker::{
 use secrecy::ExposeSecret;
 use std::{io::Write, process::ExitCode};
 use storage::{PoolSettings, reembedding};
-use telemetry::{Telling, TellingError};
+use telemetry::Telling;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -76,11 +76,13 @@ struct Target {
 }
 
 fn main() -> ExitCode {
+    // The children's too, which read the documents.
+    telemetry::panics::keep_to_the_place();
     let result = match Arguments::parse().command {
-        Command::Run { once } => run(once),
-        Command::Receive => receive(),
-        Command::Nightly => nightly(),
-        Command::Reembed(step) => reembed(step),
+        Command::Run { once } => told(async |telling| run(once, telling).await),
+        Command::Receive => told(async |_| receive().await),
+        Command::Nightly => told(async |_| nightly().await),
+        Command::Reembed(step) => told(async |_| reembed(step).await),
         Command::Extract(options) => {
             child::run(&options, std::io::stdout().lock()).map_err(anyhow::Error::from)
         }
@@ -104,17 +106,26 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-fn begin_telling() -> Result<Telling, TellingError> {
-    Telling::begin("ingest-worker", &variable)
+/// Does the work of a process that tells of itself, and tells what is left of it however it ends.
+#[tokio::main]
+async fn told(work: impl AsyncFnOnce(&Telling) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let telling = Telling::begin("ingest-worker", &variable)?;
+    let outcome = work(&telling).await;
+    telling.end().await;
+    outcome
 }
 
-#[tokio::main]
-async fn run(once: bool) -> anyhow::Result<()> {
-    let telling = begin_telling()?;
+/// A worker of the queue, by the name of its `kind`.
+async fn worker(kind: &str) -> anyhow::Result<Worker> {
     let program = std::env::current_exe().context("can't find this program itself")?;
     let config = Config::read(variable, program)?;
+    let name = format!("{kind}-{}", std::process::id());
+    Worker::start(config, name).await
+}
+
+async fn run(once: bool, telling: &Telling) -> anyhow::Result<()> {
     let stop = told_to_stop()?;
-    let worker = Worker::start(config, format!("ingest-{}", std::process::id())).await?;
+    let worker = worker("ingest").await?;
     telling
         .serve_metrics(|registry, durations| {
             metrics().register(registry, worker.pool().clone());
@@ -126,27 +137,19 @@ async fn run(once: bool) -> anyhow::Result<()> {
     stdout.flush()?;
     let until = if once { Until::Drained } else { Until::Stopped };
     worker.run(until, stop).await;
-    telling.end().await;
     Ok(())
 }
 
-#[tokio::main]
 async fn nightly() -> anyhow::Result<()> {
-    let telling = begin_telling()?;
-    let program = std::env::current_exe().context("can't find this program itself")?;
-    let config = Config::read(variable, program)?;
     let stop = told_to_stop()?;
-    let worker = Worker::start(config, format!("nightly-{}", std::process::id())).await?;
+    let worker = worker("nightly").await?;
     let report = nightly::run(&worker, stop).await?;
-    telling.end().await;
     println!("{report}");
     anyhow::ensure!(report.is_whole(), "told to stop before everything was done");
     Ok(())
 }
 
-#[tokio::main]
 async fn receive() -> anyhow::Result<()> {
-    let telling = begin_telling()?;
     let config = ReceiveConfig::read(variable)?;
     let stop = told_to_stop()?;
     let receiver = Receiver::start(&config).await?;
@@ -160,7 +163,6 @@ async fn receive() -> anyhow::Result<()> {
     axum::serve(listener, receive::app(receiver))
         .with_graceful_shutdown(stop)
         .await?;
-    telling.end().await;
     Ok(())
 }
 
@@ -178,9 +180,7 @@ fn told_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
     })
 }
 
-#[tokio::main]
 async fn reembed(step: Reembed) -> anyhow::Result<()> {
-    let telling = begin_telling()?;
     let config = ReembedConfig::read(variable)?;
     let settings = PoolSettings {
         max_connections: 2,
@@ -201,7 +201,6 @@ async fn reembed(step: Reembed) -> anyhow::Result<()> {
         Reembed::Status => {}
         Reembed::Clear => reembedding::clear(&pool).await?,
     }
-    telling.end().await;
     println!(
         "{}",
         reembed::describe(&reembedding::standing(&pool).await?)

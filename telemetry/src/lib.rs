@@ -8,6 +8,7 @@
 pub mod config;
 pub mod logs;
 pub mod metrics;
+pub mod panics;
 pub mod traces;
 
 use config::{ConfigError, LogFormat, TelemetryConfig};
@@ -54,7 +55,8 @@ pub struct Telling {
 }
 
 impl Telling {
-    /// Begins, with settings through `lookup`. To be called once, at start.
+    /// Begins, with settings through `lookup`. To be called once, at start. Panics are told from then on as well, without
+    /// their words.
     pub fn begin(
         process: &'static str,
         lookup: &dyn Fn(&str) -> Option<String>,
@@ -62,6 +64,7 @@ impl Telling {
         let config = TelemetryConfig::read(lookup)?;
         let durations = SpanDurations::default();
         let traces = init(process, &config, durations.clone())?;
+        panics::keep_to_the_place();
         Ok(Self {
             process,
             config,

@@ -1,11 +1,15 @@
 //! Whoever runs Etude at night sees what it did: one trace from the browser to SQL, counts, and lines. And never a word of
 //! what anybody asked or read.
 
-use journeys::{PASSWORD, WALTZ, journey, telling::Told};
-use local_stack::{Part, client::NewDocument};
+use journeys::{PASSWORD, School, WALTZ, journey, telling::Told};
+use local_stack::{
+    Part,
+    client::NewDocument,
+    faults::{Fault, Target},
+};
 use serde_json::Value;
 use shared_types::{
-    documents::{SourceFormat, Visibility},
+    documents::{DocumentStatus, SourceFormat, Visibility},
     ids::RequestId,
 };
 use std::collections::BTreeSet;
@@ -230,6 +234,7 @@ fn nothing_that_is_told_holds_a_word_of_a_person() {
         let answer = school.student.browser.ask_to_end(question).await.unwrap();
         assert!(answer.text.contains("moonflower"), "{}", answer.text);
         school.student.asks_in_a_conversation(question).await;
+        fails_in_every_way(school, question).await;
         let request_id = answer.meta.unwrap().request_id;
         let told = Told::by(&school.stack);
         told.trace(&trace_of(request_id), |trace| {
@@ -268,6 +273,44 @@ fn nothing_that_is_told_holds_a_word_of_a_person() {
         }
         assert_lines_name_their_trace(&emitted[3].1, &trace_of(request_id));
     });
+}
+
+/// Asks while one service after the other is out, since what goes wrong is told at more length than what does not. Then
+/// somebody uploads what is not what it says.
+async fn fails_in_every_way(school: &School, question: &str) {
+    let status = |status| Fault::Status { status };
+    let broken = Fault::ErrorEventAfter {
+        events: 3,
+        error_type: "overloaded_error".to_owned(),
+    };
+    let troubles = [
+        (Target::Embedding, status(500)),
+        (Target::Rerank, status(500)),
+        (Target::Vertex, status(400)),
+        (Target::Vertex, status(500)),
+        (Target::Vertex, Fault::CutAfterEvents { events: 3 }),
+        (Target::Vertex, broken),
+    ];
+    for (number, (target, fault)) in troubles.into_iter().enumerate() {
+        school
+            .stack
+            .faults()
+            .arm(target, fault, None)
+            .await
+            .unwrap();
+        // A new one, which no cache knows; whether there is an answer is nothing to this.
+        let question = format!("{question} ({number})");
+        let _ = school.student.browser.ask_to_end(&question).await;
+        school.stack.faults().clear().await.unwrap();
+    }
+    let damaged = NewDocument {
+        title: "Zephyrine's score".to_owned(),
+        file_name: "zephyrine.pdf".to_owned(),
+        bytes: b"%PDF-1.7\nThe moonflower exercise.\n".to_vec(),
+        visibility: Visibility::Private,
+    };
+    let document = school.teacher.adds(damaged).await;
+    assert_eq!(document.status, DocumentStatus::Failed);
 }
 
 /// The origin's lines of a request name its trace in the way of Cloud Logging.
