@@ -1,6 +1,7 @@
 //! The edge, measured in real `workerd`: side by side with a Worker in TypeScript, and against fixed targets.
 //! `docs/benchmarks.md` says how, and what the figures mean.
 
+pub mod alone;
 mod miniflare;
 mod pairs;
 mod question;

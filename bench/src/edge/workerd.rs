@@ -49,6 +49,9 @@ pub struct Deployment {
     kv_namespaces: Vec<Binding>,
     r2_buckets: Vec<Binding>,
     ratelimits: Vec<Limit>,
+    /// Of V8's old generation, where it is not as large as V8 likes.
+    #[serde(skip)]
+    heap_mb: Option<u32>,
 }
 
 #[derive(Clone, Deserialize)]
@@ -90,6 +93,13 @@ impl Deployment {
     #[must_use]
     pub fn with_var(mut self, name: &str, value: &str) -> Self {
         self.vars.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// The same with so much memory for the isolate's objects.
+    #[must_use]
+    pub fn with_heap_mb(mut self, heap_mb: u32) -> Self {
+        self.heap_mb = Some(heap_mb);
         self
     }
 
@@ -172,6 +182,8 @@ impl Deployment {
             writeln!(embedded, "(name = {name:?}, {kind} = embed {name:?}),")?;
         }
         let flags = &self.compatibility_flags;
+        let heap = self.heap_mb.map(|mb| format!("--max-old-space-size={mb}"));
+        let v8_flags = heap.as_slice();
         Ok(format!(
             "using Workerd = import \"/workerd/workerd.capnp\";\n\
              const config :Workerd.Config = (\n\
@@ -187,6 +199,7 @@ impl Deployment {
              (name = \"services\", external = (address = \"{services}\", http = ())),\n\
              {disks}],\n\
              sockets = [(name = \"http\", address = \"127.0.0.1:{port}\", http = (), service = \"worker\")],\n\
+             v8Flags = {v8_flags:?},\n\
              extensions = [(modules = [\
              (name = {LIMITER:?}, esModule = embed \"rate-limit.js\", internal = true)])],\n\
              );\n",

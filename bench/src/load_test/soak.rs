@@ -1,9 +1,9 @@
 //! Half of the load for long: nothing that processes hold on to may grow.
 
 use super::{drive, system::System, tally::Tally};
-use crate::{library, report::Report};
+use crate::{edge::alone::Alone, library, report::Report};
 use anyhow::Context;
-use local_stack::Part;
+use local_stack::{Install, Part};
 use sqlx::PgPool;
 use std::{fs, time::Duration};
 use tokio::time::sleep;
@@ -18,6 +18,10 @@ const BESIDES: Held = Held {
 };
 const MAX_MORE_CONNECTIONS: f64 = 2.0;
 const PARTS: [Part; 3] = [Part::Origin, Part::Edge, Part::IngestWorker];
+/// What is looked at: those, and the Worker by itself.
+const WATCHED: usize = PARTS.len() + 1;
+/// Whose memory is told and not judged: Miniflare keeps some kilobytes of every request.
+const SIMULATED: Part = Part::Edge;
 
 /// What a process and its descendants hold.
 #[derive(Clone, Copy, Default)]
@@ -28,7 +32,7 @@ struct Held {
 
 /// Everything at one moment.
 struct Sample {
-    parts: [Held; PARTS.len()],
+    parts: [Held; WATCHED],
     connections: f64,
 }
 
@@ -40,7 +44,8 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     // Each asks once a second at most, and three of ten questions are new.
     system.prepare(people * minutes * 60 * 3 / 10).await?;
-    let mut roots = [0; PARTS.len()];
+    let alone = Alone::start(&Install::from_env()?).await?;
+    let mut roots = [alone.process_id(); WATCHED];
     for (root, part) in roots.iter_mut().zip(PARTS) {
         *root = system.process(part)?;
     }
@@ -49,6 +54,7 @@ pub async fn run(
     let length = Duration::from_mins(1) * minutes;
     let asking = drive::people("soak", people, THINKING, length, move || crowd.next());
     tokio::pin!(asking);
+    let _asked = alone.asked(people);
     let mut samples = Vec::new();
     let tally = loop {
         tokio::select! {
@@ -85,16 +91,16 @@ fn judge(samples: &[Sample], report: &mut Report) -> anyhow::Result<()> {
         let bound = besides + from * share;
         report.at_most(&format!("soak: growth of {what}"), to - from, bound, unit);
     };
-    for (place, part) in PARTS.iter().enumerate() {
-        let name = part.name();
+    let names = PARTS.map(|part| (part.name(), part != SIMULATED));
+    let names = names.into_iter().chain([("Worker alone in workerd", true)]);
+    for (place, (name, is_judged)) in names.enumerate() {
         let memory = |sample: &Sample| sample.parts[place].memory_mb;
-        line(
-            format!("{name}: memory"),
-            &memory,
-            BESIDES.memory_mb,
-            MAX_GROWTH,
-            "MB",
-        );
+        let (besides, share) = if is_judged {
+            (BESIDES.memory_mb, MAX_GROWTH)
+        } else {
+            (f64::INFINITY, 0.0)
+        };
+        line(format!("{name}: memory"), &memory, besides, share, "MB");
         let handles = |sample: &Sample| sample.parts[place].handles;
         line(
             format!("{name}: handles"),
@@ -119,11 +125,11 @@ fn mean(samples: &[Sample], of: &dyn Fn(&Sample) -> f64) -> f64 {
     samples.iter().map(of).sum::<f64>() / samples.len().max(1) as f64
 }
 
-async fn sample(roots: [u32; PARTS.len()], database: &PgPool) -> anyhow::Result<Sample> {
+async fn sample(roots: [u32; WATCHED], database: &PgPool) -> anyhow::Result<Sample> {
     let statement = "select count(*) from pg_stat_activity \
                      where datname = current_database() and pid <> pg_backend_pid()";
     let connections: i64 = sqlx::query_scalar(statement).fetch_one(database).await?;
-    let mut parts = [Held::default(); PARTS.len()];
+    let mut parts = [Held::default(); WATCHED];
     for (held, root) in parts.iter_mut().zip(roots) {
         *held = held_by(root)?;
     }
