@@ -230,9 +230,9 @@ impl Pipeline {
                 chunks,
             })
         });
-        chunked
-            .await
-            .map_err(|error| JobError::failed(Part::Extraction, error))?
+        // As an error of input and output: tokio's own would quote the panic, which may quote the document.
+        let chunked = chunked.await.map_err(io::Error::from);
+        chunked.map_err(|error| JobError::failed(Part::Extraction, error))?
     }
 }
 

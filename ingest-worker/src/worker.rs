@@ -224,6 +224,8 @@ impl Tally {
             Ok(End::Failed) => self.failed += 1,
             Ok(End::WillRetry | End::HandedBack | End::Lost) => self.again += 1,
             Err(error) => {
+                // tokio's own words would quote the panic, which may quote the document; the panic's line names its place.
+                let error = std::io::Error::from(error);
                 tracing::error!(error = %error, "a job's task panicked; its lease will run out");
                 self.again += 1;
             }

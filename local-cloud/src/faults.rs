@@ -60,7 +60,7 @@ pub(crate) enum Fault {
         retry_after_s: Option<u32>,
     },
     /// The service answers properly, but not sooner than this after it was asked: an encoder or a reranker works
-    /// meanwhile, a language model begins only then.
+    /// meanwhile, and an error of its own comes at once; a language model begins only then.
     Stall {
         /// Milliseconds.
         ms: u64,

@@ -120,7 +120,7 @@ pub async fn export(state: &AppState, claims: &AccessClaims) -> Result<Response,
         while let Some(piece) = pieces.next().await {
             yield piece?;
         }
-        let made = making.await.map_err(io::Error::other)?;
+        let made = making.await.map_err(io::Error::from)?;
         if let Err(error) = made {
             tracing::error!(cause = crate::error::chain(&error), "an export broke off");
             Err(io::Error::other(error))?;

@@ -14,7 +14,7 @@ pub struct IndexFigures {
     pub graph_bytes: u64,
 }
 
-/// Reads what the server has counted. It costs a look at the catalogue, and no right to any row.
+/// Reads what the server has counted. It takes no right to any row, and waits for whoever holds an index for itself alone.
 #[tracing::instrument(name = "sql.indexes.figures", skip_all)]
 pub async fn figures(pool: &PgPool) -> Result<IndexFigures, Error> {
     let (hit, read, graph): (i64, i64, i64) = sqlx::query_as(include_str!("indexes/figures.sql"))

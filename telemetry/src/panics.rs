@@ -1,18 +1,22 @@
 //! Panics without their words: the standard library's messages quote what they are about, and that may be a question or a
 //! page. Where it happened says what went wrong.
 
-use std::panic;
+use std::{
+    io::{self, Write},
+    panic,
+};
 
-/// From now on a panic of this process is a log line with its place in the source; without a subscriber, a line on standard
-/// error.
+/// From now on a panic of this process is a log line with its place in the source; where nobody takes such lines, a line on
+/// standard error.
 pub fn keep_to_the_place() {
     panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         let place = place.unwrap_or_else(|| "an unknown place".to_owned());
-        if tracing::dispatcher::has_been_set() {
+        if tracing::event_enabled!(tracing::Level::ERROR) {
             tracing::error!(place, "panicked");
         } else {
-            eprintln!("panicked at {place}");
+            // A hook that panics aborts the process.
+            let _ = writeln!(io::stderr(), "panicked at {place}");
         }
     }));
 }
@@ -23,7 +27,6 @@ mod tests {
     use crate::logs::CloudLogging;
     use std::{
         hint::black_box,
-        io::{self, Write},
         sync::{Arc, Mutex},
     };
     use tracing_subscriber::layer::SubscriberExt;

@@ -15,18 +15,27 @@ use anyhow::ensure;
 use local_stack::Install;
 use reqwest::Client;
 use serde_json::json;
-use std::{sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 use tempfile::TempDir;
 use tokio::{
-    task::{AbortHandle, JoinSet},
+    task::JoinSet,
     time::{MissedTickBehavior, interval},
 };
 
-/// What Cloudflare gives an isolate.
+/// What Cloudflare gives an isolate; here of V8's old generation, so that it looks for garbage as early.
 const HEAP_MB: u32 = 128;
 /// Questions before anything is measured: V8 lets much pile up before it looks for the first time.
 const WARM_UP: u32 = 20_000;
 const WARMING: u32 = 16;
+/// For one answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// The scope is remembered for a minute.
 const REFRESHED_EVERY: Duration = Duration::from_secs(10);
 
@@ -36,16 +45,8 @@ pub struct Alone {
     folder: TempDir,
     client: Client,
     token: String,
+    asked: AtomicU32,
     _services: Services,
-}
-
-/// Goes on asking until it is dropped.
-pub struct Asking(AbortHandle);
-
-impl Drop for Asking {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 impl Alone {
@@ -68,8 +69,9 @@ impl Alone {
         let alone = Arc::new(Self {
             workerd,
             folder,
-            client: Client::builder().no_proxy().build()?,
+            client: Client::builder().no_proxy().timeout(PATIENCE).build()?,
             token,
+            asked: AtomicU32::new(0),
             _services: services,
         });
         alone.store().fill(&deployment.models()?)?;
@@ -82,31 +84,29 @@ impl Alone {
         self.workerd.process_id()
     }
 
-    /// Asks so many questions a second from now on.
-    ///
-    /// # Panics
-    /// In the background, where one is not answered: what then follows is nobody's soak.
-    pub fn asked(self: &Arc<Self>, per_second: u32) -> Asking {
-        let alone = Arc::clone(self);
-        let asking = tokio::spawn(async move {
-            let mut ticks = interval(Duration::from_secs(1) / per_second.max(1));
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            let mut refreshes = interval(REFRESHED_EVERY);
-            let mut under_way = JoinSet::new();
-            for number in 0.. {
-                tokio::select! {
-                    _ = ticks.tick() => {
-                        let alone = Arc::clone(&alone);
-                        under_way.spawn(async move { alone.ask(number).await });
-                    }
-                    _ = refreshes.tick() => alone.store().refresh().expect("KV can be written"),
+    /// Asks so many questions a second for as long as it is polled. Fails at the first that is not answered: nobody's soak
+    /// would be what followed.
+    pub async fn asked(self: &Arc<Self>, per_second: u32) -> anyhow::Result<Infallible> {
+        let mut ticks = interval(Duration::from_secs(1) / per_second.max(1));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut refreshes = interval(REFRESHED_EVERY);
+        let mut under_way = JoinSet::new();
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {
+                    let number = self.asked.fetch_add(1, Ordering::Relaxed);
+                    let alone = Arc::clone(self);
+                    under_way.spawn(async move { alone.ask(number).await });
                 }
-                while let Some(asked) = under_way.try_join_next() {
-                    asked.expect("asking ends").expect("an answer");
-                }
+                _ = refreshes.tick() => self.store().refresh()?,
+                Some(asked) = under_way.join_next() => asked??,
             }
-        });
-        Asking(asking.abort_handle())
+        }
+    }
+
+    /// How many questions it was asked, but for those that warmed it up.
+    pub fn questions(&self) -> u32 {
+        self.asked.load(Ordering::Relaxed)
     }
 
     async fn warm_up(self: &Arc<Self>) -> anyhow::Result<()> {

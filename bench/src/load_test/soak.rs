@@ -2,7 +2,7 @@
 
 use super::{drive, system::System, tally::Tally};
 use crate::{edge::alone::Alone, library, report::Report};
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use local_stack::{Install, Part};
 use sqlx::PgPool;
 use std::{fs, time::Duration};
@@ -54,11 +54,16 @@ pub async fn run(
     let length = Duration::from_mins(1) * minutes;
     let asking = drive::people("soak", people, THINKING, length, move || crowd.next());
     tokio::pin!(asking);
-    let _asked = alone.asked(people);
+    let alone_asked = alone.asked(people);
+    tokio::pin!(alone_asked);
     let mut samples = Vec::new();
     let tally = loop {
         tokio::select! {
             tally = &mut asking => break tally?,
+            outcome = &mut alone_asked => {
+                let Err(error) = outcome;
+                return Err(error.context("the Worker alone"));
+            }
             () = sleep(SAMPLED_EVERY) => samples.push(sample(roots, &database).await?),
         }
     };
@@ -70,6 +75,8 @@ pub async fn run(
         "",
     );
     tally.check_manners(report, "soak");
+    let note = format!("{} answered", alone.questions());
+    Tally::line(report, "soak", "Worker alone in workerd", &note);
     judge(&samples, report)
 }
 
@@ -152,6 +159,8 @@ fn held_by(root: u32) -> anyhow::Result<Held> {
         };
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kb = resident.and_then(|text| text.split_whitespace().next());
+        // What has ended and was not waited for has a status and no memory.
+        ensure!(kb.is_some() || pid != root, "process {pid} has ended");
         held.memory_mb += kb.unwrap_or("0").parse::<f64>()? / 1_024.0;
         let handles = fs::read_dir(format!("{folder}/fd")).map_or(0, Iterator::count);
         held.handles += handles as f64;

@@ -8,7 +8,7 @@ use prometheus_client::{
 };
 use std::{
     convert::Infallible,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{Mutex, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
 use storage::{PgPool, indexes::IndexFigures, jobs::Backlog};
@@ -22,6 +22,8 @@ pub struct DatabaseMetrics {
     queue: Family<State, Level>,
     oldest_job: Gauge<f64, AtomicU64>,
     index_blocks: Family<Outcome, Count>,
+    /// As the server last told.
+    indexes: Mutex<IndexFigures>,
     graph_bytes: Level,
 }
 
@@ -57,12 +59,18 @@ impl DatabaseMetrics {
         self.oldest_job.set(backlog.overdue_by.as_secs_f64());
     }
 
-    /// The server's own counts are taken over: where it begins anew, so do these.
+    /// Counts what has come since the last look. The server's own counts fall where it begins anew, and where an index is
+    /// dropped: then nothing has come that could be told.
     fn indexes_are(&self, figures: IndexFigures) {
-        for (outcome, blocks) in [("hit", figures.blocks_hit), ("read", figures.blocks_read)] {
+        let mut last = self.indexes.lock().unwrap_or_else(PoisonError::into_inner);
+        for (outcome, blocks, before) in [
+            ("hit", figures.blocks_hit, last.blocks_hit),
+            ("read", figures.blocks_read, last.blocks_read),
+        ] {
             let counter = self.index_blocks.get_or_create(&Outcome { outcome });
-            counter.inner().store(blocks, Ordering::Relaxed);
+            counter.inc_by(blocks.saturating_sub(before));
         }
+        *last = figures;
         self.graph_bytes.set(figures.graph_bytes.cast_signed());
     }
 
@@ -91,11 +99,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_of_a_server_that_begins_anew_begin_anew() {
+    fn a_server_that_begins_anew_takes_nothing_back() {
         let metrics = DatabaseMetrics::default();
         let mut registry = Registry::default();
         metrics.register(&mut registry);
-        for (blocks_hit, told) in [(900, "900"), (7, "7")] {
+        for (blocks_hit, told) in [(900, "900"), (7, "900"), (10, "903")] {
             metrics.indexes_are(IndexFigures {
                 blocks_hit,
                 blocks_read: 1,
