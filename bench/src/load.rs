@@ -27,6 +27,25 @@ pub struct Request {
     pub status: u16,
 }
 
+impl Request {
+    /// The same, to be sent once by `client`. Fails for a body that is drawn from a file.
+    pub fn once_by(&self, client: &reqwest::Client) -> anyhow::Result<reqwest::RequestBuilder> {
+        let mut builder = client
+            .post(&self.url)
+            .header("authorization", &self.authorization);
+        for (name, value) in &self.headers {
+            builder = builder.header(*name, value);
+        }
+        Ok(match &self.body {
+            Body::Empty => builder,
+            Body::Text(text) => builder
+                .header("content-type", "application/json")
+                .body(text.clone()),
+            Body::LineOf(file) => bail!("{} holds many bodies", file.display()),
+        })
+    }
+}
+
 /// What requests carry.
 #[derive(Clone, Debug)]
 pub enum Body {

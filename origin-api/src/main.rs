@@ -53,6 +53,7 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    telemetry::panics::keep_to_the_place();
     let command = Arguments::parse().command;
     let telling = match Telling::begin("origin", &variable) {
         Ok(telling) => telling,

@@ -55,8 +55,7 @@ pub struct Telling {
 }
 
 impl Telling {
-    /// Begins, with settings through `lookup`. To be called once, at start. Panics are told from then on as well, without
-    /// their words.
+    /// Begins, with settings through `lookup`. To be called once, at start.
     pub fn begin(
         process: &'static str,
         lookup: &dyn Fn(&str) -> Option<String>,
@@ -64,7 +63,6 @@ impl Telling {
         let config = TelemetryConfig::read(lookup)?;
         let durations = SpanDurations::default();
         let traces = init(process, &config, durations.clone())?;
-        panics::keep_to_the_place();
         Ok(Self {
             process,
             config,

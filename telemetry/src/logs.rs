@@ -161,7 +161,7 @@ impl Visit for Fields<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::traces;
     use opentelemetry::trace::TracerProvider;
@@ -185,7 +185,8 @@ mod tests {
         }
     }
 
-    fn lines(project: Option<&str>, work: impl FnOnce()) -> Vec<Value> {
+    /// The lines that are written during `work` in this thread.
+    pub(crate) fn lines(project: Option<&str>, work: impl FnOnce()) -> Vec<Value> {
         let written = Written::default();
         let writer = written.clone();
         let logging = CloudLogging::new(project.map(str::to_owned), move || writer.clone());

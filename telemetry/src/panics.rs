@@ -24,42 +24,24 @@ pub fn keep_to_the_place() {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::logs::CloudLogging;
-    use std::{
-        hint::black_box,
-        sync::{Arc, Mutex},
-    };
-    use tracing_subscriber::layer::SubscriberExt;
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::logs::tests::lines;
+    use std::hint::black_box;
 
     #[test]
     fn a_panic_that_quotes_a_question_is_told_by_its_place_alone() {
-        let lines = Lines::default();
-        let writer = lines.clone();
-        let layer = CloudLogging::new(None, move || writer.clone());
-        tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer))
-            .unwrap();
-        keep_to_the_place();
         let question = "Dürfen Kinder Pedal spielen?";
-        let outcome = panic::catch_unwind(|| black_box(question)[..black_box(2)].to_owned());
-        // As the standard library's own hook would, for the tests that follow in this process.
-        let _ = panic::take_hook();
-        outcome.unwrap_err();
-        let told = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-        assert!(told.contains("panics.rs:"), "{told}");
-        assert!(told.contains(r#""severity":"ERROR""#), "{told}");
-        assert!(!told.contains("Kinder"), "{told}");
+        let told = lines(None, || {
+            keep_to_the_place();
+            let outcome = panic::catch_unwind(|| black_box(question)[..black_box(2)].to_owned());
+            // As the standard library's own hook would, for the tests that follow in this process.
+            let _ = panic::take_hook();
+            outcome.unwrap_err();
+        });
+        let [line] = &told[..] else {
+            panic!("{told:?}");
+        };
+        assert!(line.to_string().contains("panics.rs:"), "{line}");
+        assert_eq!(line["severity"], "ERROR", "{line}");
+        assert!(!line.to_string().contains("Kinder"), "{line}");
     }
 }

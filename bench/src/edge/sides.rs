@@ -15,6 +15,7 @@ use local_stack::Install;
 use std::{
     collections::BTreeMap,
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 use tempfile::TempDir;
@@ -81,7 +82,7 @@ export default {
 ";
 
 /// This Worker's name in tables.
-const ETUDE: &str = "Etude";
+pub const ETUDE: &str = "Etude";
 
 /// One of the two.
 pub struct Side {
@@ -93,6 +94,20 @@ pub struct Side {
 }
 
 impl Side {
+    /// The request of a row.
+    #[must_use]
+    pub fn request(&self, row: Row, token: &str) -> Request {
+        Request {
+            url: format!("{}/api/chat/query", self.workerd.url()),
+            authorization: format!("Bearer {token}"),
+            headers: vec![("accept", "text/event-stream".to_owned())],
+            body: row.question().map_or(Body::Empty, |question| {
+                Body::Text(serde_json::json!({ "query": question }).to_string())
+            }),
+            status: row.status(),
+        }
+    }
+
     /// Renews what lives for a minute only.
     pub fn refresh(&self) -> anyhow::Result<()> {
         self.store().refresh()
@@ -106,6 +121,57 @@ impl Side {
     }
 }
 
+/// What Workers call, and who asks them.
+pub struct Surroundings {
+    address: SocketAddr,
+    /// Local development, with these services in place of all that is called.
+    pub deployment: Deployment,
+    /// The caller's.
+    pub token: String,
+    _services: Services,
+}
+
+impl Surroundings {
+    /// Serves what Workers call, and issues a token.
+    pub async fn begin(install: &Install) -> anyhow::Result<Self> {
+        let listener = Services::bind().await?;
+        let address = listener.local_addr()?;
+        let deployment = Deployment::read(install, address)?;
+        let (token, key_set) = token::issue(&Claims {
+            person: PERSON,
+            issuer: deployment.var("JWT_ISSUER")?,
+            audience: deployment.var("JWT_AUDIENCE")?,
+            issued_at_s: clock::now_s(),
+        })?;
+        Ok(Self {
+            address,
+            deployment,
+            token,
+            _services: Services::serve(listener, &key_set)?,
+        })
+    }
+
+    /// Starts a Worker by one deployment among them, with full caches.
+    pub async fn start(
+        &self,
+        install: &Install,
+        name: &'static str,
+        deployment: &Deployment,
+        modules: &[Module],
+    ) -> anyhow::Result<Side> {
+        let folder = tempfile::Builder::new().prefix("etude-bench-").tempdir()?;
+        let path = folder.path();
+        let workerd = Workerd::start(install, deployment, modules, path, self.address).await?;
+        let side = Side {
+            name,
+            workerd,
+            folder,
+        };
+        side.store().fill(&deployment.models()?)?;
+        Ok(side)
+    }
+}
+
 /// Both, what they call, and one that does nothing.
 pub struct Sides {
     /// See [`BARE`].
@@ -116,8 +182,7 @@ pub struct Sides {
     /// other does.
     forgetful: Side,
     typescript: Side,
-    token: String,
-    _services: Services,
+    around: Surroundings,
 }
 
 /// The modules of this Worker, as `worker-build` left them.
@@ -158,30 +223,9 @@ async fn typescript(install: &Install, folder: &Path) -> anyhow::Result<Vec<Modu
 impl Sides {
     /// Starts both, with full caches.
     pub async fn start(install: &Install) -> anyhow::Result<Self> {
-        let listener = Services::bind().await?;
-        let address = listener.local_addr()?;
-        let deployment = Deployment::read(install, address)?;
-        let (token, key_set) = token::issue(&Claims {
-            person: PERSON,
-            issuer: deployment.var("JWT_ISSUER")?,
-            audience: deployment.var("JWT_AUDIENCE")?,
-            issued_at_s: clock::now_s(),
-        })?;
-        let services = Services::serve(listener, &key_set)?;
+        let around = Surroundings::begin(install).await?;
         let bundle = tempfile::tempdir()?;
-        let start = async |name, deployment: &Deployment, modules: Vec<Module>| {
-            let folder = tempfile::Builder::new().prefix("etude-bench-").tempdir()?;
-            deployment.make_namespaces(folder.path())?;
-            let path = folder.path();
-            let workerd = Workerd::start(install, deployment, &modules, path, address).await?;
-            let side = Side {
-                name,
-                workerd,
-                folder,
-            };
-            side.store().fill(&deployment.models()?)?;
-            anyhow::Ok(side)
-        };
+        let deployment = &around.deployment;
         let without_memory = deployment.clone().with_var("MEMORY_VALUES", "0");
         let bundled = typescript(install, bundle.path()).await?;
         let bare = bundle.path().join("bare.js");
@@ -191,13 +235,25 @@ impl Sides {
             kind: "esModule",
             file: bare,
         }];
+        let etude_modules = etude(install);
+        let bare = around
+            .start(install, "a bare one", deployment, &bare)
+            .await?;
+        let etude = around
+            .start(install, ETUDE, deployment, &etude_modules)
+            .await?;
+        let forgetful = around
+            .start(install, ETUDE, &without_memory, &etude_modules)
+            .await?;
+        let typescript = around
+            .start(install, "TypeScript", deployment, &bundled)
+            .await?;
         let sides = Self {
-            bare: start("a bare one", &deployment, bare).await?,
-            etude: start(ETUDE, &deployment, etude(install)).await?,
-            forgetful: start(ETUDE, &without_memory, etude(install)).await?,
-            typescript: start("TypeScript", &deployment, bundled).await?,
-            token,
-            _services: services,
+            bare,
+            etude,
+            forgetful,
+            typescript,
+            around,
         };
         for row in Row::ALL {
             sides.compare_replies(row).await?;
@@ -227,15 +283,7 @@ impl Sides {
     /// The request of a row to one side.
     #[must_use]
     pub fn request(&self, side: &Side, row: Row) -> Request {
-        Request {
-            url: format!("{}/api/chat/query", side.workerd.url()),
-            authorization: format!("Bearer {}", self.token),
-            headers: vec![("accept", "text/event-stream".to_owned())],
-            body: row.question().map_or(Body::Empty, |question| {
-                Body::Text(serde_json::json!({ "query": question }).to_string())
-            }),
-            status: row.status(),
-        }
+        side.request(row, &self.around.token)
     }
 
     /// Two Workers can only be compared if they do the same: head and body must not differ, ids and times aside.
@@ -245,19 +293,10 @@ impl Sides {
         for side in self.of(row) {
             side.refresh()?;
             let request = self.request(side, row);
-            let mut builder = client
-                .post(&request.url)
-                .header("authorization", &request.authorization)
-                .header("accept", "text/event-stream");
-            if let Body::Text(body) = &request.body {
-                builder = builder
-                    .header("content-type", "application/json")
-                    .body(body.clone());
-            }
             // A Worker that has just started fetches keys, each in its own way.
-            let first = builder.try_clone().context("the body is at hand")?;
-            first.send().await?.bytes().await?;
-            let reply = builder.send().await?;
+            let first = request.once_by(&client)?.send().await?;
+            first.bytes().await?;
+            let reply = request.once_by(&client)?.send().await?;
             ensure!(
                 reply.status().as_u16() == request.status,
                 "{}, {}: {} {}",

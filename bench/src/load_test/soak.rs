@@ -18,10 +18,15 @@ const BESIDES: Held = Held {
 };
 const MAX_MORE_CONNECTIONS: f64 = 2.0;
 const PARTS: [Part; 3] = [Part::Origin, Part::Edge, Part::IngestWorker];
-/// What is looked at: those, and the Worker by itself.
-const WATCHED: usize = PARTS.len() + 1;
-/// Whose memory is told and not judged: Miniflare keeps some kilobytes of every request.
-const SIMULATED: Part = Part::Edge;
+const ALONE: &str = "Worker alone in workerd";
+
+/// A process whose growth is looked at.
+struct Watched {
+    name: &'static str,
+    process: u32,
+    /// Whether its memory is judged, and not told alone.
+    is_judged: bool,
+}
 
 /// What a process and its descendants hold.
 #[derive(Clone, Copy, Default)]
@@ -32,7 +37,8 @@ struct Held {
 
 /// Everything at one moment.
 struct Sample {
-    parts: [Held; WATCHED],
+    /// Of each that is watched.
+    held: Vec<Held>,
     connections: f64,
 }
 
@@ -45,10 +51,20 @@ pub async fn run(
     // Each asks once a second at most, and three of ten questions are new.
     system.prepare(people * minutes * 60 * 3 / 10).await?;
     let alone = Alone::start(&Install::from_env()?).await?;
-    let mut roots = [alone.process_id(); WATCHED];
-    for (root, part) in roots.iter_mut().zip(PARTS) {
-        *root = system.process(part)?;
+    let mut watched = Vec::new();
+    for part in PARTS {
+        watched.push(Watched {
+            name: part.name(),
+            process: system.process(part)?,
+            // Miniflare keeps some kilobytes of every request, whatever the Worker does.
+            is_judged: part != Part::Edge,
+        });
     }
+    watched.push(Watched {
+        name: ALONE,
+        process: alone.process_id(),
+        is_judged: true,
+    });
     let database = library::connect(system.stack.database().owner().url().as_str()).await?;
     let crowd = system.crowd.clone();
     let length = Duration::from_mins(1) * minutes;
@@ -64,7 +80,7 @@ pub async fn run(
                 let Err(error) = outcome;
                 return Err(error.context("the Worker alone"));
             }
-            () = sleep(SAMPLED_EVERY) => samples.push(sample(roots, &database).await?),
+            () = sleep(SAMPLED_EVERY) => samples.push(sample(&watched, &database).await?),
         }
     };
     database.close().await;
@@ -75,12 +91,12 @@ pub async fn run(
         "",
     );
     tally.check_manners(report, "soak");
-    let note = format!("{} answered", alone.questions());
-    Tally::line(report, "soak", "Worker alone in workerd", &note);
-    judge(&samples, report)
+    let note = format!("{} asked", alone.questions());
+    Tally::line(report, "soak", ALONE, &note);
+    judge(&watched, &samples, report)
 }
 
-fn judge(samples: &[Sample], report: &mut Report) -> anyhow::Result<()> {
+fn judge(watched: &[Watched], samples: &[Sample], report: &mut Report) -> anyhow::Result<()> {
     // The first quarter is for warming up.
     let quarter = samples.len() / 4;
     let (before, after) = (
@@ -98,17 +114,16 @@ fn judge(samples: &[Sample], report: &mut Report) -> anyhow::Result<()> {
         let bound = besides + from * share;
         report.at_most(&format!("soak: growth of {what}"), to - from, bound, unit);
     };
-    let names = PARTS.map(|part| (part.name(), part != SIMULATED));
-    let names = names.into_iter().chain([("Worker alone in workerd", true)]);
-    for (place, (name, is_judged)) in names.enumerate() {
-        let memory = |sample: &Sample| sample.parts[place].memory_mb;
-        let (besides, share) = if is_judged {
+    for (place, watched) in watched.iter().enumerate() {
+        let name = watched.name;
+        let memory = |sample: &Sample| sample.held[place].memory_mb;
+        let (besides, share) = if watched.is_judged {
             (BESIDES.memory_mb, MAX_GROWTH)
         } else {
             (f64::INFINITY, 0.0)
         };
         line(format!("{name}: memory"), &memory, besides, share, "MB");
-        let handles = |sample: &Sample| sample.parts[place].handles;
+        let handles = |sample: &Sample| sample.held[place].handles;
         line(
             format!("{name}: handles"),
             &handles,
@@ -132,16 +147,13 @@ fn mean(samples: &[Sample], of: &dyn Fn(&Sample) -> f64) -> f64 {
     samples.iter().map(of).sum::<f64>() / samples.len().max(1) as f64
 }
 
-async fn sample(roots: [u32; WATCHED], database: &PgPool) -> anyhow::Result<Sample> {
+async fn sample(watched: &[Watched], database: &PgPool) -> anyhow::Result<Sample> {
     let statement = "select count(*) from pg_stat_activity \
                      where datname = current_database() and pid <> pg_backend_pid()";
     let connections: i64 = sqlx::query_scalar(statement).fetch_one(database).await?;
-    let mut parts = [Held::default(); WATCHED];
-    for (held, root) in parts.iter_mut().zip(roots) {
-        *held = held_by(root)?;
-    }
+    let held = watched.iter().map(|watched| held_by(watched.process));
     Ok(Sample {
-        parts,
+        held: held.collect::<Result<_, _>>()?,
         connections: connections as f64,
     })
 }

@@ -75,14 +75,7 @@ pub async fn ask(
     let mut found = Vec::with_capacity(bodies.len());
     for body in bodies {
         let request = site.request(service, Body::Text(body.clone()));
-        let mut builder = client
-            .post(&request.url)
-            .header("authorization", &request.authorization)
-            .header("content-type", "application/json");
-        for (name, value) in &request.headers {
-            builder = builder.header(*name, value);
-        }
-        let reply = builder.body(body.clone()).send().await?;
+        let reply = request.once_by(&client)?.send().await?;
         let status = reply.status();
         let text = reply.text().await?;
         ensure!(status.is_success(), "{}: {status} {text}", service.name);
