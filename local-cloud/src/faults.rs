@@ -70,6 +70,13 @@ pub(crate) enum Fault {
         /// Events that still go out.
         events: usize,
     },
+    /// A stream pauses after this many events, and goes on. Only language models have it.
+    PauseAfter {
+        /// Events before the pause.
+        events: usize,
+        /// Milliseconds.
+        ms: u64,
+    },
     /// A stream ends with an `error` event after this many events. Only language models have it.
     ErrorEventAfter {
         /// Events that still go out.
@@ -88,13 +95,15 @@ struct ArmedFault {
     times: Option<u32>,
 }
 
-/// How a stream breaks off.
+/// What becomes of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Break {
     /// The connection is cut after this many events.
     Cut(usize),
     /// An `error` event of this type follows this many events.
     ErrorEvent(usize, String),
+    /// It waits so long after this many events.
+    Pause(usize, Duration),
 }
 
 /// What is to become of a call.
@@ -142,6 +151,9 @@ impl Faults {
                 Verdict::Proceed
             }
             Some(Fault::CutAfterEvents { events }) => Verdict::Break(Break::Cut(events)),
+            Some(Fault::PauseAfter { events, ms }) => {
+                Verdict::Break(Break::Pause(events, Duration::from_millis(ms)))
+            }
             Some(Fault::ErrorEventAfter { events, error_type }) => {
                 Verdict::Break(Break::ErrorEvent(events, error_type))
             }

@@ -44,6 +44,13 @@ pub enum Fault {
         /// Events that still arrive.
         events: usize,
     },
+    /// The stream pauses, and goes on.
+    PauseAfter {
+        /// Events before the pause.
+        events: usize,
+        /// Milliseconds.
+        ms: u64,
+    },
     /// The stream ends with an `error` event.
     ErrorEventAfter {
         /// Events that still arrive.

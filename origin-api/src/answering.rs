@@ -5,7 +5,7 @@ mod telling;
 use crate::{
     config::ModelConfig,
     error::ApiError,
-    flight::{Flights, Reader, Writer},
+    flight::{Flights, Part, Reader, Writer},
     llm::{AnswerModel, ModelError, Prompt, PromptPassage},
     metrics::{AnswerEnd, metrics},
     requests::RequestContext,
@@ -106,22 +106,13 @@ impl Answers {
         calibration: Calibration,
         ledger: Ledger,
     ) -> Self {
-        Self::with_limits(model, config.concurrency, MAX_SHARED, calibration, ledger)
-    }
-
-    fn with_limits(
-        model: Arc<dyn AnswerModel>,
-        concurrency: usize,
-        max_shared: usize,
-        calibration: Calibration,
-        ledger: Ledger,
-    ) -> Self {
+        let flights = Flights::new(MAX_SHARED, MAX_LOG_BYTES, config.linger);
         Self {
             model,
-            permits: Arc::new(Semaphore::new(concurrency)),
+            permits: Arc::new(Semaphore::new(config.concurrency)),
             calibration,
             ledger,
-            flights: Flights::new(max_shared, MAX_LOG_BYTES),
+            flights,
         }
     }
 
@@ -157,20 +148,24 @@ impl Answers {
         if !self.calibration.covers(best_score) {
             return Ok(not_covered(probability).boxed());
         }
-        if let Some(used_up) = used_up {
-            return Err(used_up.into());
-        }
         let matter = Arc::new(Matter {
             question: request.query.clone(),
             excerpts: excerpts(passages),
             probability: probability.to_bits(),
             generation,
         });
-        let (mut told, part) = self.flights.board(matter.clone(), |log| {
-            let (model, permits) = (self.model.clone(), self.permits.clone());
-            let account = self.ledger.open(caller.clone());
-            tell(model, permits, account, context.request_id, matter, log)
-        });
+        let (mut told, part) = match used_up {
+            // What is being told costs nothing more, least of all whoever was cut off from it.
+            Some(used_up) => match self.flights.join(&matter) {
+                Some(told) => (told, Part::Joined),
+                None => return Err(used_up.into()),
+            },
+            None => self.flights.board(matter.clone(), |log| {
+                let (model, permits) = (self.model.clone(), self.permits.clone());
+                let account = self.ledger.open(caller.clone());
+                tell(model, permits, account, context.request_id, matter, log)
+            }),
+        };
         context.boarded(part);
         match told.next().await {
             Some(Told::Begun) => Ok(events(told, context.request_id).boxed()),
@@ -215,7 +210,10 @@ async fn tell(
             told.instrument(span).await
         }
     };
-    log.end(last);
+    match last {
+        Told::Event(AnswerEvent::Done(_)) => log.end(last),
+        _ => log.fail(last),
+    }
 }
 
 /// What is told, to one of those who wait.

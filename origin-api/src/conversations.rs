@@ -11,8 +11,8 @@ use rag_core::{
 use shared_types::{
     claims::AccessClaims,
     conversation::{
-        Answered, ChatSession, CreateSession, MAX_MESSAGES, MAX_SESSIONS, MAX_TITLE_CHARS, Message,
-        MessageList, SessionList, Turn,
+        Answered, Ask, ChatSession, CreateSession, MAX_MESSAGES, MAX_SESSIONS, MAX_TITLE_CHARS,
+        Message, MessageList, SessionList, Turn,
     },
     ids::{ChatSessionId, MessageId},
     problem::ProblemKind,
@@ -146,18 +146,30 @@ pub async fn delete(
     Ok(reader.commit().await?)
 }
 
-/// Puts a question behind the others of a conversation, in words that can be understood by themselves.
+/// Puts a question behind the others of a conversation, in words that can be understood by themselves. Said again before
+/// it was answered, or by somebody who was cut off from its answer, the last question is that same one.
 pub async fn ask(
     state: &AppState,
     context: &RequestContext,
     claims: &AccessClaims,
     session_id: ChatSessionId,
-    asked: &str,
+    ask: &Ask,
 ) -> Result<Turn, ApiError> {
-    normalise(asked)?;
-    let asked = storable(asked);
+    normalise(&ask.query)?;
+    let asked = storable(&ask.query);
     let (earlier, used_up) = {
         let mut reader = reader::begin(&state.pool, claims).await?;
+        let last = conversations::last(&mut reader, session_id).await?;
+        if let Some(last) =
+            last.filter(|last| last.asked == asked && (ask.resumes || !last.is_answered))
+        {
+            return Ok(Turn {
+                session_id,
+                message_id: last.id,
+                is_rewritten: last.question != asked,
+                question: last.question,
+            });
+        }
         let earlier = conversations::context(&mut reader, session_id).await;
         let earlier = earlier.map_err(full)?;
         let used_up = quota::used_up(&mut reader, &state.quota).await?;

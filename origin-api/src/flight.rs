@@ -2,8 +2,8 @@
 //!
 //! A flight belongs to none of its callers. Its work runs in a task of its own and writes a log; each
 //! caller reads that log from its beginning at a pace of its own. The first caller may leave and the others
-//! read on; when the last one leaves, the work is dropped. Nothing is kept: a flight that has ended, well or
-//! badly, is joined by nobody.
+//! read on; when the last one leaves, the work is dropped: at once, or a moment later where flights linger for those who
+//! were cut off. Such a one is joined even where it has ended well meanwhile; any other that has ended, by nobody.
 //!
 //! `moka` and `async-singleflight` do not fit: there the work belongs to the caller who came first, begins
 //! anew when that caller leaves, and has one result at its end.
@@ -12,9 +12,11 @@ use std::{
     collections::HashMap,
     hash::Hash,
     sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
 };
 use thiserror::Error;
 use tokio::{
+    runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::AbortHandle,
 };
@@ -26,6 +28,7 @@ pub struct Flights<K, E> {
     under_way: Mutex<HashMap<Arc<K>, Weak<Flight<E>>>>,
     room: Arc<Semaphore>,
     max_log_bytes: usize,
+    linger: Duration,
 }
 
 /// How a caller came by what it reads.
@@ -59,6 +62,8 @@ pub struct Full;
 struct Flight<E> {
     log: watch::Receiver<Log<E>>,
     work: AbortHandle,
+    /// How long it outlives a reader who leaves before its end.
+    linger: Duration,
     _room: Option<OwnedSemaphorePermit>,
 }
 
@@ -69,27 +74,58 @@ impl<E> Drop for Flight<E> {
 }
 
 impl<E> Flight<E> {
-    /// Whether the work has not ended, nor died before its end.
-    fn is_under_way(&self) -> bool {
-        self.log.has_changed().is_ok() && !self.log.borrow().ended
+    /// Whether one may join: the work has not ended, nor died before its end; or it lingers, and all is well.
+    fn is_open(&self) -> bool {
+        match self.log.borrow().end {
+            None => self.log.has_changed().is_ok(),
+            Some(End::Good) => !self.linger.is_zero(),
+            Some(End::Bad) => false,
+        }
     }
 }
 
 struct Log<E> {
     entries: Vec<E>,
     bytes: usize,
-    ended: bool,
+    end: Option<End>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Good,
+    Bad,
+}
+
+impl<E> Log<E> {
+    /// Whether somebody who has read so many entries has read all that there will be.
+    fn is_read(&self, entries: usize) -> bool {
+        self.end.is_some() && entries == self.entries.len()
+    }
 }
 
 impl<K: Eq + Hash, E: Clone + Send + Sync + 'static> Flights<K, E> {
-    /// At most `max_shared` flights that can be joined, each with a log of at most `max_log_bytes`.
+    /// At most `max_shared` flights that can be joined, each with a log of at most `max_log_bytes`. For as long as
+    /// `linger` after a reader has left who had read a part, it goes on and can be joined.
     #[must_use]
-    pub fn new(max_shared: usize, max_log_bytes: usize) -> Self {
+    pub fn new(max_shared: usize, max_log_bytes: usize, linger: Duration) -> Self {
         Self {
             under_way: Mutex::default(),
             room: Arc::new(Semaphore::new(max_shared)),
             max_log_bytes,
+            linger,
         }
+    }
+
+    /// Joins the flight of `key` where there is one.
+    ///
+    /// Whether the caller may know the outcome is to be settled before.
+    pub fn join(&self, key: &K) -> Option<Reader<E>> {
+        let under_way = self
+            .under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let known = under_way.get(key).and_then(Weak::upgrade);
+        known.filter(|flight| flight.is_open()).map(Reader::new)
     }
 
     /// Joins the flight of `key`, or starts it with `work`, which must do the same for equal keys.
@@ -104,7 +140,7 @@ impl<K: Eq + Hash, E: Clone + Send + Sync + 'static> Flights<K, E> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let known = under_way.get(&key).and_then(Weak::upgrade);
-        if let Some(flight) = known.filter(|flight| flight.is_under_way()) {
+        if let Some(flight) = known.filter(|flight| flight.is_open()) {
             return (Reader::new(flight), Part::Joined);
         }
         let Ok(room) = self.room.clone().try_acquire_owned() else {
@@ -127,7 +163,7 @@ impl<K: Eq + Hash, E: Clone + Send + Sync + 'static> Flights<K, E> {
         let (sender, log) = watch::channel(Log {
             entries: Vec::new(),
             bytes: 0,
-            ended: false,
+            end: None,
         });
         let writer = Writer {
             log: sender,
@@ -137,6 +173,7 @@ impl<K: Eq + Hash, E: Clone + Send + Sync + 'static> Flights<K, E> {
         Arc::new(Flight {
             log,
             work,
+            linger: self.linger,
             _room: room,
         })
     }
@@ -161,35 +198,63 @@ impl<E> Writer<E> {
         Ok(())
     }
 
-    /// Adds the last entry, for which there is always room. Nobody joins any more.
+    /// Adds the last entry, for which there is always room.
     pub fn end(self, last: E) {
+        self.end_as(End::Good, last);
+    }
+
+    /// The same where the work has failed: whoever comes now begins anew.
+    pub fn fail(self, last: E) {
+        self.end_as(End::Bad, last);
+    }
+
+    fn end_as(self, end: End, last: E) {
         self.log.send_modify(|log| {
             log.entries.push(last);
-            log.ended = true;
+            log.end = Some(end);
         });
     }
 }
 
 /// A caller's end of a log. Dropped, the caller has left.
-pub struct Reader<E> {
+pub struct Reader<E: Send + Sync + 'static> {
     log: watch::Receiver<Log<E>>,
     read: usize,
-    _flight: Arc<Flight<E>>,
+    flight: Arc<Flight<E>>,
 }
 
-impl<E: Clone> Reader<E> {
+impl<E: Send + Sync + 'static> Drop for Reader<E> {
+    fn drop(&mut self) {
+        let linger = self.flight.linger;
+        if linger.is_zero() || self.read == 0 || self.log.borrow().is_read(self.read) {
+            return;
+        }
+        // Where the process is on its way out, nobody comes back.
+        if let Ok(runtime) = Handle::try_current() {
+            let flight = Arc::clone(&self.flight);
+            runtime.spawn(async move {
+                tokio::time::sleep(linger).await;
+                drop(flight);
+            });
+        }
+    }
+}
+
+impl<E: Clone + Send + Sync + 'static> Reader<E> {
     fn new(flight: Arc<Flight<E>>) -> Self {
         Self {
             log: flight.log.clone(),
             read: 0,
-            _flight: flight,
+            flight,
         }
     }
 
     /// The next entry, each of them once and in order; `None` after the last, and where the work has died.
     pub async fn next(&mut self) -> Option<E> {
         let at = self.read;
-        let log = self.log.wait_for(|log| log.entries.len() > at || log.ended);
+        let log = self
+            .log
+            .wait_for(|log| log.entries.len() > at || log.end.is_some());
         let entry = log.await.ok()?.entries.get(at).cloned()?;
         self.read += 1;
         Some(entry)

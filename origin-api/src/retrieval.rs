@@ -69,7 +69,7 @@ struct Matches {
 impl Default for Searches {
     fn default() -> Self {
         // The outcome is the only entry of a log, and there is always room for it.
-        Self(Flights::new(MAX_SHARED, 0))
+        Self(Flights::new(MAX_SHARED, 0, Duration::ZERO))
     }
 }
 

@@ -218,6 +218,7 @@ mod tests {
             cache: report,
             sources: vec![],
             degraded: vec![],
+            resumed: false,
         };
         let answer = chat_answer(meta, &stored.unwrap().unwrap());
         assert_eq!(answer.answer, "One. [1] Two. [1]");

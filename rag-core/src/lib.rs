@@ -17,6 +17,7 @@ pub mod lines;
 pub mod plain;
 pub mod prompt;
 pub mod query;
+pub mod resuming;
 pub mod scope;
 pub mod sse;
 pub mod token;

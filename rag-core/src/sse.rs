@@ -1,7 +1,6 @@
 //! An incremental decoder of server-sent events, for bytes that arrive in any pieces.
 //!
-//! Source: the event stream format of the HTML standard, without `id` and `retry`, which Etude and
-//! the model services do not use.
+//! Source: the event stream format of the HTML standard, without `retry`, which nobody here uses.
 
 use thiserror::Error;
 
@@ -15,6 +14,8 @@ pub struct SseEvent {
     pub name: String,
     /// The `data` lines, joined by line feeds.
     pub data: String,
+    /// The last `id` up to this event; empty where there was none.
+    pub id: String,
 }
 
 /// Why a stream is not read on.
@@ -31,6 +32,7 @@ pub struct Decoder {
     line: Vec<u8>,
     name: String,
     data: String,
+    id: String,
     has_data: bool,
     after_carriage_return: bool,
     started: bool,
@@ -90,6 +92,7 @@ impl Decoder {
                 self.data.push_str(value);
                 self.has_data = true;
             }
+            "id" if !value.contains('\0') => value.clone_into(&mut self.id),
             _ => {}
         }
         bytes.clear();
@@ -107,6 +110,7 @@ impl Decoder {
                 name
             },
             data,
+            id: self.id.clone(),
         })
     }
 }
@@ -124,7 +128,16 @@ mod tests {
         SseEvent {
             name: name.into(),
             data: data.into(),
+            id: String::new(),
         }
+    }
+
+    #[test]
+    fn an_id_holds_until_the_next_one() {
+        let stream = b"data: a\n\nid: 1-0-7\ndata: b\n\ndata: c\n\nid\ndata: d\n\nid: 2\ndata: cut";
+        let events = Decoder::new().push(stream).unwrap();
+        let ids: Vec<&str> = events.iter().map(|event| event.id.as_str()).collect();
+        assert_eq!(ids, ["", "1-0-7", "1-0-7", ""]);
     }
 
     #[test]

@@ -2,6 +2,11 @@
 //!
 //! Order: `meta`, then any number of `delta` and `citation`, then exactly one `done` or `error`.
 //! A `citation` refers to the text before it: its marker stands where the event stands.
+//! Each but `meta` has an [`EventId`]; whoever was cut off asks again with the last one in `Last-Event-ID`.
+
+mod id;
+
+pub use id::{EventId, EventIdError, Telling};
 
 use crate::{
     cache::AnswerId,
@@ -35,6 +40,10 @@ pub struct Meta {
     /// What failed on the way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub degraded: Vec<Degradation>,
+    /// Whether the answer goes on behind the event that the caller named. Else it is told from its beginning, and what
+    /// the caller has of it does not count.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resumed: bool,
 }
 
 /// More text of the answer.
@@ -128,12 +137,32 @@ impl AnswerEvent {
         ["event: ", self.name(), "\ndata: ", &self.data(), "\n\n"].concat()
     }
 
+    /// The same behind its id, where `telling` has told all before it.
+    #[must_use]
+    pub fn to_numbered_sse(&self, telling: &mut Telling) -> String {
+        telling.tell(self);
+        ["id: ", &telling.id().to_string(), "\n", &self.to_sse()].concat()
+    }
+
     /// Reads the name and data of a server-sent event.
     pub fn parse(name: &str, data: &str) -> Result<Self, EventError> {
+        match name {
+            "meta" => serde_json::from_slice(data.as_bytes())
+                .map(Self::Meta)
+                .map_err(|source| EventError::Data {
+                    name: name.to_owned(),
+                    source,
+                }),
+            _ => Self::parse_told(name, data),
+        }
+    }
+
+    /// Reads the name and data of an event of the origin's, which tells no `meta`. The reader of that would be two
+    /// hundredths of the Worker, which only writes it.
+    pub fn parse_told(name: &str, data: &str) -> Result<Self, EventError> {
         // As bytes, like everything that the Worker reads: a second reader of JSON would be 4 % of it.
         let data = data.as_bytes();
         let parsed = match name {
-            "meta" => serde_json::from_slice(data).map(Self::Meta),
             "delta" => serde_json::from_slice(data).map(Self::Delta),
             "citation" => serde_json::from_slice(data).map(Self::Citation),
             "done" => serde_json::from_slice(data).map(Self::Done),

@@ -22,6 +22,8 @@ use web_sys::Request;
 
 /// How the paths of files end. A question need not pay for their headers.
 const FILE: &str = "/file";
+/// How the path of questions ends.
+const QUERY: &str = "/query";
 /// How the paths for our own services begin.
 const INTERNAL: &str = "/internal/";
 /// A body of at most so many bytes is read at once: a stream and its pieces cost more than all of them.
@@ -43,6 +45,7 @@ thread_local! {
         "content-length",
     ]);
     static OF_COOKIES: Array = names(&["cookie", CSRF_TOKEN]);
+    static OF_QUESTIONS: Array = names(&["last-event-id"]);
     static OF_SERVICES: Array = names(&[EDGE_TOKEN]);
     static OF_FILES: Array = names(&[
         "range",
@@ -75,6 +78,7 @@ pub fn incoming(request: &Request) -> Result<Incoming, JsValue> {
     let has_bearer = authorization.is_some();
     let [cookie, csrf_token] = further(request, &OF_COOKIES, !has_bearer);
     let is_guarded = cookie.is_some() && changes_something;
+    let [last_event_id] = further(request, &OF_QUESTIONS, path.ends_with(QUERY));
     let [edge_token] = further(request, &OF_SERVICES, path.starts_with(INTERNAL));
     let [
         range,
@@ -95,6 +99,7 @@ pub fn incoming(request: &Request) -> Result<Incoming, JsValue> {
             origin,
             own_origin: (!has_bearer && changes_something).then(|| origin_of(url).to_owned()),
             edge_token,
+            last_event_id,
             traceparent,
             client_address,
             content_length,

@@ -13,7 +13,7 @@ use shared_types::{
     },
     chat::CacheOutcome,
     embedding::Embedding,
-    event::AnswerEvent,
+    event::Telling,
 };
 use std::{cell::OnceCell, marker::PhantomData, rc::Rc};
 
@@ -71,8 +71,12 @@ impl KeptAnswer {
     /// All of its events but the first, which is each reply's own, as they are sent.
     pub fn events(&self) -> &str {
         self.events.get_or_init(|| {
+            let mut telling = Telling::default();
             let events = replay(&self.stored);
-            events.iter().map(AnswerEvent::to_sse).collect()
+            let events = events.iter();
+            events
+                .map(|event| event.to_numbered_sse(&mut telling))
+                .collect()
         })
     }
 }

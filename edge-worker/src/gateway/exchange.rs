@@ -49,6 +49,8 @@ pub struct IncomingHeaders {
     pub own_origin: Option<String>,
     /// [`shared_types::headers::EDGE_TOKEN`].
     pub edge_token: Option<String>,
+    /// `Last-Event-ID`, of a question.
+    pub last_event_id: Option<String>,
     /// `traceparent`.
     pub traceparent: Option<String>,
     /// `CF-Connecting-IP`: written by Cloudflare, so it can be relied on.

@@ -13,7 +13,7 @@ use shared_types::{
 
 const METHODS: &str = "GET, HEAD, POST, PATCH, DELETE, OPTIONS";
 const REQUEST_HEADERS: &str = "authorization, content-type, if-match, if-modified-since, \
-    if-none-match, if-range, if-unmodified-since, range, traceparent, x-csrf-token";
+    if-none-match, if-range, if-unmodified-since, last-event-id, range, traceparent, x-csrf-token";
 const EXPOSED_HEADERS: &str = "accept-ranges, content-disposition, content-range, etag, location, \
     retry-after, server-timing, x-csrf-token, x-request-id";
 const PREFLIGHT_LIFE_S: &str = "7200";
@@ -30,6 +30,7 @@ pub fn check_sizes(headers: &IncomingHeaders) -> Result<(), Problem> {
         ("Cookie", &headers.cookie, MAX_COOKIE_BYTES),
         ("Origin", &headers.origin, MAX_HEADER_BYTES),
         (EDGE_TOKEN, &headers.edge_token, MAX_HEADER_BYTES),
+        ("Last-Event-ID", &headers.last_event_id, MAX_HEADER_BYTES),
         ("Range", &headers.selection.range, MAX_HEADER_BYTES),
         ("If-Range", &headers.selection.if_range, MAX_HEADER_BYTES),
         ("If-Match", &headers.selection.if_match, MAX_HEADER_BYTES),

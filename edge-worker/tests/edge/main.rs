@@ -21,6 +21,7 @@ mod limits;
 mod privacy;
 mod purging;
 mod refusals;
+mod resuming;
 mod stream;
 mod support;
 mod tokens;

@@ -2,7 +2,7 @@
 
 use super::{Client, answer, refusal};
 use crate::{StackError, Stopwatch};
-use rag_core::sse::Decoder;
+use rag_core::sse::{Decoder, SseEvent};
 use reqwest::{Method, Response, header};
 use shared_types::{
     chat::{ChatAnswer, ChatQuery, Citation},
@@ -13,12 +13,18 @@ use shared_types::{
 use std::{collections::VecDeque, time::Duration};
 
 const WHAT: &str = "the question";
+/// How often somebody who was cut off comes back.
+const RETURNS: usize = 3;
+/// How long that takes them: less than an answer waits for them.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// An event and when it arrived, counted from the request.
 #[derive(Clone, Debug)]
 pub struct Moment {
     /// The event.
     pub event: AnswerEvent,
+    /// Its id, to go on from; empty where it has none.
+    pub id: String,
     /// When it arrived.
     pub at: Duration,
 }
@@ -39,7 +45,7 @@ pub struct Answering {
 pub struct Answer {
     /// What was known before the model spoke.
     pub meta: Option<Meta>,
-    /// The text, with ` [n]` where citation `n` stands.
+    /// The text, without markers.
     pub text: String,
     /// In order of arrival.
     pub citations: Vec<Citation>,
@@ -67,14 +73,24 @@ impl Client {
 
     /// Asks with filters or in a conversation, and returns once the answer begins to stream.
     pub async fn ask_query(&self, query: &ChatQuery) -> Result<Answering, StackError> {
+        self.ask_behind(query, "").await
+    }
+
+    /// Asks for what comes behind the event of this id, as somebody who was cut off; all of it where it is empty.
+    pub async fn ask_behind(
+        &self,
+        query: &ChatQuery,
+        last_event_id: &str,
+    ) -> Result<Answering, StackError> {
         let clock = Stopwatch::start();
-        let response = self
+        let mut request = self
             .request(Method::POST, "/api/chat/query")
             .header(header::ACCEPT, EVENT_STREAM)
-            .json(query)
-            .send()
-            .await
-            .map_err(StackError::http(WHAT))?;
+            .json(query);
+        if !last_event_id.is_empty() {
+            request = request.header("last-event-id", last_event_id);
+        }
+        let response = request.send().await.map_err(StackError::http(WHAT))?;
         if !response.status().is_success() {
             return Err(refusal(WHAT, response).await);
         }
@@ -95,6 +111,47 @@ impl Client {
     /// Asks and reads the answer to its end.
     pub async fn ask_to_end(&self, question: &str) -> Result<Answer, StackError> {
         self.ask(question).await?.to_end(|_| ()).await
+    }
+
+    /// Asks and reads the answer to its end; `watch` sees each event as it arrives. Whoever is cut off comes back and
+    /// goes on, [`RETURNS`] times at most: the error or the `error` event is the last one's.
+    pub async fn ask_persistently(
+        &self,
+        question: &str,
+        mut watch: impl FnMut(&Moment),
+    ) -> Result<Answer, StackError> {
+        let query = ChatQuery {
+            query: question.to_owned(),
+            ..ChatQuery::default()
+        };
+        let mut answering = self.ask_query(&query).await?;
+        let mut answer = Answer::begun(&answering);
+        let mut last_event_id = String::new();
+        let mut returns = 0;
+        loop {
+            let cut = loop {
+                match answering.next().await {
+                    Ok(Some(moment)) => {
+                        watch(&moment);
+                        last_event_id.clone_from(&moment.id);
+                        answer.take(moment);
+                    }
+                    Ok(None) => break None,
+                    Err(error) => break Some(error),
+                }
+            };
+            answer.total = answering.clock.elapsed();
+            let is_whole = answer.done.is_some();
+            if is_whole || returns == RETURNS {
+                return cut.map_or(Ok(answer), Err);
+            }
+            returns += 1;
+            tokio::time::sleep(PAUSE).await;
+            let clock = answering.clock;
+            answering = self.ask_behind(&query, &last_event_id).await?;
+            answering.clock = clock;
+            answer.error = None;
+        }
     }
 
     /// Asks for the answer as one JSON object.
@@ -145,17 +202,30 @@ impl Answering {
                 .decoder
                 .push(&bytes)
                 .map_err(|error| StackError::Stream(error.to_string()))?;
-            for event in events {
-                let event = AnswerEvent::parse(&event.name, &event.data)
+            for SseEvent { name, data, id } in events {
+                let event = AnswerEvent::parse(&name, &data)
                     .map_err(|error| StackError::Stream(error.to_string()))?;
-                self.arrived.push_back(Moment { event, at });
+                self.arrived.push_back(Moment { event, id, at });
             }
         }
     }
 
     /// Reads to the end; `watch` sees each event as it arrives.
     pub async fn to_end(mut self, mut watch: impl FnMut(&Moment)) -> Result<Answer, StackError> {
-        let mut answer = Answer {
+        let mut answer = Answer::begun(&self);
+        while let Some(moment) = self.next().await? {
+            watch(&moment);
+            answer.take(moment);
+        }
+        answer.total = self.clock.elapsed();
+        Ok(answer)
+    }
+}
+
+impl Answer {
+    /// One of which nothing is known yet.
+    fn begun(answering: &Answering) -> Self {
+        Self {
             meta: None,
             text: String::new(),
             citations: Vec::new(),
@@ -163,23 +233,28 @@ impl Answering {
             error: None,
             first_text: None,
             total: Duration::ZERO,
-            stages: std::mem::take(&mut self.stages),
-        };
-        while let Some(moment) = self.next().await? {
-            watch(&moment);
-            match moment.event {
-                AnswerEvent::Meta(meta) => answer.meta = Some(meta),
-                AnswerEvent::Delta(delta) => {
-                    answer.first_text.get_or_insert(moment.at);
-                    answer.text.push_str(&delta.text);
-                }
-                AnswerEvent::Citation(citation) => answer.citations.push(citation),
-                AnswerEvent::Done(done) => answer.done = Some(done),
-                AnswerEvent::Error(problem) => answer.error = Some(problem),
-            }
+            stages: answering.stages.clone(),
         }
-        answer.total = self.clock.elapsed();
-        Ok(answer)
+    }
+
+    /// Adds an event. What is told from its beginning takes the place of what was there.
+    fn take(&mut self, moment: Moment) {
+        match moment.event {
+            AnswerEvent::Meta(meta) => {
+                if !meta.resumed {
+                    self.text.clear();
+                    self.citations.clear();
+                }
+                self.meta = Some(meta);
+            }
+            AnswerEvent::Delta(delta) => {
+                self.first_text.get_or_insert(moment.at);
+                self.text.push_str(&delta.text);
+            }
+            AnswerEvent::Citation(citation) => self.citations.push(citation),
+            AnswerEvent::Done(done) => self.done = Some(done),
+            AnswerEvent::Error(problem) => self.error = Some(problem),
+        }
     }
 }
 

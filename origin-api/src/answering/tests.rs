@@ -6,21 +6,26 @@ mod telling;
 
 use super::*;
 use crate::{
+    config::QuotaConfig,
     llm::{Begun, ModelEvent, Quote},
-    usage::{ledger::Entry, payer::payer},
+    usage::{ledger::Entry, payer::payer, quota::UsedUp},
 };
+use chrono::DateTime;
 use futures_util::{FutureExt, future::BoxFuture};
 use rag_core::chunking::Unit;
 use shared_types::{
     ids::{ChunkId, DocumentId},
     origin::ChosenPassage,
+    usage::UsageSums,
 };
 use std::{collections::VecDeque, sync::Mutex};
+use storage::usage::Today;
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
 use uuid::Uuid;
 
 const QUESTION: &str = "How do I sit?";
 const SCORE: f64 = 0.8;
+const LINGER: Duration = Duration::from_secs(2);
 
 type Word = Result<ModelEvent, ModelError>;
 
@@ -115,7 +120,13 @@ fn recorded_answers(
         ..Calibration::of("a reranker that nobody has measured")
     };
     let (ledger, entries) = Ledger::kept_by_hand();
-    let answers = Answers::with_limits(model.clone(), concurrency, max_shared, calibration, ledger);
+    let answers = Answers {
+        model: model.clone(),
+        permits: Arc::new(Semaphore::new(concurrency)),
+        calibration,
+        ledger,
+        flights: Flights::new(max_shared, MAX_LOG_BYTES, LINGER),
+    };
     (Arc::new(answers), model, entries)
 }
 
@@ -152,6 +163,19 @@ fn chosen(passages: Vec<CitablePassage>, generation: u64) -> Chosen {
         generation,
         used_up: None,
     }
+}
+
+/// A day's share that is used up.
+fn used_up() -> UsedUp {
+    let quota = QuotaConfig {
+        daily_tokens: Some(0),
+        ..QuotaConfig::default()
+    };
+    let today = Today {
+        now: DateTime::UNIX_EPOCH,
+        sums: UsageSums::default(),
+    };
+    UsedUp::of(&quota, &today).unwrap()
 }
 
 fn request(question: &str, passages: &[CitablePassage], score: f64) -> AnswerRequest {

@@ -94,6 +94,9 @@ pub struct ModelConfig {
     pub idle_timeout: Duration,
     /// `LLM_TOTAL_TIMEOUT_MS`, default 90,000: for a whole stream.
     pub total_timeout: Duration,
+    /// `ANSWER_LINGER_MS`, default 5,000: how long a model goes on for a reader who was cut off, and who may come back;
+    /// 0: not at all.
+    pub linger: Duration,
 }
 
 /// Reads who is asked, and how long they may take.
@@ -130,6 +133,7 @@ pub(super) fn read(vars: &Vars<'_>) -> Result<ModelConfig, ConfigError> {
         first_event_timeout: vars.millis("LLM_FIRST_EVENT_TIMEOUT_MS", 10_000)?,
         idle_timeout: vars.millis("LLM_IDLE_TIMEOUT_MS", 15_000)?,
         total_timeout: vars.millis("LLM_TOTAL_TIMEOUT_MS", 90_000)?,
+        linger: vars.millis("ANSWER_LINGER_MS", 5_000)?,
     })
 }
 

@@ -15,6 +15,7 @@ const MAX_LOG_BYTES: usize = 64;
 enum Order {
     Say(u32),
     End(u32),
+    Fail(u32),
     Die,
 }
 
@@ -30,6 +31,7 @@ async fn obey(mut orders: UnboundedReceiver<Order>, log: Writer<u32>) {
         match order {
             Order::Say(entry) => log.append(entry, 1).unwrap(),
             Order::End(last) => return log.end(last),
+            Order::Fail(last) => return log.fail(last),
             Order::Die => return,
         }
     }
@@ -44,8 +46,12 @@ async fn settle() {
 
 impl Airport {
     fn new() -> Self {
+        Self::that_lingers(Duration::ZERO)
+    }
+
+    fn that_lingers(linger: Duration) -> Self {
         Self {
-            flights: Flights::new(MAX_SHARED, MAX_LOG_BYTES),
+            flights: Flights::new(MAX_SHARED, MAX_LOG_BYTES, linger),
             works: Vec::new(),
         }
     }
@@ -120,7 +126,7 @@ async fn work_that_dies_leaves_its_readers_without_an_end_and_the_next_one_with_
 
 #[tokio::test]
 async fn a_log_has_an_end_and_always_room_for_the_last_entry() {
-    let flights: Flights<u8, u32> = Flights::new(1, 10);
+    let flights: Flights<u8, u32> = Flights::new(1, 10, Duration::ZERO);
     let (reader, _) = flights.board(Arc::new(1), |log| async move {
         assert_eq!(log.append(10, 6), Ok(()));
         assert_eq!(log.append(11, 5), Err(Full));
@@ -128,6 +134,73 @@ async fn a_log_has_an_end_and_always_room_for_the_last_entry() {
         log.end(13);
     });
     assert_eq!(everything(reader).await, [10, 12, 13]);
+}
+
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Somebody has read one entry of a lingering flight and is cut off.
+async fn cut_off() -> Airport {
+    let mut airport = Airport::that_lingers(LINGER);
+    let (mut reader, _) = airport.board(1);
+    airport.order(0, Order::Say(10)).await;
+    assert_eq!(reader.next().await, Some(10));
+    drop(reader);
+    settle().await;
+    airport
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_cut_off_comes_back_to_the_same_work() {
+    let mut airport = cut_off().await;
+    airport.order(0, Order::Say(11)).await;
+    tokio::time::sleep(LINGER / 2).await;
+    let (reader, part) = airport.board(1);
+    assert_eq!(part, Part::Joined);
+    // Whoever is back needs no grace.
+    tokio::time::sleep(2 * LINGER).await;
+    airport.order(0, Order::End(12)).await;
+    assert_eq!(everything(reader).await, [10, 11, 12]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_nobody_comes_back_to_ends() {
+    let mut airport = cut_off().await;
+    assert!(airport.is_at_work(0));
+    tokio::time::sleep(LINGER + LINGER / 2).await;
+    assert!(!airport.is_at_work(0));
+    assert!(airport.flights.join(&1).is_none());
+    assert_eq!(airport.board(1).1, Part::Led);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ends_well_for_nobody_is_kept_for_a_moment_and_what_fails_is_not() {
+    let mut airport = cut_off().await;
+    airport.order(0, Order::End(11)).await;
+    let (reader, part) = airport.board(1);
+    assert_eq!(part, Part::Joined);
+    assert_eq!(everything(reader).await, [10, 11]);
+    tokio::time::sleep(LINGER + LINGER / 2).await;
+    assert_eq!(airport.board(1).1, Part::Led);
+
+    let mut airport = cut_off().await;
+    airport.order(0, Order::Fail(11)).await;
+    assert!(airport.flights.join(&1).is_none());
+    assert_eq!(airport.board(1).1, Part::Led);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_read_nothing_or_everything_is_not_waited_for() {
+    let mut airport = Airport::that_lingers(LINGER);
+    drop(airport.board(1));
+    settle().await;
+    assert!(!airport.is_at_work(0));
+
+    let (reader, _) = airport.board(1);
+    airport.order(1, Order::Say(10)).await;
+    airport.order(1, Order::End(11)).await;
+    assert_eq!(everything(reader).await, [10, 11]);
+    settle().await;
+    assert_eq!(airport.board(1).1, Part::Led);
 }
 
 #[derive(Clone, Debug)]

@@ -85,14 +85,15 @@ async fn a_follow_up_is_put_into_other_words_by_the_model() {
     assert!(told.contains("1. How do I practise thirds?"), "{told}");
 
     // A model that is out, slow or chatty stops nobody.
-    for reply in [
-        Reply::Status(400, &[]),
-        Reply::Silence,
-        says("Slowly.\nVery slowly."),
+    for (question, reply) in [
+        ("And why?", Reply::Status(400, &[])),
+        ("And how?", Reply::Silence),
+        ("And when?", says("Slowly.\nVery slowly.")),
     ] {
         origin.clouds.will(reply);
-        let third = turn(ask(&origin, &student, &path, "And why?").await).await;
-        assert!(third.question.ends_with("? And why?"), "{}", third.question);
+        let third = turn(ask(&origin, &student, &path, question).await).await;
+        let joined = format!("? {question}");
+        assert!(third.question.ends_with(&joined), "{}", third.question);
     }
 
     let listed = origin.get(&student, &path).await;
@@ -150,6 +151,56 @@ async fn an_answer_is_written_down_by_whoever_asked_and_once() {
     };
     assert_eq!(answer.text, text);
     problem(origin.get(&other, &path).await, ProblemKind::NotFound).await;
+}
+
+#[tokio::test]
+async fn a_question_that_is_said_again_is_the_same_one_until_it_is_answered_and_for_who_was_cut_off()
+ {
+    let origin = Origin::start().await;
+    let student = origin.database.person(Role::Student).await;
+    let session = begin(&origin, &student).await;
+    let path = format!("{SESSIONS}/{}/messages", session.id);
+    let asked = async |query: &str, resumes: bool| {
+        let ask = json!({ "query": query, "resumes": resumes });
+        turn(origin.post(&student, &path, &ask).await).await
+    };
+    origin
+        .clouds
+        .will(says("What is legato for the left hand?"));
+    asked("What is legato?", false).await;
+    let first = asked(FOLLOW_UP, false).await;
+    // Its reply was lost, so it is put once more: in the same words it means the same.
+    assert_eq!(asked(FOLLOW_UP, false).await, first);
+    assert_eq!(origin.clouds.inside().model_calls.len(), 1);
+
+    let place = format!("/v1/chat/messages/{}/answer", first.message_id);
+    let answered = json!({
+        "answer": {
+            "pieces": [{ "text": "Joined." }], "confidence": 0.1, "finish_reason": "not-covered",
+            "usage": { "input_tokens": 0, "output_tokens": 0 },
+        },
+        "sources": [],
+    });
+    let put = origin.by(&student, Method::PUT, &place).json(&answered);
+    assert_eq!(put.send().await.unwrap().status(), 204);
+    // Who was cut off from the answer comes back to it; who asks anew is asking anew.
+    assert_eq!(asked(FOLLOW_UP, true).await, first);
+    let anew = asked(FOLLOW_UP, false).await;
+    assert_ne!(anew.message_id, first.message_id);
+    // What lies further back is a question of its own, and another person's words are nobody's business.
+    assert_ne!(
+        asked("What is legato?", true).await.question,
+        first.question
+    );
+    let stranger = origin.database.person(Role::Student).await;
+    let ask = json!({ "query": "What is legato?", "resumes": true });
+    problem(
+        origin.post(&stranger, &path, &ask).await,
+        ProblemKind::NotFound,
+    )
+    .await;
+    let listed: MessageList = origin.get(&student, &path).await.json().await.unwrap();
+    assert_eq!(listed.messages.len(), 4);
 }
 
 #[tokio::test]

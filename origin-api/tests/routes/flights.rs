@@ -55,8 +55,8 @@ async fn all_who_ask_while_an_answer_is_told_hear_the_whole_of_it_from_one_call(
 }
 
 #[tokio::test]
-async fn the_call_of_the_model_ends_when_the_last_listener_has_left_and_not_before() {
-    let origin = Origin::start().await;
+async fn the_call_of_the_model_ends_soon_after_the_last_listener_has_left_and_not_before() {
+    let origin = Origin::start_with(&[("ANSWER_LINGER_MS", "300")]).await;
     let (student, chunk) = library(&origin).await;
     origin.clouds.will(paused());
     let first = ask(&origin, &student, chunk).await;
@@ -72,6 +72,39 @@ async fn the_call_of_the_model_ends_when_the_last_listener_has_left_and_not_befo
     origin.clouds.go_on();
     assert_eq!(names(&events(again).await), ["delta", "citation", "done"]);
     assert_eq!(origin.clouds.inside().model_calls.len(), 2);
+}
+
+/// The ids of a stream's events, in order.
+fn ids(stream: &str) -> Vec<String> {
+    let lines = stream.lines();
+    let ids = lines.filter_map(|line| line.strip_prefix("id: "));
+    ids.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn who_was_cut_off_is_told_the_same_answer_by_the_same_call_though_it_has_ended_meanwhile() {
+    let origin = Origin::start().await;
+    let (student, chunk) = library(&origin).await;
+    origin.clouds.will(paused());
+    let mut cut = ask(&origin, &student, chunk).await;
+    let mut known = String::new();
+    while !known.ends_with("\n\n") {
+        let bytes = cut.chunk().await.unwrap().unwrap();
+        known.push_str(std::str::from_utf8(&bytes).unwrap());
+    }
+    drop(cut);
+    origin.clouds.go_on();
+    sleep(Duration::from_millis(200)).await;
+
+    let again = ask(&origin, &student, chunk).await.text().await.unwrap();
+    assert_eq!(origin.clouds.inside().abandoned_calls, 0);
+    assert_eq!(origin.clouds.inside().model_calls.len(), 1);
+    assert!(again.starts_with(&known), "{again}");
+    // Where it breaks off in text, in a citation, before its end.
+    let ids = ids(&again);
+    assert_eq!(ids.len(), 3);
+    assert!(ids[0].starts_with("14-0-") && ids[1].starts_with("14-1-"));
+    assert_eq!(ids[1], ids[2]);
 }
 
 #[tokio::test]

@@ -1,8 +1,7 @@
 //! Whether stored bytes are the ones that were written, and under this key.
 
 use super::{CacheValue, CacheValueError};
-use std::hash::Hasher;
-use twox_hash::XxHash64;
+use crate::sum::Sum;
 
 /// Bytes of the sum that ends a stored value.
 const SUM_BYTES: usize = size_of::<u64>();
@@ -32,10 +31,10 @@ pub fn open<V: CacheValue>(key_text: &str, bytes: &[u8]) -> Result<V, CacheValue
 }
 
 fn sum(key_text: &str, value: &[u8]) -> [u8; SUM_BYTES] {
-    let mut hash = XxHash64::with_seed(0);
-    hash.write(key_text.as_bytes());
+    let mut sum = Sum::new();
+    sum.add(key_text.as_bytes());
     // No key holds a line feed.
-    hash.write(b"\n");
-    hash.write(value);
-    hash.finish().to_le_bytes()
+    sum.add(b"\n");
+    sum.add(value);
+    sum.total().to_le_bytes()
 }

@@ -21,6 +21,7 @@ mod opening;
 mod people;
 mod privacy;
 mod purged;
+mod resuming;
 mod rolling;
 mod signing_in;
 mod spending;

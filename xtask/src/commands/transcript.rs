@@ -17,14 +17,19 @@ const QUOTE_CHARS: usize = 240;
 pub async fn print_answer(client: &Client, question: &str) -> Result<Answer> {
     println!("\n? {question}\n");
     let mut out = stdout();
+    let mut has_begun = false;
     let answer = client
-        .ask(question)
-        .await?
-        .to_end(|moment| {
-            if let AnswerEvent::Delta(delta) = &moment.event {
-                // A closed terminal ends the command elsewhere.
-                let _ = write!(out, "{}", delta.text).and_then(|()| out.flush());
-            }
+        .ask_persistently(question, |moment| {
+            let text = match &moment.event {
+                AnswerEvent::Delta(delta) => delta.text.as_str(),
+                AnswerEvent::Meta(meta) if has_begun && !meta.resumed => {
+                    "\n\nThe connection broke. Once more, from the beginning:\n\n"
+                }
+                _ => "",
+            };
+            has_begun = true;
+            // A closed terminal ends the command elsewhere.
+            let _ = write!(out, "{text}").and_then(|()| out.flush());
         })
         .await?;
     println!("\n");

@@ -10,11 +10,14 @@ use crate::{
     ports::{Host, PortError, Upstream},
 };
 use http::StatusCode;
-use rag_core::answer::chat_answer;
+use rag_core::{
+    answer::{chat_answer, replay},
+    resuming::behind,
+};
 use shared_types::{
     cache::{AnswerId, AnswerKey, SearchResults},
     chat::{CacheOutcome, CacheReport, Degradation, Source},
-    event::{AnswerEvent, EVENT_STREAM, Meta},
+    event::{AnswerEvent, EVENT_STREAM, EventId, Meta},
     origin::{AnswerRequest, ChosenPassage},
     problem::{Problem, ProblemKind},
 };
@@ -41,7 +44,7 @@ pub async fn answer<H: Host>(
         if let Some(place) = place {
             place.fill(&exchange.host, &kept.stored);
         }
-        return Ok(reply_at_once(meta, &kept, form));
+        return Ok(reply_at_once(meta, &kept, form, question.told));
     }
     // Confidence depends on the reranker's scores: an answer without them is for this caller only.
     let slot = found.degraded.is_empty().then(|| Slot::of(&key));
@@ -49,9 +52,8 @@ pub async fn answer<H: Host>(
     let relay = Relay::new(exchange, upstream.body, slot, place);
     match form {
         Form::Events => {
-            let opening = AnswerEvent::Meta(meta).to_sse();
             let mut reply = whole(StatusCode::OK, EVENT_STREAM, Vec::new());
-            reply.body = ReplyBody::Stream(relay.into_stream(opening));
+            reply.body = ReplyBody::Stream(relay.into_stream(meta, question.told));
             Ok(reply)
         }
         Form::Json => {
@@ -104,6 +106,7 @@ fn meta<H: Host>(
             None => sources(&found.results),
         },
         degraded,
+        resumed: false,
     }
 }
 
@@ -113,11 +116,14 @@ fn sources(results: &SearchResults) -> Vec<Source> {
 }
 
 /// A kept answer in the wanted form, as one body: the fastest way out of an isolate.
-fn reply_at_once(meta: Meta, kept: &KeptAnswer, form: Form) -> Reply {
+fn reply_at_once(mut meta: Meta, kept: &KeptAnswer, form: Form, told: Option<EventId>) -> Reply {
     match form {
         Form::Json => json(StatusCode::OK, &chat_answer(meta, &kept.stored)),
         Form::Events => {
-            let events = [&AnswerEvent::Meta(meta).to_sse(), kept.events()].concat();
+            let rest = told.and_then(|told| behind(told, &replay(&kept.stored)));
+            meta.resumed = rest.is_some();
+            let events = rest.as_deref().unwrap_or_else(|| kept.events());
+            let events = [&AnswerEvent::Meta(meta).to_sse(), events].concat();
             whole(StatusCode::OK, EVENT_STREAM, events.into_bytes())
         }
     }

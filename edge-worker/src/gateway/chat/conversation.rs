@@ -34,6 +34,7 @@ pub async fn take_turn<H: Host>(
     let path = format!("/v1/chat/sessions/{session_id}/messages");
     let ask = Ask {
         query: question.asked.clone(),
+        resumes: question.told.is_some(),
     };
     // A string always serialises.
     let body = serde_json::to_vec(&ask).unwrap_or_default();

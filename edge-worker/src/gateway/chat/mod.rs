@@ -19,7 +19,7 @@ use rag_core::query::normalise;
 use shared_types::{
     chat::{ChatQuery, SearchFilters},
     conversation::Turn,
-    event::EVENT_STREAM,
+    event::{EVENT_STREAM, EventId},
     ids::UserId,
     problem::{Problem, ProblemKind},
 };
@@ -38,6 +38,8 @@ struct Question {
     filters: SearchFilters,
     /// Its place in a conversation.
     turn: Option<Turn>,
+    /// The last event of its answer that the asker has been told.
+    told: Option<EventId>,
     /// Whether the remembered scope has turned out to be out of date.
     distrusts_scope: bool,
 }
@@ -101,6 +103,9 @@ pub async fn query<H: Host>(
     let claims = authentication::signed_in(gateway, exchange, &incoming.headers).await?;
     let form = Form::wanted(incoming.headers.accept.as_deref());
     let authorization = incoming.headers.authorization.clone();
+    // What is no id of ours names no event: the answer is told from its beginning.
+    let told = incoming.headers.last_event_id.as_deref();
+    let told = told.and_then(|id| id.parse().ok());
     let body: ChatQuery = incoming
         .json(exchange, Route::ChatQuery.body_limit())
         .await?;
@@ -115,6 +120,7 @@ pub async fn query<H: Host>(
         normalised,
         filters: body.filters,
         turn: None,
+        told,
         distrusts_scope: false,
     };
     if let Some(session_id) = body.session_id {

@@ -18,7 +18,7 @@ use futures_util::{
 use rag_core::{answer::Collector, sse::Decoder};
 use shared_types::{
     cache::StoredAnswer,
-    event::{AnswerEvent, EventError},
+    event::{AnswerEvent, EventError, EventId, Meta},
     ids::RequestId,
     problem::{Problem, ProblemKind},
 };
@@ -43,6 +43,8 @@ pub struct Relay<H> {
     slot: Option<Slot<StoredAnswer>>,
     /// Where it is written down.
     place: Option<Place>,
+    /// What is held back, where its reader knows the beginning.
+    resumption: Option<Box<Resumption>>,
     /// The bytes of an event that has not ended.
     unfinished: Vec<u8>,
     received_bytes: usize,
@@ -69,6 +71,7 @@ impl<H: Host> Relay<H> {
             collector: Collector::new(),
             slot,
             place,
+            resumption: None,
             unfinished: Vec::new(),
             received_bytes: 0,
             silent_ms: 0,
@@ -77,9 +80,21 @@ impl<H: Host> Relay<H> {
         }
     }
 
-    /// The events as text: `opening`, then what comes. The last one is `done` or `error`.
-    pub fn into_stream(self, opening: String) -> LocalBoxStream<'static, Bytes> {
-        let opening = stream::once(async { Bytes::from(opening) });
+    /// The events as text: `meta`, then what comes. The last one is `done` or `error`. To a reader who was `told` a
+    /// beginning, nothing is told before it is known whether this goes on from there.
+    pub fn into_stream(
+        mut self,
+        meta: Meta,
+        told: Option<EventId>,
+    ) -> LocalBoxStream<'static, Bytes> {
+        let opening = match told {
+            Some(told) => {
+                self.resumption = Some(Box::new(Resumption::new(meta, told)));
+                None
+            }
+            None => Some(Bytes::from(AnswerEvent::Meta(meta).to_sse())),
+        };
+        let opening = stream::iter(opening);
         let rest = stream::unfold(self, |mut relay| async {
             let bytes = relay.next().await?;
             Some((bytes, relay))
@@ -116,6 +131,7 @@ impl<H: Host> Relay<H> {
             if self.collector.ended() {
                 self.conclude();
             }
+            let whole = self.resume(whole);
             if !whole.is_empty() {
                 return Some(whole);
             }
@@ -155,7 +171,7 @@ impl<H: Host> Relay<H> {
             .push(bytes)
             .map_err(|error| error.to_string())?
         {
-            match AnswerEvent::parse(&event.name, &event.data) {
+            match AnswerEvent::parse_told(&event.name, &event.data) {
                 Ok(event) => self.collector.push(event),
                 // A newer origin may say more than this edge knows.
                 Err(EventError::UnknownName(_)) => {}
@@ -172,6 +188,33 @@ impl<H: Host> Relay<H> {
             .unwrap_or(0);
         let rest = self.unfinished.split_off(whole_bytes);
         Ok(Bytes::from(std::mem::replace(&mut self.unfinished, rest)))
+    }
+
+    /// What is told of these whole events: nothing for as long as their reader may know them.
+    fn resume(&mut self, whole: Bytes) -> Bytes {
+        let Some(mut resumption) = self.resumption.take() else {
+            return whole;
+        };
+        if let Some(known) = behind_known(&resumption.last_known, &whole) {
+            return resumption.end(true, &whole[known..]);
+        }
+        match &self.end {
+            None => {
+                resumption.held.extend_from_slice(&whole);
+                self.resumption = Some(resumption);
+                Bytes::new()
+            }
+            // It broke off before it came to what is new: what its reader has, stands.
+            Some(Err(problem)) => {
+                let end = AnswerEvent::Error(problem.clone()).to_sse();
+                resumption.end(true, end.as_bytes())
+            }
+            // Another answer.
+            Some(Ok(_)) => {
+                let held = std::mem::take(&mut resumption.held);
+                resumption.end(false, &[&held, &*whole].concat())
+            }
+        }
     }
 
     fn conclude(&mut self) {
@@ -199,7 +242,10 @@ impl<H: Host> Relay<H> {
         let problem = Problem::new(ProblemKind::AnswerInterrupted).with_instance(self.request_id);
         let event = AnswerEvent::Error(problem.clone()).to_sse();
         self.end = Some(Err(problem));
-        Bytes::from(event)
+        match self.resumption.take() {
+            Some(resumption) => resumption.end(true, event.as_bytes()),
+            None => Bytes::from(event),
+        }
     }
 
     fn log(&self, message: &str, cause: &str) {
@@ -209,6 +255,40 @@ impl<H: Host> Relay<H> {
         ];
         self.host.log(Severity::Warning, message, &fields);
     }
+}
+
+/// An answer that is told again to a reader who knows its beginning.
+struct Resumption {
+    meta: Meta,
+    /// How the event begins that its reader was told last.
+    last_known: String,
+    /// What may have to be told after all.
+    held: Vec<u8>,
+}
+
+impl Resumption {
+    fn new(meta: Meta, told: EventId) -> Self {
+        Self {
+            meta,
+            last_known: format!("id: {told}\n"),
+            held: Vec::new(),
+        }
+    }
+
+    fn end(mut self, resumed: bool, events: &[u8]) -> Bytes {
+        self.meta.resumed = resumed;
+        let meta = AnswerEvent::Meta(self.meta).to_sse();
+        Bytes::from([meta.as_bytes(), events].concat())
+    }
+}
+
+/// Bytes of these whole events up to the end of the one that begins with this line, where it is among them. An answer that
+/// is told to many is cut alike for all of them.
+fn behind_known(line: &str, whole: &[u8]) -> Option<usize> {
+    let line = line.as_bytes();
+    let at = whole.windows(line.len()).position(|bytes| bytes == line)?;
+    let ends = |end: &usize| ends_event(&whole[..*end]);
+    (at + line.len()..=whole.len()).find(ends)
 }
 
 enum Received {
@@ -221,4 +301,27 @@ enum Received {
 /// Whether bytes end with the blank line that ends an event.
 fn ends_event(bytes: &[u8]) -> bool {
     bytes.ends_with(b"\n\n") || bytes.ends_with(b"\r\n\r\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_ends_with_the_event_of_that_id_wherever_it_stands_among_others() {
+        let events = [
+            "id: 1-0-7\ndata: a\n\n",
+            "id: 2-0-8\ndata: b\n\n",
+            "id: 2-0-8\ndata: end\n\n",
+        ];
+        let whole = events.concat();
+        let mut known = 0;
+        for (id, event) in ["1-0-7", "2-0-8"].into_iter().zip(events) {
+            known += event.len();
+            let last_known = format!("id: {id}\n");
+            assert_eq!(behind_known(&last_known, whole.as_bytes()), Some(known));
+        }
+        assert_eq!(behind_known("id: 1-0-77\n", whole.as_bytes()), None);
+        assert_eq!(behind_known("id: 1-0-7\n", b""), None);
+    }
 }

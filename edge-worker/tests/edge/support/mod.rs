@@ -28,7 +28,7 @@ use library::Library;
 use rag_core::sse::Decoder;
 use shared_types::{
     chat::{ChatAnswer, SearchFilters},
-    conversation::Answered,
+    conversation::{Answered, Ask},
     event::{AnswerEvent, Meta},
     ids::RequestId,
     problem::Problem,
@@ -135,6 +135,8 @@ pub struct World {
     pub embedded: RefCell<Vec<String>>,
     /// How the next questions in conversations are understood; none: as they are asked.
     pub rewritten: RefCell<Option<String>>,
+    /// The questions that took a place in a conversation.
+    pub put: RefCell<Vec<Ask>>,
     /// The answers that were written down.
     pub written: RefCell<Vec<Answered>>,
     /// What was counted.
@@ -211,6 +213,7 @@ impl Edge {
             filters: RefCell::default(),
             embedded: RefCell::default(),
             rewritten: RefCell::default(),
+            put: RefCell::default(),
             written: RefCell::default(),
             counted: RefCell::default(),
             background: RefCell::default(),

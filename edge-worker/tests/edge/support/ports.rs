@@ -22,7 +22,7 @@ use serde_json::Value;
 use shared_types::{
     conversation::{Ask, Turn},
     embedding::{DIMENSIONS, Embedding},
-    event::AnswerEvent,
+    event::{AnswerEvent, Telling},
     ids::{MessageId, UserId},
     origin::{AnswerRequest, Changed, RetrieveRequest, RetrieveResponse},
     problem::{PROBLEM_JSON, Problem, ProblemKind},
@@ -280,7 +280,9 @@ impl World {
         if path.ends_with("/feedback") {
             return Ok(upstream(204, "", ""));
         }
-        let Ask { query } = serde_json::from_slice(body).unwrap();
+        let ask: Ask = serde_json::from_slice(body).unwrap();
+        let query = ask.query.clone();
+        self.put.borrow_mut().push(ask);
         let rewritten = self.rewritten.borrow().clone();
         let session = path.split('/').nth(4).unwrap();
         let turn = Turn {
@@ -294,7 +296,11 @@ impl World {
     }
 
     fn stream(&self, events: &[AnswerEvent]) -> Upstream {
-        let text: String = events.iter().map(AnswerEvent::to_sse).collect();
+        let mut telling = Telling::default();
+        let numbered = events.iter();
+        let text: String = numbered
+            .map(|event| event.to_numbered_sse(&mut telling))
+            .collect();
         let beginning = |bytes: usize| pieces(&text[..bytes]);
         let mut reply = upstream(200, "text/event-stream", "");
         let fault = self.faults.borrow().stream.clone();

@@ -177,8 +177,13 @@ pub(in crate::vertex) fn break_off(
     broken: Option<Break>,
     error: fn(&str) -> String,
 ) -> impl Stream<Item = io::Result<String>> + Send {
+    let mut pause = None;
     let (allowed, last) = match broken {
         None => (usize::MAX, None),
+        Some(Break::Pause(after, how_long)) => {
+            pause = Some((after, how_long));
+            (usize::MAX, None)
+        }
         Some(Break::Cut(after)) => {
             let error = io::Error::new(io::ErrorKind::ConnectionAborted, "cut on demand");
             (after, Some(Err(error)))
@@ -189,6 +194,12 @@ pub(in crate::vertex) fn break_off(
         // Lets the server flush: an error drops what is still in its buffer.
         tokio::task::yield_now().await;
         last
+    });
+    let events = events.enumerate().then(move |(at, event)| async move {
+        if let Some((_, how_long)) = pause.filter(|(after, _)| *after == at) {
+            tokio::time::sleep(how_long).await;
+        }
+        event
     });
     events.take(allowed).map(Ok).chain(last)
 }

@@ -98,8 +98,9 @@ async fn who_asks_while_an_answer_is_told_hears_the_whole_of_it() {
     assert_eq!(model.calls(), 1);
 }
 
-#[tokio::test]
-async fn an_answer_goes_on_without_the_one_who_asked_first_and_ends_with_the_last_who_listens() {
+#[tokio::test(start_paused = true)]
+async fn an_answer_goes_on_without_the_one_who_asked_first_and_ends_soon_after_the_last_who_listens()
+ {
     let (answers, model) = answers(1, 1);
     let call = model.will_speak();
     let first = ask(&answers, 1).await.unwrap();
@@ -116,6 +117,39 @@ async fn an_answer_goes_on_without_the_one_who_asked_first_and_ends_with_the_las
     again.say(end(FinishReason::Complete));
     assert_eq!(rest(ask(&answers, 3).await).await.len(), 1);
     assert_eq!(model.calls(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_cut_off_hears_the_whole_of_it_from_the_same_call_also_with_the_days_share_used_up()
+{
+    let (answers, model) = answers(1, 1);
+    let call = model.will_speak();
+    call.say(text("Sit "));
+    let mut cut = ask(&answers, 1).await.unwrap();
+    assert_eq!(next(&mut cut).await, "Sit ");
+    drop(cut);
+    call.say(text("tall."));
+    call.say(end(FinishReason::Complete));
+    tokio::time::sleep(LINGER / 2).await;
+
+    let passages = vec![passage(1)];
+    let request = request(QUESTION, &passages, SCORE);
+    let without_a_share = || Chosen {
+        used_up: Some(used_up()),
+        ..chosen(passages.clone(), 0)
+    };
+    let again = answers
+        .answer(&context(2), &payer(1), &request, without_a_share())
+        .await;
+    assert_eq!(rest(again).await.len(), 3);
+    assert_eq!(model.calls(), 1);
+
+    tokio::time::sleep(2 * LINGER).await;
+    let late = answers
+        .answer(&context(3), &payer(1), &request, without_a_share())
+        .await;
+    assert!(late.is_err());
+    assert_eq!(model.calls(), 1);
 }
 
 #[tokio::test]

@@ -18,7 +18,10 @@ use axum::{
     },
 };
 use futures_util::StreamExt;
-use shared_types::{event::AnswerEvent, origin::AnswerRequest};
+use shared_types::{
+    event::{AnswerEvent, Telling},
+    origin::AnswerRequest,
+};
 use std::{convert::Infallible, time::Duration};
 
 /// Proxies on the way cut a silent connection after some tens of seconds.
@@ -42,14 +45,22 @@ pub async fn handler(
         answers.answer(&context, claims, &request, chosen).await?
     };
     let counted = metrics().answer_stream();
+    let mut telling = Telling::default();
     let events = events.map(move |event| {
         let _ = &counted;
+        telling.tell(&event);
         match &event {
             AnswerEvent::Done(done) => metrics().answered(AnswerEnd::Told(done)),
             AnswerEvent::Error(_) => metrics().answered(AnswerEnd::Interrupted),
             _ => {}
         }
-        Ok::<_, Infallible>(Event::default().event(event.name()).data(event.data()))
+        let id = telling.id().to_string();
+        Ok::<_, Infallible>(
+            Event::default()
+                .id(id)
+                .event(event.name())
+                .data(event.data()),
+        )
     });
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text("keep-alive")))
 }

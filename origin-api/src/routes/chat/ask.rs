@@ -19,8 +19,8 @@ pub async fn handler(
     caller: Caller,
     Extension(context): Extension<RequestContext>,
     Path(session_id): Path<ChatSessionId>,
-    Json(Ask { query }): Json<Ask>,
+    Json(ask): Json<Ask>,
 ) -> Result<Json<Turn>, ApiError> {
-    let turn = conversations::ask(&state, &context, &caller.0, session_id, &query).await?;
+    let turn = conversations::ask(&state, &context, &caller.0, session_id, &ask).await?;
     Ok(Json(turn))
 }
