@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { after, before, beforeEach, test } from "node:test";
 import { start } from "./testing/edge.mjs";
-import { ADMIN, FIRST_STUDENT, OTHER_STUDENT, DELTA, DONE, Services } from "./testing/services.mjs";
+import { ADMIN, FIRST_STUDENT, OTHER_STUDENT, DELTA, DONE, ID, Services } from "./testing/services.mjs";
 
 let services, edge;
 let question = 0;
@@ -26,10 +26,15 @@ beforeEach(() => {
 
 const fresh = () => `Question ${++question}?`;
 
-function ask(query, { person = FIRST_STUDENT, accept = "text/event-stream", token, signal } = {}) {
+function ask(query, { person = FIRST_STUDENT, accept = "text/event-stream", token, signal, lastEventId } = {}) {
   return fetch(`${edge.url}/api/chat/query`, {
     method: "POST",
-    headers: { accept, "content-type": "application/json", authorization: `Bearer ${token ?? services.token(person)}` },
+    headers: {
+      accept,
+      "content-type": "application/json",
+      authorization: `Bearer ${token ?? services.token(person)}`,
+      ...(lastEventId && { "last-event-id": lastEventId }),
+    },
     body: JSON.stringify({ query }),
     signal,
   });
@@ -135,6 +140,22 @@ test("words arrive while the model is still writing", async () => {
   finish();
   for (let piece; (piece = await reader.read()), !piece.done; ) text += piece.value;
   assert.ok(text.endsWith(DELTA + DONE), text);
+});
+
+test("a reader who was cut off is told what comes behind it, from the origin and out of KV", async () => {
+  const query = fresh();
+  for (const outcome of ["miss", "hit"]) {
+    let text;
+    await until(async () => {
+      text = await (await ask(query, { lastEventId: ID })).text();
+      return metaOf(text).cache.answer === outcome;
+    });
+    assert.equal(metaOf(text).resumed, true);
+    assert.ok(text.endsWith(`\n\n${DONE}`) && !text.includes(DELTA), text);
+  }
+  const other = await (await ask(query, { lastEventId: "32-0-1" })).text();
+  assert.equal(metaOf(other).resumed, undefined);
+  assert.ok(other.endsWith(DELTA + DONE), other);
 });
 
 test("an answer that is cut ends in an error and is made anew", async () => {

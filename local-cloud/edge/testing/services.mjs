@@ -12,7 +12,9 @@ export const FIRST_STUDENT = "00000000-0000-0000-0000-00000000000a";
 export const OTHER_STUDENT = "00000000-0000-0000-0000-00000000000b";
 export const ADMIN = "00000000-0000-0000-0000-00000000000c";
 
-const event = (name, data) => `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
+/** Bytes of text, citations, and the sum over both, as the edge counts them too. */
+export const ID = "32-0-4152816651";
+const event = (name, data) => `id: ${ID}\nevent: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
 export const DELTA = event("delta", { text: "Keep the wrist level — always." });
 export const DONE = event("done", {
   finish_reason: "complete",

@@ -114,7 +114,7 @@ impl Client {
     }
 
     /// Asks and reads the answer to its end; `watch` sees each event as it arrives. Whoever is cut off comes back and
-    /// goes on, [`RETURNS`] times at most: the error or the `error` event is the last one's.
+    /// goes on, three times at most: the error or the `error` event is the last one's.
     pub async fn ask_persistently(
         &self,
         question: &str,
