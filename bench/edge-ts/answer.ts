@@ -96,7 +96,7 @@ function relay(c: Context<Environment>, key: string, opening: string): Transform
       controller.enqueue(chunk);
       buffered += decoder.decode(chunk, { stream: true });
       for (let end; (end = buffered.indexOf("\n\n")) >= 0; buffered = buffered.slice(end + 2)) {
-        const match = /^event: (\w+)\ndata: (.*)$/.exec(buffered.slice(0, end));
+        const match = /^(?:id: .*\n)?event: (\w+)\ndata: (.*)$/.exec(buffered.slice(0, end));
         if (match) take(match[1], match[2]);
       }
     },

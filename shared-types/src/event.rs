@@ -176,6 +176,16 @@ impl AnswerEvent {
     }
 }
 
+/// The events of an answer from its beginning, as they go over the wire.
+#[must_use]
+pub fn to_numbered_sse(events: &[AnswerEvent]) -> String {
+    let mut telling = Telling::default();
+    let events = events.iter();
+    events
+        .map(|event| event.to_numbered_sse(&mut telling))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

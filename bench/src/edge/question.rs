@@ -2,7 +2,7 @@
 
 use crate::clock;
 use anyhow::Context;
-use rag_core::query::normalise;
+use rag_core::{answer::replay, query::normalise};
 use shared_types::{
     cache::{
         AnswerKey, AnswerPiece, CacheKey, CacheValue, EmbedKey, FoundPassage, ScopeKey,
@@ -10,6 +10,7 @@ use shared_types::{
     },
     chat::{Citation, FinishReason, SearchFilters, Source, Usage},
     embedding::{DIMENSIONS, Embedding},
+    event::to_numbered_sse,
     ids::{ChunkId, DocumentId, UserId},
     origin::{Passage, Scope, ScopeVersion, Scoring},
     purge::Purges,
@@ -204,8 +205,5 @@ fn stored_answer(passages: &[Passage]) -> StoredAnswer {
 #[must_use]
 pub fn told() -> String {
     let passages: Vec<Passage> = (0..3).map(passage).collect();
-    rag_core::answer::replay(&stored_answer(&passages))
-        .iter()
-        .map(shared_types::event::AnswerEvent::to_sse)
-        .collect()
+    to_numbered_sse(&replay(&stored_answer(&passages)))
 }

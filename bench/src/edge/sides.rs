@@ -341,20 +341,31 @@ impl Reply {
         // Whether a read of the embedding has ended before a remembered search is found is a race on both sides.
         let stages = headers.insert("server-timing".into(), "the stages".into());
         stages.context("a reply says how long its stages took")?;
-        let mut body = reply.text().await?.replace(&id, "the id");
+        let body = reply.text().await?;
+        let bytes = headers.remove("content-length");
+        ensure!(
+            bytes.is_none_or(|bytes| bytes == body.len().to_string()),
+            "a body is not as long as was announced"
+        );
+        let mut body = without_event_ids(&body.replace(&id, "the id"));
         if row == Row::EmbeddingHit {
             // Each search finds another text, so each answer is another.
             body = without_answer_id(&body);
         }
         if row == Row::TokenOnly {
             // Each JSON reader has its own words for an empty body.
-            headers.remove("content-length");
             let mut problem: serde_json::Value = serde_json::from_str(&body)?;
             problem["detail"].take();
             body = problem.to_string();
         }
         Ok(Self { headers, body })
     }
+}
+
+/// The events without the ids by which a reader who was cut off goes on: the other Worker does not count.
+fn without_event_ids(body: &str) -> String {
+    let lines = body.split_inclusive('\n');
+    lines.filter(|line| !line.starts_with("id: ")).collect()
 }
 
 /// The events without the 64 digits that say which answer it is.

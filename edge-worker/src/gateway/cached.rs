@@ -13,7 +13,7 @@ use shared_types::{
     },
     chat::CacheOutcome,
     embedding::Embedding,
-    event::Telling,
+    event::to_numbered_sse,
 };
 use std::{cell::OnceCell, marker::PhantomData, rc::Rc};
 
@@ -70,14 +70,8 @@ impl From<StoredAnswer> for KeptAnswer {
 impl KeptAnswer {
     /// All of its events but the first, which is each reply's own, as they are sent.
     pub fn events(&self) -> &str {
-        self.events.get_or_init(|| {
-            let mut telling = Telling::default();
-            let events = replay(&self.stored);
-            let events = events.iter();
-            events
-                .map(|event| event.to_numbered_sse(&mut telling))
-                .collect()
-        })
+        self.events
+            .get_or_init(|| to_numbered_sse(&replay(&self.stored)))
     }
 }
 

@@ -22,7 +22,7 @@ use serde_json::Value;
 use shared_types::{
     conversation::{Ask, Turn},
     embedding::{DIMENSIONS, Embedding},
-    event::{AnswerEvent, Telling},
+    event::{AnswerEvent, to_numbered_sse},
     ids::{MessageId, UserId},
     origin::{AnswerRequest, Changed, RetrieveRequest, RetrieveResponse},
     problem::{PROBLEM_JSON, Problem, ProblemKind},
@@ -296,11 +296,7 @@ impl World {
     }
 
     fn stream(&self, events: &[AnswerEvent]) -> Upstream {
-        let mut telling = Telling::default();
-        let numbered = events.iter();
-        let text: String = numbered
-            .map(|event| event.to_numbered_sse(&mut telling))
-            .collect();
+        let text = to_numbered_sse(events);
         let beginning = |bytes: usize| pieces(&text[..bytes]);
         let mut reply = upstream(200, "text/event-stream", "");
         let fault = self.faults.borrow().stream.clone();
