@@ -13,12 +13,14 @@ use shared_types::{
     documents::Visibility,
     ids::{ChatSessionId, ChunkId, DocumentId, MessageId},
 };
+use std::time::Duration;
 use storage::{
     Error,
     conversations::{self, Question},
     documents,
 };
 use support::{Database, fresh_id};
+use uuid::Uuid;
 
 async fn begin(db: &Database, who: &AccessClaims) -> ChatSessionId {
     let id = ChatSessionId(fresh_id());
@@ -223,6 +225,103 @@ async fn an_answer_is_withheld_from_whoever_may_not_read_its_pages_any_more() {
             .unwrap();
         assert_eq!(rows, 0, "{way}");
     }
+}
+
+/// Answers that are kept, whoever may see them.
+async fn kept(db: &Database) -> i64 {
+    sqlx::query_scalar("select count(*) from chat_answers")
+        .fetch_one(&db.owner)
+        .await
+        .unwrap()
+}
+
+async fn delete(db: &Database, owner: &AccessClaims, document: DocumentId) {
+    let mut tx = db.reader(owner).await;
+    documents::delete(&mut tx, document).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+/// A teacher's two booklets, and a student who was answered from each.
+async fn answered_from_two(db: &Database) -> (AccessClaims, [DocumentId; 2]) {
+    let teacher = db.person(Role::Teacher).await;
+    let student = db.person(Role::Student).await;
+    db.link(&teacher, &student).await;
+    let session = begin(db, &student).await;
+    let mut booklets = Vec::new();
+    for text in ["Curve the fingers.", "Sit upright."] {
+        let booklet = db.ready(&teacher, Visibility::Private, &[text]).await;
+        let message = ask(db, &student, session, text).await.unwrap();
+        let answered = answer_from(booklet);
+        write_down(db, &student, message, &answered).await.unwrap();
+        booklets.push(booklet);
+    }
+    (teacher, booklets.try_into().unwrap())
+}
+
+#[tokio::test]
+async fn words_of_a_deleted_document_are_kept_in_nobodys_conversation() {
+    let db = Database::new().await;
+    let (teacher, [gone, stays]) = answered_from_two(&db).await;
+    delete(&db, &teacher, gone).await;
+    let left: Vec<Vec<Uuid>> = sqlx::query_scalar("select document_ids from chat_answers")
+        .fetch_all(&db.owner)
+        .await
+        .unwrap();
+    assert_eq!(left, [vec![stays.0]]);
+}
+
+#[tokio::test]
+async fn words_of_a_teacher_whose_account_is_removed_go_with_it() {
+    let db = Database::new().await;
+    let (teacher, _) = answered_from_two(&db).await;
+    sqlx::query("delete from users where id = $1")
+        .bind(teacher.sub.0)
+        .execute(&db.owner)
+        .await
+        .unwrap();
+    assert_eq!(kept(&db).await, 0);
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_after_its_document_went_is_not_written_down() {
+    let db = Database::new().await;
+    let teacher = db.person(Role::Teacher).await;
+    let document = db
+        .ready(&teacher, Visibility::Private, &["Curve the fingers."])
+        .await;
+    let session = begin(&db, &teacher).await;
+    let message = ask(&db, &teacher, session, "How do I hold them?").await;
+    let message = message.unwrap();
+    delete(&db, &teacher, document).await;
+    let late = write_down(&db, &teacher, message, &answer_from(document)).await;
+    assert!(matches!(late, Err(Error::NotFound)), "{late:?}");
+    let messages = messages(&db, &teacher, session).await;
+    assert_eq!(messages[0].reply, MessageReply::Unanswered);
+    assert_eq!(kept(&db).await, 0);
+}
+
+#[tokio::test]
+async fn a_document_that_goes_while_an_answer_is_written_down_takes_it_along() {
+    let db = Database::new().await;
+    let teacher = db.person(Role::Teacher).await;
+    let document = db
+        .ready(&teacher, Visibility::Private, &["Curve the fingers."])
+        .await;
+    let session = begin(&db, &teacher).await;
+    let message = ask(&db, &teacher, session, "How do I hold them?").await;
+    let message = message.unwrap();
+    let mut writing = db.reader(&teacher).await;
+    let answered = answer_from(document);
+    conversations::answered(&mut writing, message, &answered)
+        .await
+        .unwrap();
+    let committed = async {
+        // The other one has begun by then, and waits.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        writing.commit().await.unwrap();
+    };
+    tokio::join!(delete(&db, &teacher, document), committed);
+    assert_eq!(kept(&db).await, 0);
 }
 
 #[tokio::test]

@@ -292,6 +292,18 @@ async fn whoever_leaves_the_teacher_is_not_shown_her_answer_again() {
         .await
         .unwrap();
     assert_eq!(reply().await, MessageReply::Withheld);
+    let kept = async || {
+        let count = sqlx::query_scalar::<_, i64>("select count(*) from chat_answers");
+        count.fetch_one(&db.owner).await.unwrap()
+    };
+    assert_eq!(kept().await, 1);
+
+    // What she takes back is kept in nobody's conversation.
+    let mut tx = db.reader(&teacher).await;
+    curated::delete(&mut tx, id).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(kept().await, 0);
+    assert_eq!(reply().await, MessageReply::Withheld);
 }
 
 #[tokio::test]
