@@ -67,6 +67,11 @@ const OWN_MATTER: usize = 3;
 /// A question of no more words than this leaves something out.
 const FRAGMENT_WORDS: usize = 2;
 
+/// With one of these and what it is about, two words are a whole question.
+const COMMANDS: [&str; 5] = ["define", "describe", "explain", "pronounce", "translate"];
+/// What follows a command that is about something said before.
+const ADVERBS: [&str; 6] = ["again", "better", "further", "more", "please", "simply"];
+
 /// A question that was asked before in a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Earlier {
@@ -116,11 +121,17 @@ pub fn leans(question: &str) -> bool {
         };
         words.iter().enumerate().any(is_pointer)
     };
+    let is_command = || match words[..] {
+        [command, matter] => {
+            COMMANDS.contains(&command) && is_matter(&matter) && !ADVERBS.contains(&matter)
+        }
+        _ => false,
+    };
     if words.is_empty() {
         return false;
     }
     let length: usize = words.iter().map(|word| length_of(word)).sum();
-    length <= FRAGMENT_WORDS
+    (length <= FRAGMENT_WORDS && !is_command())
         || !words.iter().any(is_matter)
         || OPENINGS.iter().any(begins_with)
         || is_part()
@@ -239,6 +250,9 @@ mod tests {
             "What should he do instead?",
             "Can you explain that?",
             "Why is that?",
+            "Explain more.",
+            "Explain it.",
+            "Explain why",
         ] {
             assert!(leans(question), "{question}");
         }
@@ -255,6 +269,8 @@ mod tests {
             "How many sharps are there in E major?",
             "With which finger does the scale of B flat major begin?",
             "How far away from the piano should I be sitting?",
+            "Define legato",
+            "explain rubato!",
         ] {
             assert!(!leans(question), "{question}");
         }
