@@ -2,7 +2,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use rag_core::resuming::behind;
-use shared_types::event::{AnswerEvent, Delta, EventId, Telling};
+use shared_types::event::{AnswerEvent, Delta, EventId, Progress};
 
 fn deltas(text: &str, cut: u8) -> Vec<AnswerEvent> {
     let (first, second) = text.split_at(text.floor_char_boundary(usize::from(cut)));
@@ -23,10 +23,10 @@ fuzz_target!(|input: (&str, &str, u8, u8)| {
         assert_eq!(named.to_string().parse(), Ok(named));
         let _ = behind(named, &again);
     }
-    let mut telling = Telling::default();
+    let mut progress = Progress::default();
     let told = deltas(text, cut);
-    telling.tell(&told[0]);
-    let rest = behind(telling.id(), &again);
+    progress.tell(&told[0]);
+    let rest = behind(progress.id(), &again);
     if usize::from(cut) < text.len() {
         assert!(rest.is_some(), "its own id is not known again");
     }

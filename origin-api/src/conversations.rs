@@ -146,8 +146,8 @@ pub async fn delete(
     Ok(reader.commit().await?)
 }
 
-/// Puts a question behind the others of a conversation, in words that can be understood by themselves. Said again before
-/// it was answered, or by somebody who was cut off from its answer, the last question is that same one.
+/// Puts a question behind the others of a conversation, in words that can be understood by themselves. Said again by
+/// somebody who was cut off from its answer, the last question is that same one.
 pub async fn ask(
     state: &AppState,
     context: &RequestContext,
@@ -159,10 +159,12 @@ pub async fn ask(
     let asked = storable(&ask.query);
     let (earlier, used_up) = {
         let mut reader = reader::begin(&state.pool, claims).await?;
-        let last = conversations::last(&mut reader, session_id).await?;
-        if let Some(last) =
-            last.filter(|last| last.asked == asked && (ask.resumes || !last.is_answered))
-        {
+        let last = if ask.resumes {
+            conversations::last(&mut reader, session_id).await?
+        } else {
+            None
+        };
+        if let Some(last) = last.filter(|last| last.asked == asked) {
             return Ok(Turn {
                 session_id,
                 message_id: last.id,

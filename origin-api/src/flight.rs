@@ -3,7 +3,7 @@
 //! A flight belongs to none of its callers. Its work runs in a task of its own and writes a log; each
 //! caller reads that log from its beginning at a pace of its own. The first caller may leave and the others
 //! read on; when the last one leaves, the work is dropped: at once, or a moment later where flights linger for those who
-//! were cut off. Such a one is joined even where it has ended well meanwhile; any other that has ended, by nobody.
+//! were cut off. For that moment after a good end it is joined as well; whatever else has ended, by nobody.
 //!
 //! `moka` and `async-singleflight` do not fit: there the work belongs to the caller who came first, begins
 //! anew when that caller leaves, and has one result at its end.
@@ -19,12 +19,13 @@ use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::AbortHandle,
+    time::Instant,
 };
 use tracing::Instrument;
 
 /// The flights of one kind of work. `K` holds everything that decides what the work says.
 pub struct Flights<K, E> {
-    /// A flight lives by its readers. Dead ones are swept when the next one starts.
+    /// A flight lives by its readers, and a moment longer. Dead ones are swept when the next one starts.
     under_way: Mutex<HashMap<Arc<K>, Weak<Flight<E>>>>,
     room: Arc<Semaphore>,
     max_log_bytes: usize,
@@ -78,7 +79,7 @@ impl<E> Flight<E> {
     fn is_open(&self) -> bool {
         match self.log.borrow().end {
             None => self.log.has_changed().is_ok(),
-            Some(End::Good) => !self.linger.is_zero(),
+            Some(End::Good(at)) => at.elapsed() < self.linger,
             Some(End::Bad) => false,
         }
     }
@@ -90,9 +91,9 @@ struct Log<E> {
     end: Option<End>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum End {
-    Good,
+    Good(Instant),
     Bad,
 }
 
@@ -124,8 +125,7 @@ impl<K: Eq + Hash, E: Clone + Send + Sync + 'static> Flights<K, E> {
             .under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let known = under_way.get(key).and_then(Weak::upgrade);
-        known.filter(|flight| flight.is_open()).map(Reader::new)
+        open_flight(&under_way, key).map(Reader::new)
     }
 
     /// Joins the flight of `key`, or starts it with `work`, which must do the same for equal keys.
@@ -139,8 +139,7 @@ impl<K: Eq + Hash, E: Clone + Send + Sync + 'static> Flights<K, E> {
             .under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let known = under_way.get(&key).and_then(Weak::upgrade);
-        if let Some(flight) = known.filter(|flight| flight.is_open()) {
+        if let Some(flight) = open_flight(&under_way, &key) {
             return (Reader::new(flight), Part::Joined);
         }
         let Ok(room) = self.room.clone().try_acquire_owned() else {
@@ -170,13 +169,24 @@ impl<K: Eq + Hash, E: Clone + Send + Sync + 'static> Flights<K, E> {
             max_bytes: self.max_log_bytes,
         };
         let work = tokio::spawn(work(writer).in_current_span()).abort_handle();
+        // Nobody comes back to what can't be joined.
+        let linger = room.as_ref().map_or(Duration::ZERO, |_| self.linger);
         Arc::new(Flight {
             log,
             work,
-            linger: self.linger,
+            linger,
             _room: room,
         })
     }
+}
+
+/// The flight of a key, where one may join it.
+fn open_flight<K: Eq + Hash, E>(
+    under_way: &HashMap<Arc<K>, Weak<Flight<E>>>,
+    key: &K,
+) -> Option<Arc<Flight<E>>> {
+    let known = under_way.get(key).and_then(Weak::upgrade);
+    known.filter(|flight| flight.is_open())
 }
 
 /// The work's end of a log.
@@ -200,7 +210,7 @@ impl<E> Writer<E> {
 
     /// Adds the last entry, for which there is always room.
     pub fn end(self, last: E) {
-        self.end_as(End::Good, last);
+        self.end_as(End::Good(Instant::now()), last);
     }
 
     /// The same where the work has failed: whoever comes now begins anew.
@@ -226,7 +236,8 @@ pub struct Reader<E: Send + Sync + 'static> {
 impl<E: Send + Sync + 'static> Drop for Reader<E> {
     fn drop(&mut self) {
         let linger = self.flight.linger;
-        if linger.is_zero() || self.read == 0 || self.log.borrow().is_read(self.read) {
+        let wants_nothing = self.read == 0 || self.log.borrow().is_read(self.read);
+        if wants_nothing || linger.is_zero() || !self.flight.is_open() {
             return;
         }
         // Where the process is on its way out, nobody comes back.

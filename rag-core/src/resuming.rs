@@ -1,23 +1,23 @@
 //! Going on with an answer behind what its reader has been told.
 
-use shared_types::event::{AnswerEvent, Delta, EventId, Telling};
+use shared_types::event::{AnswerEvent, Delta, EventId, Progress};
 
 /// The events behind the one that is `named`, as they go over the wire, from `events`, which are those of an answer from
 /// its beginning to its end. `None` where this is not the answer that the id is of.
 #[must_use]
 pub fn behind(named: EventId, events: &[AnswerEvent]) -> Option<String> {
-    let mut telling = Telling::default();
+    let mut progress = Progress::default();
     let mut rest = None::<String>;
     for event in events {
         let cut;
         let mut event = event;
         if rest.is_none() {
-            let told = telling.id();
+            let told = progress.id();
             match event {
                 AnswerEvent::Delta(Delta { text }) if told.text_bytes < named.text_bytes => {
                     let missing = (named.text_bytes - told.text_bytes) as usize;
                     let (known, new) = text.split_at_checked(missing.min(text.len()))?;
-                    telling.tell_text(known);
+                    progress.tell_text(known);
                     if new.is_empty() {
                         continue;
                     }
@@ -25,16 +25,16 @@ pub fn behind(named: EventId, events: &[AnswerEvent]) -> Option<String> {
                     event = &cut;
                 }
                 AnswerEvent::Citation(_) if told.citations < named.citations => {
-                    telling.tell(event);
+                    progress.tell(event);
                     continue;
                 }
                 _ => {}
             }
-            if telling.id() != named {
+            if progress.id() != named {
                 return None;
             }
         }
-        let text = event.to_numbered_sse(&mut telling);
+        let text = event.to_numbered_sse(&mut progress);
         rest.get_or_insert_default().push_str(&text);
     }
     rest
@@ -102,12 +102,12 @@ mod tests {
 
     /// The id behind each event.
     fn ids(events: &[AnswerEvent]) -> Vec<EventId> {
-        let mut telling = Telling::default();
+        let mut progress = Progress::default();
         events
             .iter()
             .map(|event| {
-                telling.tell(event);
-                telling.id()
+                progress.tell(event);
+                progress.id()
             })
             .collect()
     }

@@ -123,7 +123,7 @@ pub struct Ask {
     /// The question in the person's words.
     pub query: String,
     /// Whether they have been told the beginning of its answer: where it is the last question of the conversation, that
-    /// is the one, though its answer may be written down already.
+    /// is the one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub resumes: bool,
 }

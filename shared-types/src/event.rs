@@ -2,11 +2,11 @@
 //!
 //! Order: `meta`, then any number of `delta` and `citation`, then exactly one `done` or `error`.
 //! A `citation` refers to the text before it: its marker stands where the event stands.
-//! Each but `meta` has an [`EventId`]; whoever was cut off asks again with the last one in `Last-Event-ID`.
+//! Each that tells something new has an [`EventId`]; whoever was cut off asks again with the last one in `Last-Event-ID`.
 
 mod id;
 
-pub use id::{EventId, EventIdError, Telling};
+pub use id::{EventId, EventIdError, Progress};
 
 use crate::{
     cache::AnswerId,
@@ -137,11 +137,11 @@ impl AnswerEvent {
         ["event: ", self.name(), "\ndata: ", &self.data(), "\n\n"].concat()
     }
 
-    /// The same behind its id, where `telling` has told all before it.
+    /// The same behind its id, where `progress` has told all before it.
     #[must_use]
-    pub fn to_numbered_sse(&self, telling: &mut Telling) -> String {
-        telling.tell(self);
-        ["id: ", &telling.id().to_string(), "\n", &self.to_sse()].concat()
+    pub fn to_numbered_sse(&self, progress: &mut Progress) -> String {
+        progress.tell(self);
+        ["id: ", &progress.id().to_string(), "\n", &self.to_sse()].concat()
     }
 
     /// Reads the name and data of a server-sent event.
@@ -179,10 +179,10 @@ impl AnswerEvent {
 /// The events of an answer from its beginning, as they go over the wire.
 #[must_use]
 pub fn to_numbered_sse(events: &[AnswerEvent]) -> String {
-    let mut telling = Telling::default();
+    let mut progress = Progress::default();
     let events = events.iter();
     events
-        .map(|event| event.to_numbered_sse(&mut telling))
+        .map(|event| event.to_numbered_sse(&mut progress))
         .collect()
 }
 

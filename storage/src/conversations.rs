@@ -252,27 +252,24 @@ pub struct Last {
     pub asked: String,
     /// So that it can be understood by itself.
     pub question: String,
-    /// Whether its answer is written down.
-    pub is_answered: bool,
 }
 
 /// The last question of a conversation of the reader. `None` where there is neither a question nor such a conversation.
 #[tracing::instrument(name = "sql.conversations.last", skip_all)]
 pub async fn last(reader: &mut ReaderTx, id: ChatSessionId) -> Result<Option<Last>, Error> {
     let person = reader.user_id();
-    let row: Option<(Uuid, String, String, bool)> = sqlx::query_as(
-        "select id, asked, question, answered_at is not null from chat_messages \
+    let row: Option<(Uuid, String, String)> = sqlx::query_as(
+        "select id, asked, question from chat_messages \
          where session_id = $1 and user_id = $2 order by number desc limit 1",
     )
     .bind(id.0)
     .bind(person.0)
     .fetch_optional(reader.connection())
     .await?;
-    Ok(row.map(|(id, asked, question, is_answered)| Last {
+    Ok(row.map(|(id, asked, question)| Last {
         id: MessageId(id),
         asked,
         question,
-        is_answered,
     }))
 }
 

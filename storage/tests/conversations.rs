@@ -103,6 +103,29 @@ async fn messages(db: &Database, who: &AccessClaims, session: ChatSessionId) -> 
     listed.unwrap().items
 }
 
+/// A question that is not answered yet, and a booklet that answers it, both a teacher's own.
+struct Asked {
+    teacher: AccessClaims,
+    document: DocumentId,
+    session: ChatSessionId,
+    message: MessageId,
+}
+
+async fn asked_of_a_booklet(db: &Database) -> Asked {
+    let teacher = db.person(Role::Teacher).await;
+    let document = db
+        .ready(&teacher, Visibility::Private, &["Curve the fingers."])
+        .await;
+    let session = begin(db, &teacher).await;
+    let message = ask(db, &teacher, session, "How do I hold them?").await;
+    Asked {
+        message: message.unwrap(),
+        teacher,
+        document,
+        session,
+    }
+}
+
 #[tokio::test]
 async fn a_conversation_is_nobody_elses_not_even_an_admins() {
     let db = Database::new().await;
@@ -140,14 +163,12 @@ async fn a_conversation_is_nobody_elses_not_even_an_admins() {
 #[tokio::test]
 async fn an_answer_is_written_down_once_and_read_as_it_was() {
     let db = Database::new().await;
-    let teacher = db.person(Role::Teacher).await;
-    let document = db
-        .ready(&teacher, Visibility::Private, &["Curve the fingers."])
-        .await;
-    let session = begin(&db, &teacher).await;
-    let message = ask(&db, &teacher, session, "How do I hold them?")
-        .await
-        .unwrap();
+    let Asked {
+        teacher,
+        document,
+        session,
+        message,
+    } = asked_of_a_booklet(&db).await;
     let unanswered = messages(&db, &teacher, session).await;
     assert_eq!(unanswered[0].reply, MessageReply::Unanswered);
 
@@ -285,13 +306,12 @@ async fn words_of_a_teacher_whose_account_is_removed_go_with_it() {
 #[tokio::test]
 async fn an_answer_that_comes_after_its_document_went_is_not_written_down() {
     let db = Database::new().await;
-    let teacher = db.person(Role::Teacher).await;
-    let document = db
-        .ready(&teacher, Visibility::Private, &["Curve the fingers."])
-        .await;
-    let session = begin(&db, &teacher).await;
-    let message = ask(&db, &teacher, session, "How do I hold them?").await;
-    let message = message.unwrap();
+    let Asked {
+        teacher,
+        document,
+        session,
+        message,
+    } = asked_of_a_booklet(&db).await;
     delete(&db, &teacher, document).await;
     let late = write_down(&db, &teacher, message, &answer_from(document)).await;
     assert!(matches!(late, Err(Error::NotFound)), "{late:?}");
@@ -303,13 +323,12 @@ async fn an_answer_that_comes_after_its_document_went_is_not_written_down() {
 #[tokio::test]
 async fn a_document_that_goes_while_an_answer_is_written_down_takes_it_along() {
     let db = Database::new().await;
-    let teacher = db.person(Role::Teacher).await;
-    let document = db
-        .ready(&teacher, Visibility::Private, &["Curve the fingers."])
-        .await;
-    let session = begin(&db, &teacher).await;
-    let message = ask(&db, &teacher, session, "How do I hold them?").await;
-    let message = message.unwrap();
+    let Asked {
+        teacher,
+        document,
+        message,
+        ..
+    } = asked_of_a_booklet(&db).await;
     let mut writing = db.reader(&teacher).await;
     let answered = answer_from(document);
     conversations::answered(&mut writing, message, &answered)

@@ -88,6 +88,19 @@ async fn another_answer_or_no_id_of_ours_is_told_from_the_beginning() {
 }
 
 #[tokio::test]
+async fn another_answer_is_told_as_soon_as_it_is_known_to_be_one() {
+    let whole = edge().ask(FIRST_STUDENT, QUESTION).await;
+    let events = wire(&whole);
+    let edge = edge();
+    // The model has said one thing and thinks about the next.
+    edge.break_(|faults| faults.stream = Some(StreamFault::SilentAfter(events[0].len())));
+    let told = edge.send(again(&edge, "4-0-1")).await;
+    assert!(!told.meta().resumed);
+    assert_eq!(wire(&told)[0], events[0]);
+    assert!(told.final_problem().is_some());
+}
+
+#[tokio::test]
 async fn what_breaks_off_again_takes_nothing_away_and_can_be_tried_once_more() {
     let whole = edge().ask(FIRST_STUDENT, QUESTION).await;
     let all = read(&whole.events());

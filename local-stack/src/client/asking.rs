@@ -127,31 +127,28 @@ impl Client {
         let mut answering = self.ask_query(&query).await?;
         let mut answer = Answer::begun(&answering);
         let mut last_event_id = String::new();
-        let mut returns = 0;
-        loop {
-            let cut = loop {
-                match answering.next().await {
-                    Ok(Some(moment)) => {
-                        watch(&moment);
-                        last_event_id.clone_from(&moment.id);
-                        answer.take(moment);
-                    }
-                    Ok(None) => break None,
-                    Err(error) => break Some(error),
-                }
-            };
+        for returns in 0.. {
+            let told = answering
+                .tell(&mut answer, &mut last_event_id, &mut watch)
+                .await;
             answer.total = answering.clock.elapsed();
-            let is_whole = answer.done.is_some();
-            if is_whole || returns == RETURNS {
-                return cut.map_or(Ok(answer), Err);
+            if answer.done.is_some() {
+                break;
             }
-            returns += 1;
+            if returns == RETURNS {
+                told?;
+                break;
+            }
             tokio::time::sleep(PAUSE).await;
-            let clock = answering.clock;
-            answering = self.ask_behind(&query, &last_event_id).await?;
-            answering.clock = clock;
-            answer.error = None;
+            // Whoever finds nobody there comes back once more, to where they were.
+            if let Ok(next) = self.ask_behind(&query, &last_event_id).await {
+                let clock = answering.clock;
+                answering = next;
+                answering.clock = clock;
+                answer.error = None;
+            }
         }
+        Ok(answer)
     }
 
     /// Asks for the answer as one JSON object.
@@ -210,13 +207,30 @@ impl Answering {
         }
     }
 
+    /// Reads to the end, into `answer`, and keeps the id of the last event in `last_event_id`.
+    async fn tell(
+        &mut self,
+        answer: &mut Answer,
+        last_event_id: &mut String,
+        watch: &mut impl FnMut(&Moment),
+    ) -> Result<(), StackError> {
+        while let Some(moment) = self.next().await? {
+            watch(&moment);
+            // What is told from its beginning has no place yet; an event without an id changes none.
+            let begins_anew = matches!(&moment.event, AnswerEvent::Meta(meta) if !meta.resumed);
+            if begins_anew || !moment.id.is_empty() {
+                last_event_id.clone_from(&moment.id);
+            }
+            answer.take(moment);
+        }
+        Ok(())
+    }
+
     /// Reads to the end; `watch` sees each event as it arrives.
     pub async fn to_end(mut self, mut watch: impl FnMut(&Moment)) -> Result<Answer, StackError> {
         let mut answer = Answer::begun(&self);
-        while let Some(moment) = self.next().await? {
-            watch(&moment);
-            answer.take(moment);
-        }
+        self.tell(&mut answer, &mut String::new(), &mut watch)
+            .await?;
         answer.total = self.clock.elapsed();
         Ok(answer)
     }

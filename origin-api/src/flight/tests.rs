@@ -203,6 +203,21 @@ async fn who_has_read_nothing_or_everything_is_not_waited_for() {
     assert_eq!(airport.board(1).1, Part::Led);
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_was_alone_is_not_waited_for() {
+    let mut airport = Airport::that_lingers(LINGER);
+    let _shared: Vec<_> = (0..MAX_SHARED as u8)
+        .map(|key| airport.board(key))
+        .collect();
+    let (mut alone, part) = airport.board(9);
+    assert_eq!(part, Part::Alone);
+    airport.order(MAX_SHARED, Order::Say(10)).await;
+    assert_eq!(alone.next().await, Some(10));
+    drop(alone);
+    settle().await;
+    assert!(!airport.is_at_work(MAX_SHARED));
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Board(u8),

@@ -26,13 +26,13 @@ pub struct EventIdError;
 
 /// Counts what is told.
 #[derive(Clone, Debug)]
-pub struct Telling {
+pub struct Progress {
     text_bytes: usize,
     citations: usize,
     sum: Sum,
 }
 
-impl Default for Telling {
+impl Default for Progress {
     fn default() -> Self {
         Self {
             text_bytes: 0,
@@ -42,15 +42,24 @@ impl Default for Telling {
     }
 }
 
-impl Telling {
+impl Progress {
     /// Adds an event of the answer. Only text and citations bring it forward.
     pub fn tell(&mut self, event: &AnswerEvent) {
         match event {
             AnswerEvent::Delta(delta) => self.tell_text(&delta.text),
-            AnswerEvent::Citation(_) => {
+            AnswerEvent::Citation(citation) => {
                 self.citations += 1;
                 // No text holds this byte.
                 self.sum.add(&[0xff]);
+                self.sum.add(citation.chunk_id.0.as_bytes());
+                for number in [
+                    citation.marker,
+                    citation.page,
+                    citation.start_char,
+                    citation.end_char,
+                ] {
+                    self.sum.add(&number.to_le_bytes());
+                }
             }
             AnswerEvent::Meta(_) | AnswerEvent::Done(_) | AnswerEvent::Error(_) => {}
         }
@@ -102,12 +111,12 @@ mod tests {
     use crate::event::Delta;
 
     fn told(pieces: &[&str]) -> EventId {
-        let mut telling = Telling::default();
+        let mut progress = Progress::default();
         for text in pieces {
             let text = (*text).to_owned();
-            telling.tell(&AnswerEvent::Delta(Delta { text }));
+            progress.tell(&AnswerEvent::Delta(Delta { text }));
         }
-        telling.id()
+        progress.id()
     }
 
     #[test]

@@ -31,7 +31,7 @@ const END_MS: u32 = 500;
 /// The most bytes of one answer; far above what a model may write.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
-/// An answer under way. Dropping it ends the origin's work on it.
+/// An answer under way. Dropping it lets go of the origin's work on it.
 pub struct Relay<H> {
     host: Rc<H>,
     request_id: RequestId,
@@ -89,6 +89,7 @@ impl<H: Host> Relay<H> {
     ) -> LocalBoxStream<'static, Bytes> {
         let opening = match told {
             Some(told) => {
+                // Boxed: it is rare, and every stream would carry it.
                 self.resumption = Some(Box::new(Resumption::new(meta, told)));
                 None
             }
@@ -171,6 +172,9 @@ impl<H: Host> Relay<H> {
             .push(bytes)
             .map_err(|error| error.to_string())?
         {
+            if let Some(resumption) = &mut self.resumption {
+                resumption.see(&event.id);
+            }
             match AnswerEvent::parse_told(&event.name, &event.data) {
                 Ok(event) => self.collector.push(event),
                 // A newer origin may say more than this edge knows.
@@ -190,8 +194,12 @@ impl<H: Host> Relay<H> {
         Ok(Bytes::from(std::mem::replace(&mut self.unfinished, rest)))
     }
 
-    /// What is told of these whole events: nothing for as long as their reader may know them.
+    /// What is told of these whole events: nothing for as long as their reader may know them. A comment of the origin's is
+    /// told at once, as a sign of life.
     fn resume(&mut self, whole: Bytes) -> Bytes {
+        if whole.starts_with(b":") {
+            return whole;
+        }
         let Some(mut resumption) = self.resumption.take() else {
             return whole;
         };
@@ -199,18 +207,17 @@ impl<H: Host> Relay<H> {
             return resumption.end(true, &whole[known..]);
         }
         match &self.end {
-            None => {
+            // It broke off before it came to what is new: what its reader has, stands.
+            Some(Err(problem)) if !resumption.is_another => {
+                let end = AnswerEvent::Error(problem.clone()).to_sse();
+                resumption.end(true, end.as_bytes())
+            }
+            None if !resumption.is_another => {
                 resumption.held.extend_from_slice(&whole);
                 self.resumption = Some(resumption);
                 Bytes::new()
             }
-            // It broke off before it came to what is new: what its reader has, stands.
-            Some(Err(problem)) => {
-                let end = AnswerEvent::Error(problem.clone()).to_sse();
-                resumption.end(true, end.as_bytes())
-            }
-            // Another answer.
-            Some(Ok(_)) => {
+            _ => {
                 let held = std::mem::take(&mut resumption.held);
                 resumption.end(false, &[&held, &*whole].concat())
             }
@@ -260,8 +267,12 @@ impl<H: Host> Relay<H> {
 /// An answer that is told again to a reader who knows its beginning.
 struct Resumption {
     meta: Meta,
-    /// How the event begins that its reader was told last.
+    /// The event that its reader was told last.
+    told: EventId,
+    /// How it begins.
     last_known: String,
+    /// Whether more has been told than its reader knows, and not what he knows.
+    is_another: bool,
     /// What may have to be told after all.
     held: Vec<u8>,
 }
@@ -270,9 +281,19 @@ impl Resumption {
     fn new(meta: Meta, told: EventId) -> Self {
         Self {
             meta,
+            told,
+            is_another: false,
             last_known: format!("id: {told}\n"),
             held: Vec::new(),
         }
+    }
+
+    /// Takes note of an event's id. Ids only grow: one beyond the reader's last tells another answer, unless that came
+    /// before it; and so does an event without one.
+    fn see(&mut self, id: &str) {
+        self.is_another |= id.parse().map_or(true, |id: EventId| {
+            id.text_bytes > self.told.text_bytes || id.citations > self.told.citations
+        });
     }
 
     fn end(mut self, resumed: bool, events: &[u8]) -> Bytes {

@@ -19,7 +19,7 @@ use axum::{
 };
 use futures_util::StreamExt;
 use shared_types::{
-    event::{AnswerEvent, Telling},
+    event::{AnswerEvent, Progress},
     origin::AnswerRequest,
 };
 use std::{convert::Infallible, time::Duration};
@@ -45,16 +45,16 @@ pub async fn handler(
         answers.answer(&context, claims, &request, chosen).await?
     };
     let counted = metrics().answer_stream();
-    let mut telling = Telling::default();
+    let mut progress = Progress::default();
     let events = events.map(move |event| {
         let _ = &counted;
-        telling.tell(&event);
+        progress.tell(&event);
         match &event {
             AnswerEvent::Done(done) => metrics().answered(AnswerEnd::Told(done)),
             AnswerEvent::Error(_) => metrics().answered(AnswerEnd::Interrupted),
             _ => {}
         }
-        let id = telling.id().to_string();
+        let id = progress.id().to_string();
         Ok::<_, Infallible>(
             Event::default()
                 .id(id)
