@@ -164,10 +164,10 @@ pub async fn ask(
         } else {
             None
         };
-        if let Some(last) = last.filter(|last| last.asked == asked) {
+        if let Some((message_id, last)) = last.filter(|(_, last)| last.asked == asked) {
             return Ok(Turn {
                 session_id,
-                message_id: last.id,
+                message_id,
                 is_rewritten: last.question != asked,
                 question: last.question,
             });

@@ -127,7 +127,7 @@ pub fn chat_answer(meta: Meta, answer: &StoredAnswer) -> ChatAnswer {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use shared_types::{
         chat::{CacheOutcome, CacheReport, Citation, FinishReason, Usage},
@@ -136,11 +136,11 @@ mod tests {
     };
     use uuid::Uuid;
 
-    fn delta(text: &str) -> AnswerEvent {
+    pub(crate) fn delta(text: &str) -> AnswerEvent {
         AnswerEvent::Delta(Delta { text: text.into() })
     }
 
-    fn citation(marker: u32) -> AnswerEvent {
+    pub(crate) fn citation(marker: u32) -> AnswerEvent {
         AnswerEvent::Citation(Citation {
             marker,
             chunk_id: ChunkId(Uuid::nil()),
@@ -154,7 +154,7 @@ mod tests {
         })
     }
 
-    fn done() -> AnswerEvent {
+    pub(crate) fn done() -> AnswerEvent {
         AnswerEvent::Done(Done {
             finish_reason: FinishReason::Complete,
             confidence: 0.9,

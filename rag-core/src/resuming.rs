@@ -48,39 +48,11 @@ fn delta(text: &str) -> AnswerEvent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sse::Decoder;
-    use proptest::prelude::*;
-    use shared_types::{
-        chat::{Citation, FinishReason, Usage},
-        event::Done,
-        ids::{ChunkId, DocumentId},
+    use crate::{
+        answer::tests::{citation, done},
+        sse::Decoder,
     };
-    use uuid::Uuid;
-
-    fn citation(marker: u32) -> AnswerEvent {
-        AnswerEvent::Citation(Citation {
-            marker,
-            chunk_id: ChunkId(Uuid::nil()),
-            document_id: DocumentId(Uuid::nil()),
-            document_title: "Pedalling".into(),
-            page: 4,
-            quote: "Lift late.".into(),
-            start_char: 0,
-            end_char: 10,
-            areas: vec![],
-        })
-    }
-
-    fn done() -> AnswerEvent {
-        AnswerEvent::Done(Done {
-            finish_reason: FinishReason::Complete,
-            confidence: 0.9,
-            usage: Usage::default(),
-            curated_by: None,
-            model_first_token_ms: None,
-            model_total_ms: None,
-        })
-    }
+    use proptest::prelude::*;
 
     /// An answer of two claims, each piece of its text cut as often as `cuts` says.
     fn answer(cuts: &[usize]) -> Vec<AnswerEvent> {

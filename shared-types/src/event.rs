@@ -104,6 +104,13 @@ pub enum EventError {
     },
 }
 
+impl EventError {
+    fn data(name: &str, source: serde_json::Error) -> Self {
+        let name = name.to_owned();
+        Self::Data { name, source }
+    }
+}
+
 impl AnswerEvent {
     /// The event's name on the wire.
     #[must_use]
@@ -149,10 +156,7 @@ impl AnswerEvent {
         match name {
             "meta" => serde_json::from_slice(data.as_bytes())
                 .map(Self::Meta)
-                .map_err(|source| EventError::Data {
-                    name: name.to_owned(),
-                    source,
-                }),
+                .map_err(|source| EventError::data(name, source)),
             _ => Self::parse_told(name, data),
         }
     }
@@ -169,10 +173,7 @@ impl AnswerEvent {
             "error" => serde_json::from_slice(data).map(Self::Error),
             _ => return Err(EventError::UnknownName(name.to_owned())),
         };
-        parsed.map_err(|source| EventError::Data {
-            name: name.to_owned(),
-            source,
-        })
+        parsed.map_err(|source| EventError::data(name, source))
     }
 }
 

@@ -19,7 +19,6 @@ pub mod people;
 pub mod problem;
 pub mod purge;
 pub mod session;
-mod sum;
 pub mod trace;
 pub mod usage;
 pub mod workers_ai;

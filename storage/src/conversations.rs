@@ -243,20 +243,12 @@ pub async fn context(reader: &mut ReaderTx, id: ChatSessionId) -> Result<Vec<Ear
         .collect())
 }
 
-/// The last question of a conversation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Last {
-    /// Which message it is.
-    pub id: MessageId,
-    /// In the person's words.
-    pub asked: String,
-    /// So that it can be understood by itself.
-    pub question: String,
-}
-
-/// The last question of a conversation of the reader. `None` where there is neither a question nor such a conversation.
+/// The last question of a conversation of the reader, and which message it is. `None` where there is neither a question nor such a conversation.
 #[tracing::instrument(name = "sql.conversations.last", skip_all)]
-pub async fn last(reader: &mut ReaderTx, id: ChatSessionId) -> Result<Option<Last>, Error> {
+pub async fn last(
+    reader: &mut ReaderTx,
+    id: ChatSessionId,
+) -> Result<Option<(MessageId, Earlier)>, Error> {
     let person = reader.user_id();
     let row: Option<(Uuid, String, String)> = sqlx::query_as(
         "select id, asked, question from chat_messages \
@@ -266,11 +258,7 @@ pub async fn last(reader: &mut ReaderTx, id: ChatSessionId) -> Result<Option<Las
     .bind(person.0)
     .fetch_optional(reader.connection())
     .await?;
-    Ok(row.map(|(id, asked, question)| Last {
-        id: MessageId(id),
-        asked,
-        question,
-    }))
+    Ok(row.map(|(id, asked, question)| (MessageId(id), Earlier { asked, question })))
 }
 
 /// A question that is asked in a conversation.

@@ -218,11 +218,7 @@ async fn an_answer_is_withheld_from_whoever_may_not_read_its_pages_any_more() {
         );
 
         match way {
-            "deleted" => {
-                let mut tx = db.reader(&teacher).await;
-                documents::delete(&mut tx, document).await.unwrap();
-                tx.commit().await.unwrap();
-            }
+            "deleted" => delete(&db, &teacher, document).await,
             "made private" => {
                 sqlx::query("update knowledge_base_docs set is_public = false")
                     .execute(&db.owner)

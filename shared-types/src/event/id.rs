@@ -4,9 +4,9 @@
 //! into other pieces, comes by the same ids at the same places; where another answer is told, they differ.
 
 use super::AnswerEvent;
-use crate::sum::Sum;
-use std::{fmt, str::FromStr};
+use std::{fmt, hash::Hasher, str::FromStr};
 use thiserror::Error;
+use twox_hash::XxHash64;
 
 /// How far an answer has been told behind one of its events. On the wire: three decimal numbers, joined by hyphens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct EventIdError;
 pub struct Progress {
     text_bytes: usize,
     citations: usize,
-    sum: Sum,
+    sum: XxHash64,
 }
 
 impl Default for Progress {
@@ -37,7 +37,7 @@ impl Default for Progress {
         Self {
             text_bytes: 0,
             citations: 0,
-            sum: Sum::new(),
+            sum: XxHash64::with_seed(0),
         }
     }
 }
@@ -50,15 +50,15 @@ impl Progress {
             AnswerEvent::Citation(citation) => {
                 self.citations += 1;
                 // No text holds this byte.
-                self.sum.add(&[0xff]);
-                self.sum.add(citation.chunk_id.0.as_bytes());
+                self.sum.write(&[0xff]);
+                self.sum.write(citation.chunk_id.0.as_bytes());
                 for number in [
                     citation.marker,
                     citation.page,
                     citation.start_char,
                     citation.end_char,
                 ] {
-                    self.sum.add(&number.to_le_bytes());
+                    self.sum.write(&number.to_le_bytes());
                 }
             }
             AnswerEvent::Meta(_) | AnswerEvent::Done(_) | AnswerEvent::Error(_) => {}
@@ -68,7 +68,7 @@ impl Progress {
     /// Adds text of the answer.
     pub fn tell_text(&mut self, text: &str) {
         self.text_bytes += text.len();
-        self.sum.add(text.as_bytes());
+        self.sum.write(text.as_bytes());
     }
 
     /// The id of the event that was told last.
@@ -77,7 +77,7 @@ impl Progress {
         EventId {
             text_bytes: self.text_bytes as u32,
             citations: self.citations as u32,
-            sum: self.sum.total() as u32,
+            sum: self.sum.finish() as u32,
         }
     }
 }
