@@ -32,6 +32,7 @@ pub mod signing_keys;
 pub mod state;
 mod uploads;
 pub mod usage;
+mod vector_memory;
 pub mod wake;
 
 use axum::{

@@ -108,6 +108,12 @@ pub async fn retrieve(
     let start = Instant::now();
     let mut reader = storage::reader::begin_snapshot(&state.pool, claims).await?;
     let (facts, readable) = storage::scope::survey(&mut reader).await?;
+    let readable = match request.embedding {
+        Some(_) => state
+            .vector_memory
+            .attach(readable, claims, &request.embedding_model),
+        None => readable,
+    };
     let scope = Scope {
         version: scope_version(&facts),
         purges: facts.purges,
@@ -157,7 +163,7 @@ fn picked(
     // Any other plan compares all there is.
     let may_miss = matches!(
         lists.vector_plan,
-        VectorPlan::Signs { .. } | VectorPlan::Graph { .. }
+        VectorPlan::Memory { .. } | VectorPlan::Signs { .. } | VectorPlan::Graph { .. }
     );
     (may_miss && sample.picks()).then(|| Picked {
         claims,

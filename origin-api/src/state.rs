@@ -17,6 +17,7 @@ use crate::{
     shares::Shares,
     signing_keys::{COOL_DOWN, SigningKeys},
     usage::ledger::Ledger,
+    vector_memory::VectorMemory,
     wake::Wake,
 };
 use anyhow::Context;
@@ -44,6 +45,8 @@ pub struct AppState {
     pub curated_similarity: f64,
     /// Measures what searches miss.
     pub(crate) recall_sample: RecallSample,
+    /// The vectors that searches compare.
+    pub(crate) vector_memory: VectorMemory,
     /// The searches under way.
     pub(crate) searches: Arc<Searches>,
     /// The language model, and the answers that it is giving.
@@ -93,6 +96,7 @@ impl AppState {
         Ok(Self {
             edge_spans: None,
             recall_sample: RecallSample::new(pool.clone(), config.recall_sample_every),
+            vector_memory: VectorMemory::new(pool.clone(), config.vector_memory_bytes),
             pool,
             edge_secret: EdgeSecret::new(&config.edge_token),
             signing_keys: SigningKeys::new(

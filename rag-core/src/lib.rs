@@ -10,6 +10,7 @@ pub mod confidence;
 pub mod conversation;
 pub mod distinct;
 pub mod excerpt;
+pub mod flat;
 pub mod fusion;
 pub mod invitation;
 pub mod jwks;

@@ -3,7 +3,7 @@
 use crate::{
     Error, ReaderTx,
     rows::unsigned,
-    search::{Readable, ReadablePassages},
+    search::{CorpusFacts, Readable},
 };
 use rag_core::scope::ScopeFacts;
 use shared_types::{
@@ -19,7 +19,7 @@ struct Row {
     public_passages: i64,
     owners: Vec<Uuid>,
     versions: Vec<i64>,
-    private_passages: i64,
+    passages: Vec<i64>,
     stems: i64,
     everything: i64,
     reader: i64,
@@ -78,11 +78,20 @@ pub async fn survey(reader: &mut ReaderTx) -> Result<(ScopeFacts, Readable), Err
 impl Row {
     fn readable(&self) -> Result<Readable, Error> {
         let size = |count| unsigned(count, "corpus size");
-        let passages = ReadablePassages {
-            public: size(self.public_passages)?,
-            private: size(self.private_passages)?,
+        let public = CorpusFacts {
+            owner: None,
+            version: self.public_version,
+            passages: size(self.public_passages)?,
         };
-        let owners = self.owners.clone();
-        Ok(Readable::everything(owners, passages, size(self.stems)?))
+        let mut corpora = vec![public];
+        let owners = self.owners.iter().zip(&self.versions).zip(&self.passages);
+        for ((owner, version), passages) in owners {
+            corpora.push(CorpusFacts {
+                owner: Some(*owner),
+                version: *version,
+                passages: size(*passages)?,
+            });
+        }
+        Ok(Readable::everything(corpora, size(self.stems)?))
     }
 }

@@ -1,5 +1,6 @@
 //! Hybrid search: two ranked lists, of which `rag_core::fusion` makes one.
 
+mod memory;
 mod narrowed;
 mod near;
 mod plan;
@@ -7,17 +8,20 @@ mod readable;
 mod vector;
 mod words;
 
+pub use memory::{CorpusFacts, VectorMemory};
 pub use plan::{ReadablePassages, VectorPlan, VectorSettings};
 pub use readable::{Readable, readable};
 pub use vector::{VectorList, by_vector, exactly, explain_vector};
 pub use words::{WordList, by_words};
 
 use crate::{Error, ReaderTx};
+use near::Near;
 use rag_core::{
-    bm25::Bm25,
+    bm25::{Bm25, Place},
     fusion::{self, Fused, Fusion, Lists, Scored, Weights},
 };
 use shared_types::{chat::SearchFilters, embedding::Embedding, ids::ChunkId};
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// How deep each list goes.
@@ -90,11 +94,17 @@ pub async fn fused(
     settings: &SearchSettings,
 ) -> Result<Found, Error> {
     let readable = readable.narrow(reader, filters).await?;
-    let lists = lists(reader, &readable, request, settings).await?;
+    let (lists, places) = lists(reader, &readable, request, settings).await?;
     let fused = lists.fuse(&settings.fusion);
     let fused = match (&settings.fusion, request.embedding) {
         (Fusion::Weighted(weights), Some(embedding)) => {
-            follow_guides(reader, &readable, embedding, request, weights, fused).await?
+            let near = Near {
+                readable: &readable,
+                request,
+                embedding,
+                places: &places,
+            };
+            follow_guides(reader, &near, weights, fused).await?
         }
         _ => fused,
     };
@@ -109,39 +119,49 @@ pub async fn hybrid(
     settings: &SearchSettings,
 ) -> Result<RankedLists, Error> {
     let readable = readable(reader).await?.narrow(reader, filters).await?;
-    lists(reader, &readable, request, settings).await
+    let (lists, _) = lists(reader, &readable, request, settings).await?;
+    Ok(lists)
 }
+
+/// Where passages stand, as far as that is known.
+type Places = HashMap<ChunkId, Place>;
 
 async fn lists(
     reader: &mut ReaderTx,
     readable: &Readable,
     request: &SearchRequest<'_>,
     settings: &SearchSettings,
-) -> Result<RankedLists, Error> {
+) -> Result<(RankedLists, Places), Error> {
     let vector = match request.embedding {
         Some(embedding) => {
             by_vector(reader, readable, embedding, request, &settings.vector).await?
         }
         None => VectorList {
             ranked: Vec::new(),
+            places: Vec::new(),
             plan: VectorPlan::Nothing,
         },
     };
     let lexical = by_words(reader, readable, request, settings.bm25).await?;
-    Ok(RankedLists {
+    let by_vector = vector.ranked.iter().zip(vector.places);
+    let by_words = lexical.ranked.iter().zip(lexical.places);
+    let known = by_vector.chain(by_words);
+    let places = known
+        .map(|(found, place)| (found.chunk_id, place))
+        .collect();
+    let lists = RankedLists {
         vector: vector.ranked,
         lexical: lexical.ranked,
         lexical_ceiling: lexical.ceiling,
         vector_plan: vector.plan,
-    })
+    };
+    Ok((lists, places))
 }
 
 /// Ranks the first passages once more, now that the guides among them are known. The others stay behind them.
 async fn follow_guides(
     reader: &mut ReaderTx,
-    readable: &Readable,
-    embedding: &Embedding,
-    request: &SearchRequest<'_>,
+    near: &Near<'_>,
     weights: &Weights,
     mut fused: Vec<Fused>,
 ) -> Result<Vec<Fused>, Error> {
@@ -149,9 +169,8 @@ async fn follow_guides(
         return Ok(fused);
     };
     let rest = fused.split_off(fused.len().min(FOLLOWING));
-    let candidates: Vec<Uuid> = fused.iter().map(|passage| passage.chunk_id.0).collect();
-    let guides = &candidates[..candidates.len().min(feedback.guides)];
-    let near = near::near(reader, readable, embedding, request, &candidates, guides).await?;
+    let candidates: Vec<ChunkId> = fused.iter().map(|passage| passage.chunk_id).collect();
+    let near = near.among(reader, &candidates, feedback.guides).await?;
     let mut followed = fusion::follow(weights, feedback, fused, &near);
     let last = followed.last().map_or(0.0, |passage| passage.score);
     followed.extend(rest.into_iter().map(|mut passage| {

@@ -4,14 +4,14 @@ use super::{
     corpus::{Library, Written},
     measure,
     school::{self, Caller, STAGES},
-    shelf::{Server, Shelf},
+    shelf::{MODEL, Server, Shelf},
 };
 use crate::report::{Report, quantile};
 use shared_types::chat::SearchFilters;
 use std::{path::Path, sync::Arc, time::Duration};
 use storage::{
     PgPool, PoolSettings, reader,
-    search::{self, SearchSettings},
+    search::{self, SearchSettings, VectorMemory},
 };
 use tokio::{task::JoinSet, time::Instant};
 use url::Url;
@@ -27,6 +27,7 @@ pub async fn measure(
     server: &Server,
     shelf: &Shelf,
     library: &Library,
+    passages: usize,
     pgbouncer: &Path,
     report: &mut Report,
 ) -> anyhow::Result<()> {
@@ -36,11 +37,20 @@ pub async fn measure(
             .map(|number| library.question(number, number.is_multiple_of(2)))
             .collect(),
     );
+    let memory = VectorMemory::new(super::passages_bytes(passages));
+    for caller in callers.iter() {
+        let mut tx = reader::begin_snapshot(&shelf.origin, &caller.claims).await?;
+        memory
+            .load(&mut tx, MODEL, Instant::now().into_std())
+            .await?;
+        tx.commit().await?;
+    }
     let mut pooler = server.pooler(pgbouncer, CONNECTIONS, CLIENTS).await?;
     report.begin(
         &format!("{CLIENTS} clients on {CONNECTIONS} connections"),
         &[
             "way",
+            "vectors",
             "searches",
             "p50 ms",
             "p95 ms",
@@ -48,22 +58,33 @@ pub async fn measure(
             "errors",
         ],
     );
-    for (way, url, connections) in [
-        ("PgBouncer", shelf.reader_url(pooler.url())?, CLIENTS),
-        ("own pool", shelf.reader_url(server.url())?, CONNECTIONS),
+    let through = ("PgBouncer", shelf.reader_url(pooler.url())?, CLIENTS);
+    let waiting = ("own pool", shelf.reader_url(server.url())?, CONNECTIONS);
+    let nothing = VectorMemory::new(0);
+    for ((way, url, connections), (vectors, memory)) in [
+        (&through, ("in memory", &memory)),
+        (&through, ("by SQL", &nothing)),
+        (&waiting, ("in memory", &memory)),
+        (&waiting, ("by SQL", &nothing)),
     ] {
-        let pool = connect(&url, connections).await?;
-        let crowd = ask(&pool, &callers, &questions).await?;
+        let pool = connect(url, *connections).await?;
+        let crowd = ask(&pool, memory, &callers, &questions).await?;
         pool.close().await;
         report.row(vec![
-            way.to_owned(),
+            (*way).to_owned(),
+            vectors.to_owned(),
             crowd.took_ms.len().to_string(),
             format!("{:.1}", quantile(&crowd.took_ms, 0.5)),
             format!("{:.1}", quantile(&crowd.took_ms, 0.95)),
             format!("{:.1}", crowd.per_second),
             crowd.errors.to_string(),
         ]);
-        report.at_most(&format!("{way}: errors"), crowd.errors as f64, 0.0, "");
+        report.at_most(
+            &format!("{way}, {vectors}: errors"),
+            crowd.errors as f64,
+            0.0,
+            "",
+        );
     }
     pooler.stop().await;
     Ok(())
@@ -90,20 +111,22 @@ async fn connect(url: &Url, connections: u32) -> anyhow::Result<PgPool> {
 
 async fn ask(
     pool: &PgPool,
+    memory: &VectorMemory,
     callers: &Arc<Vec<Caller>>,
     questions: &Arc<Vec<Written>>,
 ) -> anyhow::Result<Crowd> {
     let start = Instant::now();
     let mut clients = JoinSet::new();
     for client in 0..CLIENTS as usize {
-        let (pool, callers, questions) = (pool.clone(), callers.clone(), questions.clone());
+        let (callers, questions) = (callers.clone(), questions.clone());
+        let (pool, memory) = (pool.clone(), memory.clone());
         clients.spawn(async move {
             let mut took = Vec::new();
             for turn in 0..SEARCHES {
                 let caller = &callers[(client + turn) % callers.len()];
                 let question = &questions[(client + turn) % questions.len()];
                 let start = Instant::now();
-                let found = search(&pool, caller, question).await;
+                let found = search(&pool, &memory, caller, question).await;
                 took.push(found.map(|()| start.elapsed().as_secs_f64() * 1e3));
             }
             took
@@ -127,14 +150,17 @@ async fn ask(
     Ok(crowd)
 }
 
-async fn search(pool: &PgPool, caller: &Caller, question: &Written) -> Result<(), storage::Error> {
+async fn search(
+    pool: &PgPool,
+    memory: &VectorMemory,
+    caller: &Caller,
+    question: &Written,
+) -> Result<(), storage::Error> {
     let mut tx = reader::begin_snapshot(pool, &caller.claims).await?;
-    search::hybrid(
-        &mut tx,
-        &measure::request(question),
-        &SearchFilters::default(),
-        &SearchSettings::default(),
-    )
-    .await?;
+    let now = Instant::now().into_std();
+    let readable = memory.attach(search::readable(&mut tx).await?, MODEL, now);
+    let (filters, settings) = (SearchFilters::default(), SearchSettings::default());
+    let request = measure::request(question);
+    search::fused(&mut tx, readable, &request, &filters, &settings).await?;
     tx.commit().await
 }

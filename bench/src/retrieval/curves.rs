@@ -151,15 +151,26 @@ impl Sample {
 
 /// Draws how long whole searches of one owner took in each library.
 pub fn sizes(libraries: &[(usize, Vec<(Caller, Cell)>)], path: &Path) -> anyhow::Result<()> {
-    let mut named = Vec::new();
+    let mut named: Vec<(String, Vec<(f64, f64)>)> = Vec::new();
     for (passages, cells) in libraries {
         for kind in [Questions::OnTopic, Questions::OffTopic] {
-            let points: Vec<(f64, f64)> = cells
+            let cells = cells
                 .iter()
-                .filter(|(caller, _)| caller.name == "one owner" && caller.questions == kind)
-                .map(|(_, cell)| (cell.readable as f64, quantile(&cell.hybrid_ms, 0.5)))
-                .collect();
-            named.push((format!("{passages} passages, {}", kind.name()), points));
+                .filter(|(caller, _)| caller.name == "one owner" && caller.questions == kind);
+            let by_sql = cells
+                .clone()
+                .map(|(_, cell)| (cell.readable as f64, quantile(&cell.by_sql.ms, 0.5)));
+            let name = format!("{passages} passages, {}, by SQL", kind.name());
+            named.push((name, by_sql.collect()));
+            // In memory it does not matter what is asked.
+            if kind == Questions::OnTopic {
+                let in_memory = cells
+                    .map(|(_, cell)| (cell.readable as f64, quantile(&cell.in_memory.ms, 0.5)));
+                named.push((
+                    format!("{passages} passages, in memory"),
+                    in_memory.collect(),
+                ));
+            }
         }
     }
     let lines = named.iter().map(|(name, points)| Line {

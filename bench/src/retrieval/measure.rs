@@ -11,7 +11,7 @@ use shared_types::{chat::SearchFilters, ids::ChunkId};
 use std::collections::BTreeMap;
 use storage::{
     reader,
-    search::{self, SearchRequest, SearchSettings},
+    search::{self, RankedLists, Readable, SearchRequest, SearchSettings, VectorMemory},
 };
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -24,6 +24,19 @@ const WARM_UP: u64 = 10;
 pub struct Cell {
     /// Passages that the caller may read.
     pub readable: u64,
+    /// With the vectors in memory.
+    pub in_memory: Searches,
+    /// With those of PostgreSQL alone.
+    pub by_sql: Searches,
+    /// Sorted milliseconds of the list by words alone.
+    pub words_ms: Vec<f64>,
+    /// Milliseconds in which the vectors that were missing came into memory.
+    pub loading_ms: f64,
+}
+
+/// Searches for all questions.
+#[derive(Default)]
+pub struct Searches {
     /// How often each plan was taken.
     pub plans: BTreeMap<&'static str, usize>,
     /// Mean share of the 10 nearest that are among the first 10.
@@ -31,9 +44,7 @@ pub struct Cell {
     /// The same for 20.
     pub recall_20: f64,
     /// Sorted milliseconds of whole searches, from beginning the transaction to its end.
-    pub hybrid_ms: Vec<f64>,
-    /// Sorted milliseconds of the list by words alone.
-    pub words_ms: Vec<f64>,
+    pub ms: Vec<f64>,
     /// Sorted CPU milliseconds of PostgreSQL for whole searches.
     pub cpu_ms: Vec<f64>,
 }
@@ -44,38 +55,34 @@ pub async fn cell(
     library: &Library,
     caller: &Caller,
     questions: u64,
+    memory: &VectorMemory,
 ) -> anyhow::Result<Cell> {
     let settings = SearchSettings::default();
     let mut tx = reader::begin(&shelf.origin, &caller.claims).await?;
     let readable = search::readable(&mut tx).await?;
     let owners: Vec<Uuid> = readable.owners().collect();
     tx.commit().await?;
-    let backend: i32 = sqlx::query_scalar("select pg_backend_pid()")
-        .fetch_one(&shelf.origin)
+    let start = Instant::now();
+    let mut tx = reader::begin_snapshot(&shelf.origin, &caller.claims).await?;
+    memory
+        .load(&mut tx, MODEL, Instant::now().into_std())
         .await?;
-    let backend = backend.cast_unsigned();
+    tx.commit().await?;
+    let loading_ms = start.elapsed().as_secs_f64() * 1e3;
 
     let questions: Vec<Written> = (0..WARM_UP + questions)
         .map(|number| library.question(number, caller.questions.is_hidden(number)))
         .collect();
     let mut cell = Cell {
         readable: readable.size.passages,
+        loading_ms,
         ..Cell::default()
     };
-    let mut found = Vec::new();
-    for question in &questions {
-        let request = request(question);
-        let cpu_before = cpu::ms_of_tree(backend)?;
-        let start = Instant::now();
-        let mut tx = reader::begin_snapshot(&shelf.origin, &caller.claims).await?;
-        let readable = search::readable(&mut tx).await?;
-        let filters = SearchFilters::default();
-        let fused = search::fused(&mut tx, readable, &request, &filters, &settings).await?;
-        tx.commit().await?;
-        cell.hybrid_ms.push(start.elapsed().as_secs_f64() * 1e3);
-        cell.cpu_ms.push(cpu::ms_of_tree(backend)? - cpu_before);
-        found.push(fused.lists);
-    }
+    let by_sql = |readable| readable;
+    let (by_sql, found_by_sql) = ask(shelf, caller, &questions, by_sql).await?;
+    let attached = |readable| memory.attach(readable, MODEL, Instant::now().into_std());
+    let (in_memory, found_in_memory) = ask(shelf, caller, &questions, attached).await?;
+    (cell.by_sql, cell.in_memory) = (by_sql, in_memory);
     for question in &questions {
         let mut tx = reader::begin_snapshot(&shelf.origin, &caller.claims).await?;
         let start = Instant::now();
@@ -83,21 +90,55 @@ pub async fn cell(
         cell.words_ms.push(start.elapsed().as_secs_f64() * 1e3);
         tx.commit().await?;
     }
-    for sample in [&mut cell.hybrid_ms, &mut cell.cpu_ms, &mut cell.words_ms] {
-        sample.drain(..WARM_UP as usize);
-        sample.sort_by(f64::total_cmp);
-    }
+    sorted(&mut cell.words_ms);
     // Last, since comparing every vector leaves nothing of what others had in the processor's caches.
-    let counted = questions.iter().zip(&found).skip(WARM_UP as usize);
+    let found = found_in_memory.iter().zip(&found_by_sql);
+    let counted = questions.iter().zip(found).skip(WARM_UP as usize);
     let share = 1.0 / counted.len() as f64;
-    for (question, lists) in counted {
-        *cell.plans.entry(lists.vector_plan.name()).or_default() += 1;
+    for (question, (in_memory, by_sql)) in counted {
         let nearest = nearest(shelf, question.embedding.as_slice(), &owners).await?;
-        let found: Vec<ChunkId> = lists.vector.iter().map(|hit| hit.chunk_id).collect();
-        cell.recall_10 += recall(&found, &nearest, 10) * share;
-        cell.recall_20 += recall(&found, &nearest, 20) * share;
+        cell.in_memory.judge(in_memory, &nearest, share);
+        cell.by_sql.judge(by_sql, &nearest, share);
     }
     Ok(cell)
+}
+
+/// Searches for each question, in what `prepared` makes of the readable.
+async fn ask(
+    shelf: &Shelf,
+    caller: &Caller,
+    questions: &[Written],
+    prepared: impl Fn(Readable) -> Readable,
+) -> anyhow::Result<(Searches, Vec<RankedLists>)> {
+    let backend: i32 = sqlx::query_scalar("select pg_backend_pid()")
+        .fetch_one(&shelf.origin)
+        .await?;
+    let backend = backend.cast_unsigned();
+    let settings = SearchSettings::default();
+    let mut searches = Searches::default();
+    let mut found = Vec::new();
+    for question in questions {
+        let request = request(question);
+        let cpu_before = cpu::ms_of_tree(backend)?;
+        let start = Instant::now();
+        let mut tx = reader::begin_snapshot(&shelf.origin, &caller.claims).await?;
+        let readable = prepared(search::readable(&mut tx).await?);
+        let filters = SearchFilters::default();
+        let fused = search::fused(&mut tx, readable, &request, &filters, &settings).await?;
+        tx.commit().await?;
+        searches.ms.push(start.elapsed().as_secs_f64() * 1e3);
+        searches.cpu_ms.push(cpu::ms_of_tree(backend)? - cpu_before);
+        found.push(fused.lists);
+    }
+    sorted(&mut searches.ms);
+    sorted(&mut searches.cpu_ms);
+    Ok((searches, found))
+}
+
+/// Without those that warmed up.
+fn sorted(sample: &mut Vec<f64>) {
+    sample.drain(..WARM_UP as usize);
+    sample.sort_by(f64::total_cmp);
 }
 
 /// A search for a question in all that may be read.
@@ -109,7 +150,14 @@ pub fn request(question: &Written) -> SearchRequest<'_> {
     }
 }
 
-impl Cell {
+impl Searches {
+    fn judge(&mut self, lists: &RankedLists, nearest: &[ChunkId], share: f64) {
+        *self.plans.entry(lists.vector_plan.name()).or_default() += 1;
+        let found: Vec<ChunkId> = lists.vector.iter().map(|hit| hit.chunk_id).collect();
+        self.recall_10 += recall(&found, nearest, 10) * share;
+        self.recall_20 += recall(&found, nearest, 20) * share;
+    }
+
     /// The plans by how often they were taken.
     pub fn plan_names(&self) -> String {
         let mut plans: Vec<_> = self.plans.iter().collect();

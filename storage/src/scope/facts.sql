@@ -9,7 +9,8 @@ with corpora as (
             as owners,
         coalesce(array_agg(version order by owner_id) filter (where owner_id is not null), '{}')
             as versions,
-        coalesce(sum(chunk_count) filter (where owner_id is not null), 0)::int8 as private_passages,
+        coalesce(array_agg(chunk_count order by owner_id) filter (where owner_id is not null), '{}')
+            as passages,
         coalesce(sum(stem_count), 0)::int8 as stems
     from corpus_versions
     where owner_id is null

@@ -26,6 +26,8 @@ impl Default for VectorSettings {
 const CANDIDATES: (u64, u64) = (400, 1_000);
 /// Readable passages for each such candidate, between the two bounds.
 const PASSAGES_PER_CANDIDATE: u64 = 25;
+/// The same in memory, where a vector costs a hundredth.
+const CANDIDATES_IN_MEMORY: (u64, u64) = (1_000, 4_000);
 
 /// What the reader may read, in passages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,6 +43,11 @@ pub struct ReadablePassages {
 pub enum VectorPlan {
     /// There is nothing to search.
     Nothing,
+    /// All vectors are in memory: the signs of every one are compared, and the vectors of the nearest.
+    Memory {
+        /// Vectors compared.
+        candidates: u32,
+    },
     /// Every vector is compared in the documents that the search is narrowed to. Exact.
     Documents,
     /// The signs of every vector are compared in the documents that the search is narrowed to, and the
@@ -88,6 +95,18 @@ impl VectorPlan {
         }
     }
 
+    /// The plan for a search of everything that is readable, whose vectors are in memory.
+    #[must_use]
+    pub fn in_memory(readable: ReadablePassages) -> Self {
+        let (fewest, most) = CANDIDATES_IN_MEMORY;
+        match readable.public + readable.private {
+            0 => Self::Nothing,
+            all => Self::Memory {
+                candidates: (all / PASSAGES_PER_CANDIDATE).clamp(fewest, most) as u32,
+            },
+        }
+    }
+
     /// Chooses for a search that is narrowed to documents with so many passages. The graph is of no use
     /// there: it walks among the nearest of everything, which may all be in other documents.
     #[must_use]
@@ -108,6 +127,7 @@ impl VectorPlan {
     pub fn name(self) -> &'static str {
         match self {
             Self::Nothing => "nothing",
+            Self::Memory { .. } => "memory",
             Self::Documents => "documents",
             Self::SignsInDocuments { .. } => "signs in documents",
             Self::Exact { .. } => "exact",
@@ -121,6 +141,7 @@ impl VectorPlan {
     pub fn reason(self) -> &'static str {
         match self {
             Self::Nothing => "the reader may read no passage, or none that the filters let through",
+            Self::Memory { .. } => "the vectors of all that is readable are in memory",
             Self::Documents => "the search is narrowed to documents, and they are few",
             Self::SignsInDocuments { .. } => {
                 "the search is narrowed to documents, and they are many"
@@ -146,7 +167,9 @@ impl fmt::Display for VectorPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())?;
         match self {
-            Self::Signs { candidates } | Self::SignsInDocuments { candidates } => {
+            Self::Memory { candidates }
+            | Self::Signs { candidates }
+            | Self::SignsInDocuments { candidates } => {
                 write!(f, " ({candidates} compared)")
             }
             Self::Exact { readable } => write!(f, " ({readable} compared)"),

@@ -1,34 +1,64 @@
-use super::{narrowed::Narrowed, plan::ReadablePassages};
+use super::{
+    SearchRequest,
+    memory::{CorpusFacts, InMemory},
+    narrowed::Narrowed,
+    plan::ReadablePassages,
+};
 use crate::{Error, ReaderTx, scope::survey};
 use rag_core::bm25::CorpusSize;
 use shared_types::chat::SearchFilters;
 use uuid::Uuid;
 
 /// What the reader may read, how much that is, and to which part of it a search is narrowed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Readable {
     /// Owners of the private corpora among it.
     pub(super) owners: Vec<Uuid>,
+    /// The corpora that it is made of.
+    pub(super) corpora: Vec<CorpusFacts>,
     /// All of its passages.
     pub passages: ReadablePassages,
     /// The size that BM25 reckons with: of all of it, or of the documents that a search is narrowed to.
     pub size: CorpusSize,
     pub(super) narrowed: Option<Narrowed>,
+    /// Its vectors, where they are at hand.
+    pub(super) in_memory: Option<InMemory>,
 }
 
 impl Readable {
-    /// All that a reader may read: what is public and what these owners have, with so many stems in all.
-    pub(crate) fn everything(owners: Vec<Uuid>, passages: ReadablePassages, stems: u64) -> Self {
+    /// All that a reader may read: what is public and what owners have, with so many stems in all.
+    pub(crate) fn everything(corpora: Vec<CorpusFacts>, stems: u64) -> Self {
+        let mut passages = ReadablePassages::default();
+        for facts in &corpora {
+            match facts.owner {
+                None => passages.public += facts.passages,
+                Some(_) => passages.private += facts.passages,
+            }
+        }
         let size = CorpusSize {
             passages: passages.public + passages.private,
             stems,
         };
         Self {
-            owners,
+            owners: corpora.iter().filter_map(|facts| facts.owner).collect(),
+            corpora,
             passages,
             size,
             narrowed: None,
+            in_memory: None,
         }
+    }
+
+    /// Whether the vectors of all of it are at hand: none of them is read for a search.
+    #[must_use]
+    pub fn is_in_memory(&self) -> bool {
+        self.in_memory.is_some()
+    }
+
+    /// The vectors of all of it, where they are at hand and can be compared with the question's.
+    pub(super) fn in_memory(&self, request: &SearchRequest<'_>) -> Option<&InMemory> {
+        let in_memory = self.in_memory.as_ref();
+        in_memory.filter(|in_memory| *in_memory.model == *request.embedding_model)
     }
 
     /// The part of it that the filters let through. Empty filters leave it as it is.
@@ -44,6 +74,7 @@ impl Readable {
         Ok(Self {
             size,
             narrowed: Some(narrowed),
+            in_memory: None,
             ..self
         })
     }

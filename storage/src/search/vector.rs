@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{Error, ReaderTx};
 use pgvector::HalfVector;
+use rag_core::bm25::Place;
 use shared_types::embedding::Embedding;
 use sqlx::{Arguments, AssertSqlSafe, postgres::PgArguments};
 use uuid::Uuid;
@@ -24,6 +25,8 @@ const FORMER_CANDIDATES: u32 = 1_000;
 pub struct VectorList {
     /// By cosine distance, ascending; at most [`LIST_DEPTH`].
     pub ranked: Vec<Ranked>,
+    /// Where each of them stands, if their vectors are in memory.
+    pub(super) places: Vec<Place>,
     /// How it was found.
     pub plan: VectorPlan,
 }
@@ -34,7 +37,8 @@ pub struct VectorList {
 /// the graph (HNSW) holds public passages alone, and is asked only where they are many. A walk of fixed
 /// length gets lost where a question lies far from all of them: this one goes on until it has arrived
 /// (`nearest_public` in the migrations). A search that is narrowed to documents compares all their
-/// vectors, or their signs where they are many.
+/// vectors, or their signs where they are many. Where all that is readable is in this process's memory,
+/// signs and vectors are compared there, and PostgreSQL is asked for none.
 #[tracing::instrument(name = "sql.search.by_vector", skip_all)]
 pub async fn by_vector(
     reader: &mut ReaderTx,
@@ -43,10 +47,21 @@ pub async fn by_vector(
     request: &SearchRequest<'_>,
     settings: &VectorSettings,
 ) -> Result<VectorList, Error> {
+    let plan = chosen(readable, request, settings);
+    if let (VectorPlan::Memory { candidates }, Some(in_memory)) =
+        (plan, readable.in_memory(request))
+    {
+        let (ranked, places): (Vec<_>, Vec<_>) = in_memory.nearest(embedding, candidates).unzip();
+        tell(readable, plan, ranked.len());
+        return Ok(VectorList {
+            ranked,
+            places,
+            plan,
+        });
+    }
     let mut search = VectorSearch::new(reader, readable, embedding, request);
-    let plan = chosen(readable, settings);
     let ranked = match plan {
-        VectorPlan::Nothing => Vec::new(),
+        VectorPlan::Nothing | VectorPlan::Memory { .. } => Vec::new(),
         VectorPlan::Documents => search.in_documents(None).await?,
         VectorPlan::SignsInDocuments { candidates } => {
             search.in_documents(Some(candidates)).await?
@@ -65,15 +80,23 @@ pub async fn by_vector(
     } else {
         ranked
     };
+    tell(readable, plan, ranked.len());
+    Ok(VectorList {
+        ranked,
+        places: Vec::new(),
+        plan,
+    })
+}
+
+fn tell(readable: &Readable, plan: VectorPlan, found: usize) {
     tracing::debug!(
         plan = plan.name(),
         reason = plan.reason(),
         public_passages = readable.passages.public,
         private_passages = readable.passages.private,
-        found = ranked.len(),
+        found,
         "vector list found"
     );
-    Ok(VectorList { ranked, plan })
 }
 
 /// The passages nearest to a vector among all that the reader may read, by comparing every one of them: what any plan is
@@ -103,10 +126,10 @@ pub async fn explain_vector(
     settings: &VectorSettings,
 ) -> Result<Vec<String>, Error> {
     let search = VectorSearch::new(reader, readable, embedding, request);
-    let plan = chosen(readable, settings);
+    let plan = chosen(readable, request, settings);
     let mut lines = vec![format!("{plan}: {}", plan.reason())];
     let statements = match plan {
-        VectorPlan::Nothing => vec![],
+        VectorPlan::Nothing | VectorPlan::Memory { .. } => vec![],
         VectorPlan::Documents => vec![(IN_DOCUMENTS, search.for_documents(None)?)],
         VectorPlan::SignsInDocuments { candidates } => {
             vec![(SIGNS_IN_DOCUMENTS, search.for_documents(Some(candidates))?)]
@@ -132,8 +155,13 @@ pub async fn explain_vector(
     Ok(lines)
 }
 
-fn chosen(readable: &Readable, settings: &VectorSettings) -> VectorPlan {
+fn chosen(
+    readable: &Readable,
+    request: &SearchRequest<'_>,
+    settings: &VectorSettings,
+) -> VectorPlan {
     match &readable.narrowed {
+        None if readable.in_memory(request).is_some() => VectorPlan::in_memory(readable.passages),
         None => VectorPlan::choose(readable.passages, settings),
         Some(narrowed) => VectorPlan::within_documents(narrowed.passages, settings),
     }

@@ -20,6 +20,8 @@ struct StemRow {
 pub struct WordList {
     /// By BM25 score, descending; at most [`LIST_DEPTH`].
     pub ranked: Vec<Ranked>,
+    /// Where each of them stands, if their vectors are in memory.
+    pub(super) places: Vec<Place>,
     /// What no score for this query can exceed.
     pub ceiling: f64,
 }
@@ -50,8 +52,13 @@ pub async fn by_words(
     let depth = LIST_DEPTH as usize;
     let best = bm25::best(parameters, readable.size, &stems, is_wanted, depth)
         .map_err(|_| Error::Corrupt("list of postings"))?;
+    let (ranked, places) = match readable.in_memory(request) {
+        Some(in_memory) => in_memory.passages(&best.passages).unzip(),
+        None => (passages_at(reader, readable, &best.passages).await?, vec![]),
+    };
     Ok(WordList {
-        ranked: passages_at(reader, readable, &best.passages).await?,
+        ranked,
+        places,
         ceiling: best.ceiling,
     })
 }
