@@ -134,9 +134,9 @@ pub struct Config {
     /// `RECALL_SAMPLE_EVERY`, default 200: of so many searches, one is searched once more, exactly and behind everybody's
     /// back, to see what it missed; 0 for none.
     pub recall_sample_every: u64,
-    /// `VECTOR_MEMORY_MB`, default 256, of a million bytes: how much memory the vectors of what is searched may take, some
-    /// 1.6 kB for a passage; 0 for none. A search whose vectors are not all there is PostgreSQL's.
-    pub vector_memory_bytes: usize,
+    /// `CORPUS_MEMORY_MB`, default 256, of a million bytes: how much memory what is searched may take, some 2.5 kB for a
+    /// passage; 0 for none. A search of what is not all there is PostgreSQL's.
+    pub corpus_memory_bytes: usize,
     /// `BM25_K1`, above 0, default 1.2, and `BM25_B`, 0 to 1, default 0.75: how far repetition and length
     /// of a passage count for its words.
     pub bm25: Bm25,
@@ -187,7 +187,7 @@ impl Config {
             refusal_threshold: refusal_threshold(&vars)?,
             curated_similarity: curated_similarity(&vars)?,
             recall_sample_every: vars.parsed("RECALL_SAMPLE_EVERY", 200)?,
-            vector_memory_bytes: vector_memory_bytes(&vars)?,
+            corpus_memory_bytes: corpus_memory_bytes(&vars)?,
             bm25: bm25(&vars)?,
             fusion: fusion(&vars)?,
         })
@@ -214,8 +214,8 @@ fn auth(vars: &Vars<'_>) -> Result<AuthConfig, ConfigError> {
     })
 }
 
-fn vector_memory_bytes(vars: &Vars<'_>) -> Result<usize, ConfigError> {
-    let megabytes: u32 = vars.parsed("VECTOR_MEMORY_MB", 256)?;
+fn corpus_memory_bytes(vars: &Vars<'_>) -> Result<usize, ConfigError> {
+    let megabytes: u32 = vars.parsed("CORPUS_MEMORY_MB", 256)?;
     Ok(usize::try_from(megabytes)
         .unwrap_or(usize::MAX)
         .saturating_mul(1_000_000))

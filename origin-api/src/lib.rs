@@ -6,6 +6,7 @@ mod admission;
 mod answering;
 pub mod config;
 mod conversations;
+mod corpus_memory;
 pub mod edge_report;
 pub mod error;
 mod export;
@@ -32,7 +33,6 @@ pub mod signing_keys;
 pub mod state;
 mod uploads;
 pub mod usage;
-mod vector_memory;
 pub mod wake;
 
 use axum::{

@@ -100,8 +100,8 @@ pub struct Metrics {
     breaker_open: Family<Model, Level>,
     plans: Family<Plan, Count>,
     recall: Family<Plan, Histogram, fn() -> Histogram>,
-    vector_memory_bytes: Level,
-    vector_loads: Family<Outcome, Count>,
+    corpus_memory_bytes: Level,
+    corpus_loads: Family<Outcome, Count>,
     refreshes: Family<Refresh, Count>,
     usage_records: Family<Outcome, Count>,
     /// What the database tells.
@@ -124,8 +124,8 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics {
     breaker_open: Family::default(),
     plans: Family::default(),
     recall: Family::new_with_constructor(|| Histogram::new([0.5, 0.7, 0.8, 0.9, 0.95, 0.99])),
-    vector_memory_bytes: Level::default(),
-    vector_loads: Family::default(),
+    corpus_memory_bytes: Level::default(),
+    corpus_loads: Family::default(),
     refreshes: Family::default(),
     usage_records: Family::default(),
     database: DatabaseMetrics::default(),
@@ -277,11 +277,11 @@ impl Metrics {
         self.recall.get_or_create(&Plan { plan }).observe(share);
     }
 
-    /// Vectors were read into memory, which holds so many bytes of them now.
-    pub fn vectors_loaded(&self, outcome: &'static str, held: usize) {
-        self.vector_loads.get_or_create(&Outcome { outcome }).inc();
+    /// Corpora were read into memory, which holds so many bytes of them now.
+    pub fn corpora_loaded(&self, outcome: &'static str, held: usize) {
+        self.corpus_loads.get_or_create(&Outcome { outcome }).inc();
         let held = i64::try_from(held).unwrap_or(i64::MAX);
-        self.vector_memory_bytes.set(held);
+        self.corpus_memory_bytes.set(held);
     }
 
     /// A credential was wanted anew.
@@ -317,7 +317,7 @@ impl Metrics {
             self.answers.get_or_create(&Outcome { outcome }).inc_by(0);
         }
         for outcome in ["ok", "failed"] {
-            self.vector_loads
+            self.corpus_loads
                 .get_or_create(&Outcome { outcome })
                 .inc_by(0);
         }
@@ -414,14 +414,14 @@ impl Metrics {
             self.recall.clone(),
         );
         r.register(
-            "etude_vector_memory_bytes",
-            "Vectors in this process's memory",
-            self.vector_memory_bytes.clone(),
+            "etude_corpus_memory_bytes",
+            "Corpora in this process's memory",
+            self.corpus_memory_bytes.clone(),
         );
         r.register(
-            "etude_vector_loads",
-            "Readings of vectors into memory",
-            self.vector_loads.clone(),
+            "etude_corpus_loads",
+            "Readings of corpora into memory",
+            self.corpus_loads.clone(),
         );
         r.register(
             "etude_credential_refreshes",

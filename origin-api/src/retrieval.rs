@@ -107,12 +107,13 @@ pub async fn retrieve(
     accept(&request).map_err(|detail| ApiError::refused(ProblemKind::BodyInvalid, detail))?;
     let start = Instant::now();
     let mut reader = storage::reader::begin_snapshot(&state.pool, claims).await?;
-    let (facts, readable) = storage::scope::survey(&mut reader).await?;
-    let readable = match request.embedding {
-        Some(_) => state
-            .vector_memory
-            .attach(readable, claims, &request.embedding_model),
-        None => readable,
+    let (facts, readable) = storage::scope::survey_for(&mut reader, &query).await?;
+    let readable = if request.filters == SearchFilters::default() {
+        let model = &request.embedding_model;
+        state.corpora.attach(readable, claims, model)
+    } else {
+        // It is going to be narrowed, and read by SQL.
+        readable
     };
     let scope = Scope {
         version: scope_version(&facts),
@@ -125,7 +126,11 @@ pub async fn retrieve(
         let mut reader = reader;
         let embedding = request.embedding.as_ref();
         let matches = async {
-            let curated = curated(&mut reader, &search, embedding, min_similarity).await?;
+            let curated = if readable.is_without_curated_answers() {
+                None
+            } else {
+                curated(&mut reader, &search, embedding, min_similarity).await?
+            };
             let (passages, lists) =
                 passages_of(reader, readable, &search, embedding, &settings).await?;
             metrics().searched(lists.vector_plan.name());

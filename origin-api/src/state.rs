@@ -3,6 +3,7 @@
 use crate::{
     answering::Answers,
     config::{Config, QuotaConfig},
+    corpus_memory::Keeper,
     edge_report::EdgeSpans,
     extract::edge_caller::EdgeSecret,
     leaving::MAX_EXPORTS,
@@ -17,7 +18,6 @@ use crate::{
     shares::Shares,
     signing_keys::{COOL_DOWN, SigningKeys},
     usage::ledger::Ledger,
-    vector_memory::VectorMemory,
     wake::Wake,
 };
 use anyhow::Context;
@@ -45,8 +45,8 @@ pub struct AppState {
     pub curated_similarity: f64,
     /// Measures what searches miss.
     pub(crate) recall_sample: RecallSample,
-    /// The vectors that searches compare.
-    pub(crate) vector_memory: VectorMemory,
+    /// What is searched, at hand.
+    pub(crate) corpora: Keeper,
     /// The searches under way.
     pub(crate) searches: Arc<Searches>,
     /// The language model, and the answers that it is giving.
@@ -96,7 +96,7 @@ impl AppState {
         Ok(Self {
             edge_spans: None,
             recall_sample: RecallSample::new(pool.clone(), config.recall_sample_every),
-            vector_memory: VectorMemory::new(pool.clone(), config.vector_memory_bytes),
+            corpora: Keeper::new(pool.clone(), config.corpus_memory_bytes),
             pool,
             edge_secret: EdgeSecret::new(&config.edge_token),
             signing_keys: SigningKeys::new(

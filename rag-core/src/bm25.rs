@@ -1,7 +1,7 @@
 //! BM25 over postings as the database keeps them.
 
 use shared_types::ids::DocumentId;
-use std::{cmp::Ordering, collections::HashMap};
+use std::{borrow::Cow, cmp::Ordering, collections::HashMap};
 use thiserror::Error;
 
 /// Passages in one block of postings.
@@ -35,13 +35,13 @@ pub struct CorpusSize {
 
 /// Some of the postings of a stem: those in 256 passages of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Block {
+pub struct Block<'a> {
     /// The document.
     pub document_id: DocumentId,
     /// Which 256 passages, from 0.
     pub number: u16,
     /// Four bytes each, as `document_postings.postings` describes.
-    pub postings: Vec<u8>,
+    pub postings: Cow<'a, [u8]>,
 }
 
 /// Where a passage stands.
@@ -96,7 +96,7 @@ pub struct Best {
 pub fn best(
     parameters: Bm25,
     corpus: CorpusSize,
-    stems: &[Vec<Block>],
+    stems: &[Vec<Block<'_>>],
     is_wanted: impl Fn(&Place) -> bool,
     depth: usize,
 ) -> Result<Best, Malformed> {
@@ -203,7 +203,7 @@ mod tests {
         }
     }
 
-    fn blocks_of(stem: usize, passages: &Passages) -> Vec<Block> {
+    fn blocks_of(stem: usize, passages: &Passages) -> Vec<Block<'static>> {
         let mut blocks: BTreeMap<(DocumentId, u32), Vec<u8>> = BTreeMap::new();
         for (place, stems) in passages {
             let frequency = stems.iter().filter(|held| **held == stem).count();
@@ -223,7 +223,7 @@ mod tests {
             .map(|((document_id, number), postings)| Block {
                 document_id,
                 number: number.try_into().unwrap(),
-                postings,
+                postings: postings.into(),
             })
             .collect()
     }
@@ -296,7 +296,7 @@ mod tests {
         #[test]
         fn no_bytes_are_read_past_their_end(postings in prop::collection::vec(any::<u8>(), 0..64)) {
             let whole = postings.len() % POSTING_BYTES == 0;
-            let stems = [vec![Block { document_id: document(1), number: u16::MAX, postings }]];
+            let stems = [vec![Block { document_id: document(1), number: u16::MAX, postings: postings.into() }]];
             let corpus = CorpusSize { passages: 1, stems: 0 };
             prop_assert_eq!(best(Bm25::default(), corpus, &stems, |_| true, 10).is_ok(), whole);
         }

@@ -16,6 +16,7 @@ pub mod invitation;
 pub mod jwks;
 pub mod lines;
 pub mod plain;
+pub mod postings;
 pub mod prompt;
 pub mod query;
 pub mod resuming;

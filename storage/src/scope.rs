@@ -27,6 +27,7 @@ struct Row {
     answer_ids: Vec<String>,
     answer_numbers: Vec<i64>,
     is_known: bool,
+    question_stems: Vec<String>,
 }
 
 /// The facts behind the person's scope version: every owner whose private documents the person may
@@ -39,13 +40,31 @@ pub async fn facts(reader: &mut ReaderTx) -> Result<ScopeFacts, Error> {
 }
 
 /// The same, and how much that is. Exact: a corpus is counted by the transaction that changes it.
-#[tracing::instrument(name = "sql.scope.survey", skip_all)]
 pub async fn survey(reader: &mut ReaderTx) -> Result<(ScopeFacts, Readable), Error> {
+    let (facts, readable, _) = ask(reader, "").await?;
+    Ok((facts, readable))
+}
+
+/// The same, ready to be searched for a question, which is normalised.
+pub async fn survey_for(
+    reader: &mut ReaderTx,
+    question: &str,
+) -> Result<(ScopeFacts, Readable), Error> {
+    let (facts, readable, stems) = ask(reader, question).await?;
+    Ok((facts, readable.asked(question, stems)))
+}
+
+#[tracing::instrument(name = "sql.scope.survey", skip_all)]
+async fn ask(
+    reader: &mut ReaderTx,
+    question: &str,
+) -> Result<(ScopeFacts, Readable, Vec<String>), Error> {
     let (user_id, role) = (reader.user_id(), reader.role());
     let row: Row = sqlx::query_as(include_str!("scope/facts.sql"))
         .bind(user_id.0)
         .bind(role.as_str())
         .bind(f64::from(ANSWER_PURGE_LIFE_S))
+        .bind(question)
         .fetch_one(reader.connection())
         .await?;
     if !row.is_known {
@@ -72,7 +91,7 @@ pub async fn survey(reader: &mut ReaderTx) -> Result<(ScopeFacts, Readable), Err
         },
         corpora_purged: number(row.corpora_purged)?,
     };
-    Ok((facts, readable))
+    Ok((facts, readable, row.question_stems))
 }
 
 impl Row {

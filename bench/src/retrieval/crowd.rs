@@ -10,8 +10,8 @@ use crate::report::{Report, quantile};
 use shared_types::chat::SearchFilters;
 use std::{path::Path, sync::Arc, time::Duration};
 use storage::{
-    PgPool, PoolSettings, reader,
-    search::{self, SearchSettings, VectorMemory},
+    PgPool, PoolSettings, reader, scope,
+    search::{self, CorpusMemory, SearchSettings},
 };
 use tokio::{task::JoinSet, time::Instant};
 use url::Url;
@@ -37,12 +37,13 @@ pub async fn measure(
             .map(|number| library.question(number, number.is_multiple_of(2)))
             .collect(),
     );
-    let memory = VectorMemory::new(super::passages_bytes(passages));
+    let memory = CorpusMemory::new(super::passages_bytes(passages));
     for caller in callers.iter() {
         let mut tx = reader::begin_snapshot(&shelf.origin, &caller.claims).await?;
-        memory
-            .load(&mut tx, MODEL, Instant::now().into_std())
-            .await?;
+        memory.keep(
+            memory.read(&mut tx, MODEL).await?,
+            Instant::now().into_std(),
+        );
         tx.commit().await?;
     }
     let mut pooler = server.pooler(pgbouncer, CONNECTIONS, CLIENTS).await?;
@@ -50,7 +51,7 @@ pub async fn measure(
         &format!("{CLIENTS} clients on {CONNECTIONS} connections"),
         &[
             "way",
-            "vectors",
+            "searching",
             "searches",
             "p50 ms",
             "p95 ms",
@@ -60,8 +61,8 @@ pub async fn measure(
     );
     let through = ("PgBouncer", shelf.reader_url(pooler.url())?, CLIENTS);
     let waiting = ("own pool", shelf.reader_url(server.url())?, CONNECTIONS);
-    let nothing = VectorMemory::new(0);
-    for ((way, url, connections), (vectors, memory)) in [
+    let nothing = CorpusMemory::new(0);
+    for ((way, url, connections), (how, memory)) in [
         (&through, ("in memory", &memory)),
         (&through, ("by SQL", &nothing)),
         (&waiting, ("in memory", &memory)),
@@ -72,7 +73,7 @@ pub async fn measure(
         pool.close().await;
         report.row(vec![
             (*way).to_owned(),
-            vectors.to_owned(),
+            how.to_owned(),
             crowd.took_ms.len().to_string(),
             format!("{:.1}", quantile(&crowd.took_ms, 0.5)),
             format!("{:.1}", quantile(&crowd.took_ms, 0.95)),
@@ -80,7 +81,7 @@ pub async fn measure(
             crowd.errors.to_string(),
         ]);
         report.at_most(
-            &format!("{way}, {vectors}: errors"),
+            &format!("{way}, {how}: errors"),
             crowd.errors as f64,
             0.0,
             "",
@@ -111,7 +112,7 @@ async fn connect(url: &Url, connections: u32) -> anyhow::Result<PgPool> {
 
 async fn ask(
     pool: &PgPool,
-    memory: &VectorMemory,
+    memory: &CorpusMemory,
     callers: &Arc<Vec<Caller>>,
     questions: &Arc<Vec<Written>>,
 ) -> anyhow::Result<Crowd> {
@@ -152,13 +153,14 @@ async fn ask(
 
 async fn search(
     pool: &PgPool,
-    memory: &VectorMemory,
+    memory: &CorpusMemory,
     caller: &Caller,
     question: &Written,
 ) -> Result<(), storage::Error> {
     let mut tx = reader::begin_snapshot(pool, &caller.claims).await?;
     let now = Instant::now().into_std();
-    let readable = memory.attach(search::readable(&mut tx).await?, MODEL, now);
+    let (_, readable) = scope::survey_for(&mut tx, &question.text).await?;
+    let readable = memory.attach(readable, MODEL, now);
     let (filters, settings) = (SearchFilters::default(), SearchSettings::default());
     let request = measure::request(question);
     search::fused(&mut tx, readable, &request, &filters, &settings).await?;

@@ -10,8 +10,8 @@ use pgvector::HalfVector;
 use shared_types::{chat::SearchFilters, ids::ChunkId};
 use std::collections::BTreeMap;
 use storage::{
-    reader,
-    search::{self, RankedLists, Readable, SearchRequest, SearchSettings, VectorMemory},
+    reader, scope,
+    search::{self, CorpusMemory, RankedLists, Readable, SearchRequest, SearchSettings},
 };
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -24,13 +24,13 @@ const WARM_UP: u64 = 10;
 pub struct Cell {
     /// Passages that the caller may read.
     pub readable: u64,
-    /// With the vectors in memory.
+    /// In memory.
     pub in_memory: Searches,
-    /// With those of PostgreSQL alone.
+    /// By SQL alone.
     pub by_sql: Searches,
     /// Sorted milliseconds of the list by words alone.
     pub words_ms: Vec<f64>,
-    /// Milliseconds in which the vectors that were missing came into memory.
+    /// Milliseconds in which what was missing came into memory.
     pub loading_ms: f64,
 }
 
@@ -55,7 +55,7 @@ pub async fn cell(
     library: &Library,
     caller: &Caller,
     questions: u64,
-    memory: &VectorMemory,
+    memory: &CorpusMemory,
 ) -> anyhow::Result<Cell> {
     let settings = SearchSettings::default();
     let mut tx = reader::begin(&shelf.origin, &caller.claims).await?;
@@ -64,9 +64,10 @@ pub async fn cell(
     tx.commit().await?;
     let start = Instant::now();
     let mut tx = reader::begin_snapshot(&shelf.origin, &caller.claims).await?;
-    memory
-        .load(&mut tx, MODEL, Instant::now().into_std())
-        .await?;
+    memory.keep(
+        memory.read(&mut tx, MODEL).await?,
+        Instant::now().into_std(),
+    );
     tx.commit().await?;
     let loading_ms = start.elapsed().as_secs_f64() * 1e3;
 
@@ -122,7 +123,8 @@ async fn ask(
         let cpu_before = cpu::ms_of_tree(backend)?;
         let start = Instant::now();
         let mut tx = reader::begin_snapshot(&shelf.origin, &caller.claims).await?;
-        let readable = prepared(search::readable(&mut tx).await?);
+        let (_, readable) = scope::survey_for(&mut tx, request.query).await?;
+        let readable = prepared(readable);
         let filters = SearchFilters::default();
         let fused = search::fused(&mut tx, readable, &request, &filters, &settings).await?;
         tx.commit().await?;

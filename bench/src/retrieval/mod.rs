@@ -19,7 +19,7 @@ use measure::Cell;
 use school::{Caller, STAGES};
 use shelf::{Server, Shelf};
 use std::path::PathBuf;
-use storage::search::VectorMemory;
+use storage::search::CorpusMemory;
 use tokio::time::Instant;
 
 #[derive(Args)]
@@ -128,7 +128,7 @@ async fn measure_size(
     report: &mut Report,
 ) -> anyhow::Result<(Shelf, Vec<(Caller, Cell)>)> {
     let shelf = server.open(library, size.passages).await?;
-    let memory = VectorMemory::new(passages_bytes(size.passages));
+    let memory = CorpusMemory::new(passages_bytes(size.passages));
     let mut cells = Vec::new();
     let (mut published, mut publishing_s) = (0, 0.0);
     for stage in 0..STAGES.len() {
@@ -199,9 +199,9 @@ async fn measure_size(
     Ok((shelf, cells))
 }
 
-/// Room for the vectors of all of them, and as many again while they move from one corpus to another.
+/// Room for all of them, and as many again while they move from one corpus to another.
 fn passages_bytes(passages: usize) -> usize {
-    4_000 * passages
+    6_000 * passages
 }
 
 fn hold(report: &mut Report, what: &str, cell: &Cell, size: &Size) {
@@ -256,11 +256,11 @@ async fn kept(
         each(publishing_s, published),
     ]);
     report.row(vec![
-        "vectors in memory".to_owned(),
+        "in memory".to_owned(),
         format!("{:.0} MB", bytes as f64 / 1e6),
     ]);
     report.row(vec![
-        "reading them into memory, stage by stage".to_owned(),
+        "reading into memory, stage by stage".to_owned(),
         each(loading_ms / 1e3, passages),
     ]);
     Ok(())

@@ -153,6 +153,9 @@ async fn scope(origin: &Origin, person: &AccessClaims) -> Scope {
     response.json().await.unwrap()
 }
 
+/// A search that is made in memory can't be held up, and reading corpora into it would be.
+const IN_NO_MEMORY: (&str, &str) = ("CORPUS_MEMORY_MB", "0");
+
 /// Holds up every search by words, and nothing that is read before it.
 async fn hold_up_searches(origin: &Origin) -> Transaction<'static, Postgres> {
     let mut tx = origin.database.owner.begin().await.unwrap();
@@ -174,7 +177,7 @@ async fn searches_held_up(origin: &Origin) -> i64 {
 
 #[tokio::test]
 async fn readers_of_the_same_library_share_a_search_and_the_connection_under_it() {
-    let origin = Origin::start().await;
+    let origin = Origin::start_with(&[IN_NO_MEMORY]).await;
     let teacher = origin.database.person(Role::Teacher).await;
     let students = [
         origin.database.person(Role::Student).await,
@@ -201,7 +204,7 @@ async fn readers_of_the_same_library_share_a_search_and_the_connection_under_it(
 
 #[tokio::test]
 async fn nobody_joins_a_search_of_another_scope_than_their_own_at_that_moment() {
-    let origin = Origin::start().await;
+    let origin = Origin::start_with(&[IN_NO_MEMORY]).await;
     let teacher = origin.database.person(Role::Teacher).await;
     let student = origin.database.person(Role::Student).await;
     let stranger = origin.database.person(Role::Student).await;

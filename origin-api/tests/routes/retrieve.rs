@@ -4,6 +4,8 @@ use crate::{
     database::{MODEL, embedding},
     origin::{Origin, problem},
 };
+use origin_api::metrics::metrics;
+use prometheus_client::{encoding::text::encode, registry::Registry};
 use serde_json::{Value, json};
 use shared_types::{
     claims::{AccessClaims, Role},
@@ -12,6 +14,7 @@ use shared_types::{
     origin::RetrieveResponse,
     problem::ProblemKind,
 };
+use std::time::Duration;
 
 const WRIST: &str = "Keep the wrist level when you play scales.";
 const PEDAL: &str = "Change the pedal after the chord has sounded.";
@@ -58,6 +61,67 @@ async fn a_student_finds_her_teachers_passages_and_a_stranger_does_not() {
     assert_eq!(contents(&origin, &student, &narrowed).await.len(), 2);
     narrowed["filters"] = json!({"document_ids": ["00000000-0000-0000-0000-0000000fffff"]});
     assert!(contents(&origin, &student, &narrowed).await.is_empty());
+}
+
+/// How often corpora were read into this process's memory.
+fn loads(origin: &Origin) -> String {
+    let mut registry = Registry::default();
+    metrics().register(&mut registry, origin.database.origin.clone());
+    let mut text = String::new();
+    encode(&mut text, &registry).unwrap();
+    let mut lines = text.lines();
+    let line = lines.find(|line| line.starts_with("etude_corpus_loads_total{outcome=\"ok\"}"));
+    line.unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn what_was_searched_before_is_searched_in_memory_until_it_changes() {
+    let origin = Origin::start().await;
+    let teacher = origin.database.person(Role::Teacher).await;
+    let student = origin.database.person(Role::Student).await;
+    origin.database.link(&teacher, &student).await;
+    let texts = [WRIST, PEDAL];
+    let document = origin
+        .database
+        .ready(&teacher, Visibility::Private, &texts)
+        .await;
+    let asked = json!({
+        "query": "wrist",
+        "embedding": embedding(PEDAL),
+        "embedding_model": MODEL,
+    });
+    let before = loads(&origin);
+    assert_eq!(contents(&origin, &student, &asked).await, [PEDAL, WRIST]);
+    while loads(&origin) == before {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+
+    // Nobody reads postings now, and nobody needs to.
+    let mut held_up = origin.database.owner.begin().await.unwrap();
+    sqlx::query("lock table document_postings in access exclusive mode")
+        .execute(&mut *held_up)
+        .await
+        .unwrap();
+    assert_eq!(contents(&origin, &student, &asked).await, [PEDAL, WRIST]);
+    assert_eq!(contents(&origin, &teacher, &asked).await, [PEDAL, WRIST]);
+    held_up.rollback().await.unwrap();
+
+    let curated = json!({"question": "wrist", "answer": "Level, like a table."});
+    let written = origin.post(&teacher, "/v1/curated-answers", &curated).await;
+    assert_eq!(written.status(), 200);
+    let response = origin.post(&student, "/v1/retrieve", &asked).await;
+    let found: RetrieveResponse = response.json().await.unwrap();
+    assert!(
+        found.curated.is_some(),
+        "her teacher's own words are found at once"
+    );
+
+    sqlx::query("delete from knowledge_base_docs where id = $1")
+        .bind(document.0)
+        .execute(&origin.database.owner)
+        .await
+        .unwrap();
+    assert_eq!(contents(&origin, &student, &asked).await, [""; 0]);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
--- $1 reader, $2 the reader's role, $3 how long the purge of one answer is remembered, in seconds
+-- $1 reader, $2 the reader's role, $3 how long the purge of one answer is remembered, in seconds, $4 question, or nothing
 -- An owner without a private corpus adds nothing to what may be read: left out, so that two
 -- students of the same teachers have the same facts.
 with corpora as (
@@ -36,5 +36,8 @@ with corpora as (
     from purge_generations
     where target <> 'answer' or purged_at > now() - make_interval(secs => $3)
 )
-select *, exists (select from users where id = $1) as is_known
+select
+    *,
+    exists (select from users where id = $1) as is_known,
+    tsvector_to_array(passage_words($4)) as question_stems
 from corpora cross join purges

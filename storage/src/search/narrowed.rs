@@ -91,7 +91,7 @@ fn moment(seconds: i64) -> Result<DateTime<Utc>, Error> {
 pub(super) async fn on_pages(
     reader: &mut ReaderTx,
     readable: &Readable,
-    stems: &[Vec<Block>],
+    stems: &[Vec<Block<'_>>],
 ) -> Result<Option<HashSet<Place>>, Error> {
     let pages = readable.narrowed.as_ref().map_or(Pages::ALL, |n| n.pages);
     if pages == Pages::ALL {

@@ -16,7 +16,6 @@ pub(super) struct Near<'a> {
 impl Near<'_> {
     /// How near each candidate's vector is to the question's and to those of the guides, the first so many candidates. A
     /// candidate of another model is not among the result; if no guide is of this one, the result is empty.
-    #[tracing::instrument(name = "sql.search.near", skip_all, fields(candidates = candidates.len()))]
     pub(super) async fn among(
         &self,
         reader: &mut ReaderTx,
@@ -39,6 +38,7 @@ impl Near<'_> {
         places.copied().collect()
     }
 
+    #[tracing::instrument(name = "sql.search.near", skip_all, fields(candidates = candidates.len()))]
     async fn read(
         &self,
         reader: &mut ReaderTx,

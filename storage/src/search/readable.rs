@@ -21,8 +21,17 @@ pub struct Readable {
     /// The size that BM25 reckons with: of all of it, or of the documents that a search is narrowed to.
     pub size: CorpusSize,
     pub(super) narrowed: Option<Narrowed>,
-    /// Its vectors, where they are at hand.
+    /// Its corpora, where they are at hand.
     pub(super) in_memory: Option<InMemory>,
+    /// What is asked, if that is known.
+    pub(super) asked: Option<Asked>,
+}
+
+/// A question.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    question: String,
+    stems: Vec<String>,
 }
 
 impl Readable {
@@ -46,16 +55,43 @@ impl Readable {
             size,
             narrowed: None,
             in_memory: None,
+            asked: None,
         }
     }
 
-    /// Whether the vectors of all of it are at hand: none of them is read for a search.
+    /// The same, with the stems of a question.
+    pub(crate) fn asked(self, question: &str, stems: Vec<String>) -> Self {
+        let asked = Asked {
+            question: question.to_owned(),
+            stems,
+        };
+        Self {
+            asked: Some(asked),
+            ..self
+        }
+    }
+
+    /// The stems of this question, if they are known.
+    pub(super) fn stems_of(&self, question: &str) -> Option<&[String]> {
+        let asked = self.asked.as_ref()?;
+        (asked.question == question).then_some(&asked.stems)
+    }
+
+    /// Whether all of it is at hand: neither vectors nor postings are read for a search.
     #[must_use]
     pub fn is_in_memory(&self) -> bool {
         self.in_memory.is_some()
     }
 
-    /// The vectors of all of it, where they are at hand and can be compared with the question's.
+    /// Whether nobody of those whose corpora these are has answered a question with words of their own, as far as is
+    /// known without asking.
+    #[must_use]
+    pub fn is_without_curated_answers(&self) -> bool {
+        let in_memory = self.in_memory.as_ref();
+        in_memory.is_some_and(InMemory::is_without_curated_answers)
+    }
+
+    /// All of it, where it is at hand and its vectors can be compared with the question's.
     pub(super) fn in_memory(&self, request: &SearchRequest<'_>) -> Option<&InMemory> {
         let in_memory = self.in_memory.as_ref();
         in_memory.filter(|in_memory| *in_memory.model == *request.embedding_model)

@@ -25,7 +25,7 @@ const FORMER_CANDIDATES: u32 = 1_000;
 pub struct VectorList {
     /// By cosine distance, ascending; at most [`LIST_DEPTH`].
     pub ranked: Vec<Ranked>,
-    /// Where each of them stands, if their vectors are in memory.
+    /// Where each of them stands, if they are in memory.
     pub(super) places: Vec<Place>,
     /// How it was found.
     pub plan: VectorPlan,
@@ -39,7 +39,6 @@ pub struct VectorList {
 /// (`nearest_public` in the migrations). A search that is narrowed to documents compares all their
 /// vectors, or their signs where they are many. Where all that is readable is in this process's memory,
 /// signs and vectors are compared there, and PostgreSQL is asked for none.
-#[tracing::instrument(name = "sql.search.by_vector", skip_all)]
 pub async fn by_vector(
     reader: &mut ReaderTx,
     readable: &Readable,
@@ -59,7 +58,18 @@ pub async fn by_vector(
             plan,
         });
     }
-    let mut search = VectorSearch::new(reader, readable, embedding, request);
+    let search = VectorSearch::new(reader, readable, embedding, request);
+    let ranked = by_sql(search, plan).await?;
+    tell(readable, plan, ranked.len());
+    Ok(VectorList {
+        ranked,
+        places: Vec::new(),
+        plan,
+    })
+}
+
+#[tracing::instrument(name = "sql.search.by_vector", skip_all)]
+async fn by_sql(mut search: VectorSearch<'_>, plan: VectorPlan) -> Result<Vec<Ranked>, Error> {
     let ranked = match plan {
         VectorPlan::Nothing | VectorPlan::Memory { .. } => Vec::new(),
         VectorPlan::Documents => search.in_documents(None).await?,
@@ -75,17 +85,11 @@ pub async fn by_vector(
             search.with_private(public, private_candidates).await?
         }
     };
-    let ranked = if ranked.is_empty() && plan != VectorPlan::Nothing {
-        search.among_former().await?
+    if ranked.is_empty() && plan != VectorPlan::Nothing {
+        search.among_former().await
     } else {
-        ranked
-    };
-    tell(readable, plan, ranked.len());
-    Ok(VectorList {
-        ranked,
-        places: Vec::new(),
-        plan,
-    })
+        Ok(ranked)
+    }
 }
 
 fn tell(readable: &Readable, plan: VectorPlan, found: usize) {

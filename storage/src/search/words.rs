@@ -3,7 +3,7 @@ use crate::{
     Error, ReaderTx,
     rows::{signed, unsigned},
 };
-use rag_core::bm25::{self, Block, Bm25, Place};
+use rag_core::bm25::{self, Best, Block, Bm25, Place};
 use shared_types::ids::DocumentId;
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -20,7 +20,7 @@ struct StemRow {
 pub struct WordList {
     /// By BM25 score, descending; at most [`LIST_DEPTH`].
     pub ranked: Vec<Ranked>,
-    /// Where each of them stands, if their vectors are in memory.
+    /// Where each of them stands, if they are in memory.
     pub(super) places: Vec<Place>,
     /// What no score for this query can exceed.
     pub ceiling: f64,
@@ -29,14 +29,37 @@ pub struct WordList {
 /// The passages that hold any word of the query, by BM25 over English stems, best first.
 ///
 /// Exact: PostgreSQL hands out the postings of each stem as they lie, those that the reader may read
-/// alone, and `rag_core::bm25` goes through all of them, which takes a hundredth of what the sum
-/// would take in SQL. Document frequencies, the number of passages and their mean length are those
+/// alone, unless they are in memory, and `rag_core::bm25` goes through all of them, which takes a hundredth
+/// of what the sum would take in SQL. Document frequencies, the number of passages and their mean length are those
 /// of all that the reader may read, and where a search is narrowed, of what the reader may read in the
 /// documents that it is narrowed to: a score tells nothing of anybody else's text. Pages narrow what is
 /// found and not what is counted: on one page nearly every word is rare. A query of stop words alone
 /// finds nothing.
-#[tracing::instrument(name = "sql.search.by_words", skip_all)]
 pub async fn by_words(
+    reader: &mut ReaderTx,
+    readable: &Readable,
+    request: &SearchRequest<'_>,
+    parameters: Bm25,
+) -> Result<WordList, Error> {
+    if let Some(in_memory) = readable.in_memory(request) {
+        let stems = match readable.stems_of(request.query) {
+            Some(stems) => stems,
+            None => &stems_of(reader, request.query).await?,
+        };
+        let best = best(parameters, readable, &in_memory.postings(stems), |_| true)?;
+        let passages = in_memory.passages(&best.passages);
+        let (ranked, places) = passages.into_iter().unzip();
+        return Ok(WordList {
+            ranked,
+            places,
+            ceiling: best.ceiling,
+        });
+    }
+    by_sql(reader, readable, request, parameters).await
+}
+
+#[tracing::instrument(name = "sql.search.by_words", skip_all)]
+async fn by_sql(
     reader: &mut ReaderTx,
     readable: &Readable,
     request: &SearchRequest<'_>,
@@ -49,18 +72,32 @@ pub async fn by_words(
             .as_ref()
             .is_none_or(|places| places.contains(place))
     };
-    let depth = LIST_DEPTH as usize;
-    let best = bm25::best(parameters, readable.size, &stems, is_wanted, depth)
-        .map_err(|_| Error::Corrupt("list of postings"))?;
-    let (ranked, places) = match readable.in_memory(request) {
-        Some(in_memory) => in_memory.passages(&best.passages).unzip(),
-        None => (passages_at(reader, readable, &best.passages).await?, vec![]),
-    };
+    let best = best(parameters, readable, &stems, is_wanted)?;
     Ok(WordList {
-        ranked,
-        places,
+        ranked: passages_at(reader, readable, &best.passages).await?,
+        places: Vec::new(),
         ceiling: best.ceiling,
     })
+}
+
+fn best(
+    parameters: Bm25,
+    readable: &Readable,
+    stems: &[Vec<Block<'_>>],
+    is_wanted: impl Fn(&Place) -> bool,
+) -> Result<Best, Error> {
+    let depth = LIST_DEPTH as usize;
+    bm25::best(parameters, readable.size, stems, is_wanted, depth)
+        .map_err(|_| Error::Corrupt("list of postings"))
+}
+
+#[tracing::instrument(name = "sql.search.stems", skip_all)]
+async fn stems_of(reader: &mut ReaderTx, question: &str) -> Result<Vec<String>, Error> {
+    let stems = sqlx::query_scalar("select tsvector_to_array(passage_words($1))")
+        .bind(question)
+        .fetch_one(reader.connection())
+        .await?;
+    Ok(stems)
 }
 
 /// The postings of each stem of the query.
@@ -68,7 +105,7 @@ async fn postings(
     reader: &mut ReaderTx,
     readable: &Readable,
     request: &SearchRequest<'_>,
-) -> Result<Vec<Vec<Block>>, Error> {
+) -> Result<Vec<Vec<Block<'static>>>, Error> {
     let rows: Vec<StemRow> = sqlx::query_as(include_str!("postings.sql"))
         .bind(request.query)
         .bind(&readable.owners)
@@ -90,7 +127,7 @@ async fn postings(
                     Ok(Block {
                         document_id,
                         number: unsigned(number, "block of postings")?,
-                        postings,
+                        postings: postings.into(),
                     })
                 })
                 .collect()

@@ -47,6 +47,8 @@ const QUESTIONS: u64 = 1_000;
 const COMPARED: usize = 50;
 /// Numbers of workers that a service in Python is tried with.
 const WORKERS: [u32; 3] = [1, 2, 4];
+/// What every search reads, and nothing else does.
+const SEARCHED: &str = "content_sha256";
 /// Load before the first run of a service.
 const WARM_UP: Duration = Duration::from_secs(1);
 
@@ -216,7 +218,9 @@ async fn ask_first(
 
     let log = File::open(server.log()).context("the server's log")?;
     let who = format!("{ROLE}@{database}");
-    let (transactions, outside) = statements::transactions(BufReader::new(log), &who)?;
+    let (mut transactions, outside) = statements::transactions(BufReader::new(log), &who)?;
+    // The origin reads vectors into its memory beside them, and now and then measures what a search missed.
+    transactions.retain(|said| said.iter().any(|said| said.text.contains(SEARCHED)));
     ensure!(
         transactions.len() == bodies.len(),
         "{} transactions were logged for {} questions",

@@ -1,37 +1,39 @@
 //! Corpora in memory, and searching them.
 
-use super::reading::DocumentRow;
+use super::reading::{Content, DocumentRow};
 use crate::search::{LIST_DEPTH, Ranked};
 use chrono::{DateTime, Utc};
 use rag_core::{
-    bm25::Place,
+    bm25::{Block, Place},
     flat::{self, Question, Vectors},
     fusion::Nearness,
+    postings::StemHash,
 };
-use shared_types::{
-    embedding::Embedding,
-    ids::{ChunkId, DocumentId},
-};
+use shared_types::{embedding::Embedding, ids::DocumentId};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt,
     sync::Arc,
 };
 use uuid::Uuid;
 
-/// The vectors of a corpus.
+/// What of a corpus is searched.
 #[derive(Default)]
 pub(super) struct Corpus {
     /// In order, so that equals are found in the same order each time.
     documents: BTreeMap<DocumentId, Held>,
     /// How many passages those have.
     pub(super) passages: u64,
+    /// Whether its owner may have answered questions with words of their own.
+    pub(super) is_curated: bool,
+    /// What all of it takes, in bytes.
+    pub(super) size: usize,
 }
 
-#[derive(Clone)]
 struct Held {
     ready_at: DateTime<Utc>,
-    vectors: Arc<Vectors>,
+    stem_count: i64,
+    content: Arc<Content>,
 }
 
 /// All that a reader may read, in memory.
@@ -43,43 +45,74 @@ pub(in crate::search) struct InMemory {
 }
 
 impl Corpus {
-    /// Those of the documents whose vectors are there.
+    /// Those of the documents whose contents are there.
     pub(super) fn of<'a>(
         rows: impl Iterator<Item = &'a DocumentRow>,
-        vectors: &HashMap<Uuid, Arc<Vectors>>,
+        contents: &HashMap<Uuid, Arc<Content>>,
+        is_curated: bool,
     ) -> Self {
-        let mut corpus = Self::default();
+        let mut corpus = Self {
+            is_curated,
+            ..Self::default()
+        };
         for row in rows {
-            let Some(vectors) = vectors.get(&row.id) else {
+            let Some(content) = contents.get(&row.id) else {
                 continue;
             };
-            corpus.passages += vectors.len() as u64;
+            corpus.passages += content.vectors.len() as u64;
+            corpus.size += content.size();
             let held = Held {
                 ready_at: row.ready_at,
-                vectors: Arc::clone(vectors),
+                stem_count: row.stem_count,
+                content: Arc::clone(content),
             };
             corpus.documents.insert(DocumentId(row.id), held);
         }
         corpus
     }
 
-    /// The vectors of a document, unless it was read anew since.
-    pub(super) fn vectors(&self, row: &DocumentRow) -> Option<Arc<Vectors>> {
+    /// What a document holds, unless it was read or counted anew since.
+    pub(super) fn content(&self, row: &DocumentRow) -> Option<Arc<Content>> {
         let held = self.documents.get(&DocumentId(row.id))?;
-        (held.ready_at == row.ready_at).then(|| Arc::clone(&held.vectors))
+        let is_same = held.ready_at == row.ready_at && held.stem_count == row.stem_count;
+        is_same.then(|| Arc::clone(&held.content))
     }
 }
 
 impl InMemory {
-    fn documents(&self) -> impl Iterator<Item = (DocumentId, &Vectors)> + Clone {
-        let documents = self.corpora.iter().flat_map(|corpus| &corpus.documents);
-        documents.map(|(id, held)| (*id, held.vectors.as_ref()))
+    /// Whether none of the owners has answered a question with words of their own.
+    pub(in crate::search) fn is_without_curated_answers(&self) -> bool {
+        self.corpora.iter().all(|corpus| !corpus.is_curated)
     }
 
-    fn vectors(&self, id: DocumentId) -> Option<&Vectors> {
-        let mut corpora = self.corpora.iter();
-        let held = corpora.find_map(|corpus| corpus.documents.get(&id))?;
-        Some(&held.vectors)
+    fn documents(&self) -> impl Iterator<Item = (DocumentId, &Content)> + Clone {
+        let documents = self.corpora.iter().flat_map(|corpus| &corpus.documents);
+        documents.map(|(id, held)| (*id, held.content.as_ref()))
+    }
+
+    /// The vectors of the documents in which these places are. In one pass: to look for each of them in each of an admin's
+    /// thousands of corpora would take longer.
+    fn vectors_of<'a>(
+        &self,
+        places: impl Iterator<Item = &'a Place>,
+    ) -> HashMap<DocumentId, &Vectors> {
+        let wanted: HashSet<DocumentId> = places.map(|place| place.document_id).collect();
+        let documents = self.documents().filter(|(id, _)| wanted.contains(id));
+        documents
+            .map(|(id, content)| (id, &content.vectors))
+            .collect()
+    }
+
+    /// The postings of each of these stems.
+    pub(in crate::search) fn postings(&self, stems: &[String]) -> Vec<Vec<Block<'_>>> {
+        let hashes: Vec<StemHash> = stems.iter().map(|stem| StemHash::of(stem)).collect();
+        let mut found: Vec<Vec<Block<'_>>> = vec![Vec::new(); stems.len()];
+        for (id, content) in self.documents() {
+            for (hash, found) in hashes.iter().zip(&mut found) {
+                found.extend(content.postings.blocks(id, *hash));
+            }
+        }
+        found
     }
 
     /// The passages nearest to a vector and where they stand, at most [`LIST_DEPTH`]; so many vectors are compared after
@@ -91,7 +124,8 @@ impl InMemory {
     ) -> impl Iterator<Item = (Ranked, Place)> + use<> {
         let question = Question::from(embedding);
         let depth = LIST_DEPTH as usize;
-        let near = flat::nearest(self.documents(), &question, candidates as usize, depth);
+        let vectors = self.documents().map(|(id, content)| (id, &content.vectors));
+        let near = flat::nearest(vectors, &question, candidates as usize, depth);
         near.into_iter().map(|near| {
             let ranked = Ranked {
                 chunk_id: near.chunk_id,
@@ -102,19 +136,14 @@ impl InMemory {
     }
 
     /// The passages at these places, with their scores.
-    pub(in crate::search) fn passages(
-        &self,
-        places: &[(Place, f64)],
-    ) -> impl Iterator<Item = (Ranked, Place)> {
-        places.iter().filter_map(|&(place, score)| {
-            let chunk_id = self.passage(&place)?;
+    pub(in crate::search) fn passages(&self, places: &[(Place, f64)]) -> Vec<(Ranked, Place)> {
+        let vectors = self.vectors_of(places.iter().map(|(place, _)| place));
+        let passages = places.iter().filter_map(|&(place, score)| {
+            let vectors = vectors.get(&place.document_id)?;
+            let chunk_id = vectors.id(place.chunk_index as usize)?;
             Some((Ranked { chunk_id, score }, place))
-        })
-    }
-
-    fn passage(&self, place: &Place) -> Option<ChunkId> {
-        let vectors = self.vectors(place.document_id)?;
-        vectors.id(place.chunk_index as usize)
+        });
+        passages.collect()
     }
 
     /// How near each candidate's vector is to the question's and to those of the guides, which stand at these places.
@@ -125,24 +154,25 @@ impl InMemory {
         guides: &[Place],
     ) -> Vec<Nearness> {
         let question = Question::from(embedding);
-        let unit = |place: &Place| {
-            self.vectors(place.document_id)?
-                .unit(place.chunk_index as usize)
+        let vectors = self.vectors_of(candidates.iter().chain(guides));
+        let stands_at = |place: &Place| {
+            let (vectors, index) = (vectors.get(&place.document_id)?, place.chunk_index as usize);
+            Some((vectors.id(index)?, vectors.unit(index)?))
         };
-        let guides: Vec<_> = guides.iter().filter_map(unit).collect();
-        let near = |place: &Place| {
-            let unit = unit(place)?;
-            let to_guides: f64 = guides.iter().map(|guide| unit.cosine(*guide)).sum();
-            Some(Nearness {
-                chunk_id: self.passage(place)?,
-                to_question: unit.cosine(question.unit()),
-                to_guides: to_guides / guides.len() as f64,
-            })
-        };
+        let guides: Vec<_> = guides.iter().filter_map(stands_at).collect();
         if guides.is_empty() {
             return Vec::new();
         }
-        candidates.iter().filter_map(near).collect()
+        let near = candidates.iter().filter_map(stands_at);
+        let near = near.map(|(chunk_id, unit)| {
+            let to_guides: f64 = guides.iter().map(|(_, guide)| unit.cosine(*guide)).sum();
+            Nearness {
+                chunk_id,
+                to_question: unit.cosine(question.unit()),
+                to_guides: to_guides / guides.len() as f64,
+            }
+        });
+        near.collect()
     }
 }
 

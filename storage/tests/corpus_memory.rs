@@ -1,4 +1,4 @@
-//! Vectors in memory find what PostgreSQL would find, for whoever asks and whatever happens in between.
+//! In memory is found what PostgreSQL would find, for whoever asks and whatever happens in between.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't be set up has failed")]
 
@@ -8,23 +8,21 @@ use shared_types::{
     chat::SearchFilters,
     claims::{AccessClaims, Role},
     documents::Visibility,
-    ids::{ChunkId, DocumentId},
+    ids::{ChunkId, CuratedAnswerId, DocumentId},
 };
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
 };
 use storage::{
-    ReaderTx, documents, reader,
-    search::{self, Found, Readable, SearchRequest, SearchSettings, VectorMemory},
+    ReaderTx, curated, documents, reader,
+    reembedding::{self, Place},
+    search::{self, CorpusMemory, Found, Readable, SearchRequest, SearchSettings},
 };
-use support::{Database, MODEL, embedding, within};
+use support::{Database, MODEL, embedding, fresh_id, within};
 
 /// Room for everything in these tests.
 const ROOMY: usize = 10_000_000;
-/// What one passage takes, roughly.
-const PASSAGE: usize = 1_700;
-
 const TEXTS: [&str; 6] = [
     "Curve the fingers and drop the wrist.",
     "Scales, scales and more scales.",
@@ -42,9 +40,22 @@ async fn snapshot(db: &Database, claims: &AccessClaims) -> ReaderTx {
     reader::begin_snapshot(&db.origin, claims).await.unwrap()
 }
 
-async fn load(db: &Database, memory: &VectorMemory, claims: &AccessClaims) -> usize {
+/// Has what the person may read read into memory; returns of how many documents.
+async fn load(db: &Database, memory: &CorpusMemory, claims: &AccessClaims) -> usize {
+    load_at(db, memory, claims, now()).await
+}
+
+async fn load_at(
+    db: &Database,
+    memory: &CorpusMemory,
+    claims: &AccessClaims,
+    now: Instant,
+) -> usize {
     let mut tx = snapshot(db, claims).await;
-    memory.load(&mut tx, MODEL, now()).await.unwrap()
+    let loaded = memory.read(&mut tx, MODEL).await.unwrap();
+    let documents = loaded.documents();
+    memory.keep(loaded, now);
+    documents
 }
 
 async fn readable(db: &Database, claims: &AccessClaims) -> Readable {
@@ -53,7 +64,7 @@ async fn readable(db: &Database, claims: &AccessClaims) -> Readable {
         .unwrap()
 }
 
-async fn is_in_memory(db: &Database, memory: &VectorMemory, claims: &AccessClaims) -> bool {
+async fn is_in_memory(db: &Database, memory: &CorpusMemory, claims: &AccessClaims) -> bool {
     let readable = readable(db, claims).await;
     memory.attach(readable, MODEL, now()).is_in_memory()
 }
@@ -159,7 +170,7 @@ impl School {
 
     /// Holds what is found in memory, if it is there, against what PostgreSQL finds in the same snapshot. Returns whether
     /// it was there.
-    async fn compare(&self, memory: &VectorMemory, claims: &AccessClaims, question: &str) -> bool {
+    async fn compare(&self, memory: &CorpusMemory, claims: &AccessClaims, question: &str) -> bool {
         let mut tx = snapshot(&self.db, claims).await;
         let readable = search::readable(&mut tx).await.unwrap();
         let by_sql = found(&mut tx, readable.clone(), question).await;
@@ -167,7 +178,9 @@ impl School {
         let is_in_memory = readable.is_in_memory();
         let in_memory = found(&mut tx, readable, question).await;
         assert_eq!(ids(&in_memory), ids(&by_sql));
-        for (a, b) in in_memory.lists.vector.iter().zip(&by_sql.lists.vector) {
+        let (a, b) = (&in_memory.lists.vector, &by_sql.lists.vector);
+        assert_eq!(a.len(), b.len());
+        for (a, b) in a.iter().zip(b) {
             assert!((a.score - b.score).abs() < 1e-4, "{a:?} beside {b:?}");
         }
         assert_eq!(in_memory.lists.lexical, by_sql.lists.lexical);
@@ -181,7 +194,7 @@ impl School {
 #[tokio::test]
 async fn whatever_happens_to_documents_and_lessons_memory_finds_what_postgresql_finds() {
     let mut school = School::new().await;
-    let memory = VectorMemory::new(ROOMY);
+    let memory = CorpusMemory::new(ROOMY);
     let mut drawn = 0x9e37_79b9_u64;
     let mut below = move |bound: usize| {
         drawn = drawn
@@ -228,7 +241,7 @@ async fn vectors_of_a_corpus_serve_those_who_may_read_it_and_nobody_else() {
     let mut school = School::new().await;
     school.upload(0, Visibility::Private, &TEXTS[..2]).await;
     school.upload(1, Visibility::Private, &TEXTS[2..]).await;
-    let memory = VectorMemory::new(ROOMY);
+    let memory = CorpusMemory::new(ROOMY);
     let [both, first, none] = [2, 3, 4].map(|student| school.everybody[student].clone());
     assert_eq!(load(&school.db, &memory, &first).await, 1);
     assert!(is_in_memory(&school.db, &memory, &first).await);
@@ -261,7 +274,7 @@ async fn only_what_has_changed_is_read_once_more() {
     let first = school.upload(0, Visibility::Private, &TEXTS[..2]).await;
     school.upload(0, Visibility::Private, &TEXTS[2..4]).await;
     school.upload(1, Visibility::Public, &TEXTS[4..]).await;
-    let memory = VectorMemory::new(ROOMY);
+    let memory = CorpusMemory::new(ROOMY);
     let student = school.student_of_both().clone();
     assert_eq!(load(&school.db, &memory, &student).await, 3);
     assert_eq!(
@@ -288,30 +301,114 @@ async fn only_what_has_changed_is_read_once_more() {
 }
 
 #[tokio::test]
-async fn vectors_of_another_model_are_not_compared() {
+async fn an_answer_of_a_teachers_own_is_known_of_from_the_moment_it_is_written() {
+    let mut school = School::new().await;
+    school.upload(0, Visibility::Private, &TEXTS).await;
+    let memory = CorpusMemory::new(ROOMY);
+    let [both, admin] = [2, 5].map(|person| school.everybody[person].clone());
+    let is_without = async |claims: &AccessClaims| {
+        let readable = readable(&school.db, claims).await;
+        let readable = memory.attach(readable, MODEL, now());
+        readable.is_without_curated_answers()
+    };
+    assert!(!is_without(&both).await, "nothing is known without looking");
+    load(&school.db, &memory, &both).await;
+    assert!(is_without(&both).await);
+
+    let mut tx = school.db.reader(&school.teachers[1]).await;
+    let new = curated::New {
+        id: CuratedAnswerId(fresh_id()),
+        question: "how do I curve my fingers?",
+        answer: "As if you held an apple.",
+    };
+    curated::create(&mut tx, &new).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(
+        !is_without(&both).await,
+        "her corpus is another now, without a passage"
+    );
+    // An admin is shown no such answer, and knows nothing of them.
+    load(&school.db, &memory, &admin).await;
+    assert!(!is_without(&both).await);
+    let memory = CorpusMemory::new(ROOMY);
+    load(&school.db, &memory, &both).await;
+    assert!(is_in_memory(&school.db, &memory, &both).await);
+    let attached = memory.attach(readable(&school.db, &both).await, MODEL, now());
+    assert!(!attached.is_without_curated_answers());
+}
+
+#[tokio::test]
+async fn vectors_of_a_model_that_is_not_searched_are_not_held() {
+    const NEXT: &str = "@test/next#cls";
     let mut school = School::new().await;
     school.upload(0, Visibility::Public, &TEXTS).await;
-    let memory = VectorMemory::new(ROOMY);
-    let student = school.student_of_both().clone();
-    let other = "@other/model#cls";
-    let mut tx = snapshot(&school.db, &student).await;
-    assert_eq!(memory.load(&mut tx, other, now()).await.unwrap(), 1);
-    let readable = search::readable(&mut tx).await.unwrap();
-    let attached = memory.attach(readable.clone(), other, now());
-    assert!(!attached.is_in_memory(), "it has no vector of any passage");
-    assert!(
-        !memory.wants(&readable, other, now()),
-        "and reading them again brings none"
-    );
+    let (db, memory) = (&school.db, CorpusMemory::new(ROOMY));
+    let student = school.student_of_both();
+    load(db, &memory, student).await;
+    let is_held = async |model| {
+        let readable = readable(db, student).await;
+        memory.attach(readable, model, now()).is_in_memory()
+    };
+    assert!(is_held(MODEL).await);
 
-    memory.load(&mut tx, MODEL, now()).await.unwrap();
+    let mut tx = snapshot(db, student).await;
+    let loaded = memory.read(&mut tx, NEXT).await.unwrap();
+    assert_eq!(loaded.documents(), 0);
+    memory.keep(loaded, now());
+    let readable = search::readable(&mut tx).await.unwrap();
+    assert!(!is_held(NEXT).await);
+    assert!(
+        !memory.wants(&readable, NEXT, now()),
+        "reading once more would bring none"
+    );
+    drop(tx);
+
+    reembedding::begin(&db.ingest, "@test/next", "cls")
+        .await
+        .unwrap();
+    let bare = reembedding::bare(&db.ingest, Place::START, 100)
+        .await
+        .unwrap();
+    let embedded: Vec<_> = bare
+        .into_iter()
+        .map(|bare| {
+            let embedding = embedding(&format!("next {}", bare.content));
+            (bare, embedding)
+        })
+        .collect();
+    reembedding::store(&db.ingest, NEXT, &embedded)
+        .await
+        .unwrap();
+    assert_eq!(reembedding::switch(&db.ingest, NEXT).await.unwrap(), 0);
+    assert!(
+        !is_held(MODEL).await,
+        "a switch makes a new version of every corpus"
+    );
+    load(db, &memory, student).await;
+    assert!(
+        !is_held(MODEL).await,
+        "and the former vectors may go at any moment"
+    );
+    let mut tx = snapshot(db, student).await;
+    memory.keep(memory.read(&mut tx, NEXT).await.unwrap(), now());
+    assert!(is_held(NEXT).await);
+}
+
+#[tokio::test]
+async fn a_question_of_another_model_finds_by_words_alone() {
+    let mut school = School::new().await;
+    school.upload(0, Visibility::Public, &TEXTS).await;
+    let memory = CorpusMemory::new(ROOMY);
+    let student = school.student_of_both();
+    load(&school.db, &memory, student).await;
+    let mut tx = snapshot(&school.db, student).await;
+    let readable = search::readable(&mut tx).await.unwrap();
     let attached = memory.attach(readable, MODEL, now());
-    assert!(attached.is_in_memory());
     let vector = embedding(TEXTS[0]);
     let request = SearchRequest {
         query: TEXTS[0],
         embedding: Some(&vector),
-        embedding_model: other,
+        embedding_model: "@other/model#cls",
     };
     let (filters, settings) = (SearchFilters::default(), SearchSettings::default());
     let found = search::fused(&mut tx, attached, &request, &filters, &settings)
@@ -322,11 +419,72 @@ async fn vectors_of_another_model_are_not_compared() {
 }
 
 #[tokio::test]
+async fn a_search_goes_on_in_its_own_moment() {
+    let mut school = School::new().await;
+    let gone = school.upload(0, Visibility::Public, &TEXTS[..3]).await;
+    let memory = CorpusMemory::new(ROOMY);
+    let student = school.student_of_both().clone();
+    load(&school.db, &memory, &student).await;
+    let mut tx = snapshot(&school.db, &student).await;
+    let readable = search::readable(&mut tx).await.unwrap();
+    let attached = memory.attach(readable.clone(), MODEL, now());
+
+    school.delete(gone).await;
+    school.upload(0, Visibility::Public, &TEXTS[3..]).await;
+    load(&school.db, &memory, &student).await;
+    let late = memory.attach(readable.clone(), MODEL, now());
+    assert!(attached.is_in_memory() && !late.is_in_memory());
+    let before = ids(&found(&mut tx, attached, TEXTS[4]).await);
+    assert_eq!(before, ids(&found(&mut tx, late, TEXTS[4]).await));
+    assert_eq!(before.len(), 3, "of what is gone by now");
+    drop(tx);
+    assert!(school.compare(&memory, &student, TEXTS[4]).await);
+}
+
+#[tokio::test]
+async fn a_book_of_many_hundred_passages_is_found_in_memory_as_by_sql() {
+    let mut school = School::new().await;
+    // More than a block of postings, and more than the vectors that are compared after their signs.
+    let texts: Vec<String> = (0..700)
+        .map(|n| format!("{} Bar {n}, beat {}.", TEXTS[n % TEXTS.len()], n % 7))
+        .collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    school.upload(0, Visibility::Private, &texts).await;
+    school.upload(1, Visibility::Public, &TEXTS).await;
+    let memory = CorpusMemory::new(ROOMY);
+    let student = school.student_of_both().clone();
+    load(&school.db, &memory, &student).await;
+    let mut tx = snapshot(&school.db, &student).await;
+    for question in [
+        "bar 555",
+        "beat",
+        TEXTS[2],
+        "curve wrist pedal",
+        "no such word: xylophone",
+    ] {
+        let readable = search::readable(&mut tx).await.unwrap();
+        let by_sql = found(&mut tx, readable.clone(), question).await;
+        let attached = memory.attach(readable, MODEL, now());
+        assert!(attached.is_in_memory());
+        let in_memory = found(&mut tx, attached, question).await;
+        assert_eq!(in_memory.lists.lexical, by_sql.lists.lexical, "{question}");
+        let nearest = |found: &Found| -> Vec<ChunkId> {
+            let nearest = found.lists.vector.iter().take(10);
+            nearest.map(|ranked| ranked.chunk_id).collect()
+        };
+        // Vectors without any order: 400 candidates of 706 hold nearly all of the nearest.
+        let (a, b) = (nearest(&in_memory), nearest(&by_sql));
+        let common = a.iter().filter(|id| b.contains(id)).count();
+        assert!(common >= 9, "{question}: {common} of 10");
+    }
+}
+
+#[tokio::test]
 async fn a_search_that_is_narrowed_is_not_made_in_memory() {
     let mut school = School::new().await;
     let wanted = school.upload(0, Visibility::Public, &TEXTS[..3]).await;
     school.upload(0, Visibility::Public, &TEXTS[3..]).await;
-    let memory = VectorMemory::new(ROOMY);
+    let memory = CorpusMemory::new(ROOMY);
     let student = school.student_of_both().clone();
     load(&school.db, &memory, &student).await;
     let mut tx = snapshot(&school.db, &student).await;
@@ -338,41 +496,90 @@ async fn a_search_that_is_narrowed_is_not_made_in_memory() {
 }
 
 #[tokio::test]
-async fn what_is_too_much_is_not_wanted_and_what_nobody_asks_for_makes_room() {
+async fn what_nobody_asks_for_makes_room_and_what_somebody_asks_for_stays() {
     let mut school = School::new().await;
-    school.upload(0, Visibility::Private, &TEXTS).await;
-    school.upload(1, Visibility::Private, &TEXTS).await;
+    for teacher in 0..2 {
+        school.upload(teacher, Visibility::Private, &TEXTS).await;
+    }
     let (db, start) = (&school.db, now());
     let [first, second] = &school.teachers;
-    let readable_by = async |claims| readable(db, claims).await;
+    let roomy = CorpusMemory::new(ROOMY);
+    load(db, &roomy, first).await;
+    let one_teachers = roomy.bytes();
 
-    for too_small in [0, 5 * PASSAGE] {
-        let memory = VectorMemory::new(too_small);
-        assert!(!memory.wants(&readable_by(first).await, MODEL, start));
-        load(db, &memory, first).await;
-        assert!(!is_in_memory(db, &memory, first).await);
-        assert!(memory.bytes() <= too_small);
-    }
-
-    let memory = VectorMemory::new(9 * PASSAGE);
-    let both = readable_by(school.student_of_both()).await;
+    let memory = CorpusMemory::new(one_teachers * 3 / 2);
+    load_at(db, &memory, first, start).await;
+    let both = school.student_of_both();
+    let soon = start + Duration::from_secs(30);
+    load_at(db, &memory, both, soon).await;
     assert!(
-        !memory.wants(&both, MODEL, start),
+        !is_in_memory(db, &memory, both).await,
         "half of it would be in vain"
     );
-    assert!(memory.wants(&readable_by(first).await, MODEL, start));
-    load(db, &memory, first).await;
-    let soon = start + Duration::from_secs(30);
-    let of_second = readable_by(second).await;
+    assert!(!memory.wants(&readable(db, both).await, MODEL, soon));
+    let of_first = readable(db, first).await;
     assert!(
-        !memory.wants(&of_second, MODEL, soon),
-        "the first teacher is still asking"
+        memory.attach(of_first, MODEL, soon).is_in_memory(),
+        "she is still asking"
     );
+
+    let of_second = readable(db, second).await;
+    assert!(!memory.wants(&of_second, MODEL, soon));
     let later = start + Duration::from_mins(5);
     assert!(memory.wants(&of_second, MODEL, later));
-    let mut tx = snapshot(db, second).await;
-    memory.load(&mut tx, MODEL, later).await.unwrap();
+    load_at(db, &memory, second, later).await;
     assert!(is_in_memory(db, &memory, second).await);
     assert!(!is_in_memory(db, &memory, first).await);
-    assert!(memory.bytes() <= 9 * PASSAGE);
+    assert!(memory.bytes() <= one_teachers * 3 / 2);
+}
+
+#[tokio::test]
+async fn what_turned_out_to_be_too_much_is_not_read_again_and_again() {
+    let mut school = School::new().await;
+    // Short books take more for a passage than others do.
+    for _ in 0..5 {
+        school.upload(0, Visibility::Private, &TEXTS[..1]).await;
+    }
+    school.upload(1, Visibility::Public, &TEXTS[..1]).await;
+    let (db, roomy) = (&school.db, CorpusMemory::new(ROOMY));
+    let [first, second] = &school.teachers;
+    load(db, &roomy, first).await;
+    let taken = roomy.bytes();
+
+    let memory = CorpusMemory::new(taken - 1);
+    load(db, &memory, second).await;
+    assert!(is_in_memory(db, &memory, second).await);
+    load(db, &memory, first).await;
+    assert!(!is_in_memory(db, &memory, first).await);
+    assert!(!memory.wants(&readable(db, first).await, MODEL, now()));
+    assert!(
+        is_in_memory(db, &memory, second).await,
+        "others' searches are as quick as before"
+    );
+
+    for nothing in [0, 100] {
+        let memory = CorpusMemory::new(nothing);
+        assert!(!memory.wants(&readable(db, first).await, MODEL, now()));
+    }
+    let none = CorpusMemory::new(0);
+    assert_eq!(load(db, &none, first).await, 0);
+    assert_eq!(none.bytes(), 0);
+}
+
+#[tokio::test]
+async fn what_nobody_has_asked_for_in_an_hour_is_forgotten() {
+    let mut school = School::new().await;
+    school.upload(0, Visibility::Private, &TEXTS).await;
+    let (db, start) = (&school.db, now());
+    let memory = CorpusMemory::new(ROOMY);
+    load_at(db, &memory, &school.teachers[0], start).await;
+    let held = memory.bytes();
+    for minutes in [0, 2, 59] {
+        let of_second = readable(db, &school.teachers[1]).await;
+        let _ = memory.attach(of_second, MODEL, start + Duration::from_mins(minutes));
+        assert_eq!(memory.bytes(), held);
+    }
+    let of_second = readable(db, &school.teachers[1]).await;
+    let _ = memory.attach(of_second, MODEL, start + Duration::from_mins(61));
+    assert!(memory.bytes() < held / 2);
 }
