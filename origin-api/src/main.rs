@@ -3,6 +3,7 @@
 use anyhow::Context;
 use axum::serve::ListenerExt;
 use clap::{Parser, Subcommand};
+use mimalloc::MiMalloc;
 use opentelemetry_sdk::trace::SpanProcessor;
 use origin_api::{
     app,
@@ -23,6 +24,10 @@ use tokio::{
     sync::watch,
     time::timeout,
 };
+
+/// A request makes thousands of small things, on whichever thread, and frees them on another.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// How long answers that are being told may take to end, once the process is asked to.
 const DRAIN: Duration = Duration::from_secs(30);

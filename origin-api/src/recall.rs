@@ -13,13 +13,18 @@ use storage::{
     PgPool, reader,
     search::{self, Ranked, SearchRequest},
 };
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
 use tracing::Instrument;
 
 /// Of so many of the nearest passages it is said how many were found.
 const NEAREST: usize = 10;
 /// For one exact search.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// From one to the next: however much is asked, measuring takes no more than a fraction of the database's time.
+const REST: Duration = Duration::from_secs(2);
 
 /// Picks searches and measures them; cheap to clone.
 #[derive(Clone)]
@@ -27,7 +32,7 @@ pub struct RecallSample {
     pool: PgPool,
     every: u64,
     searches: Arc<AtomicU64>,
-    /// One at a time: it reads every vector.
+    /// One at a time, and none soon after it: it reads every vector.
     permit: Arc<Semaphore>,
 }
 
@@ -81,6 +86,7 @@ impl RecallSample {
                 Ok(Err(error)) => tracing::warn!(cause = chain(&error), "recall was not measured"),
                 Err(_) => tracing::warn!("recall was not measured in time"),
             }
+            sleep(REST).await;
         };
         tokio::spawn(measuring.instrument(tracing::info_span!(parent: None, "recall sample")));
     }

@@ -237,7 +237,7 @@ async fn passages_of(
     };
     let found = search::fused(&mut reader, readable, &request, &search.filters, settings).await?;
     let passages = distinct(&mut reader, &scored(&found)).await?;
-    reader.commit().await?;
+    reader.end();
     Ok((passages, found.lists))
 }
 

@@ -1,11 +1,13 @@
 //! BM25 over postings as the database keeps them.
 
 use shared_types::ids::DocumentId;
-use std::{borrow::Cow, cmp::Ordering, collections::HashMap};
+use std::{array, borrow::Cow, cmp::Ordering, collections::HashMap};
 use thiserror::Error;
 
 /// Passages in one block of postings.
 pub const BLOCK_PASSAGES: u32 = 256;
+/// Passages are hardly ever longer than this, in stems.
+const USUAL_STEMS: usize = 512;
 /// Bytes of one posting: place in the block, frequency less one, length in stems (two, high first).
 const POSTING_BYTES: usize = 4;
 
@@ -61,8 +63,8 @@ pub struct Malformed;
 #[derive(Clone, Copy)]
 struct Posting {
     place: usize,
-    frequency: f64,
-    length: f64,
+    frequency: u16,
+    length: usize,
 }
 
 fn postings(bytes: &[u8]) -> Result<impl ExactSizeIterator<Item = Posting>, Malformed> {
@@ -74,7 +76,7 @@ fn postings(bytes: &[u8]) -> Result<impl ExactSizeIterator<Item = Posting>, Malf
         .iter()
         .map(|&[place, frequency, high, low]| Posting {
             place: place.into(),
-            frequency: f64::from(frequency) + 1.0,
+            frequency: u16::from(frequency) + 1,
             length: u16::from_be_bytes([high, low]).into(),
         }))
 }
@@ -106,6 +108,9 @@ pub fn best(
     let mean_length = corpus.stems.max(1) as f64 / passages.max(1.0);
     let base = k1 * (1.0 - b);
     let per_stem = k1 * b / mean_length;
+    // Most words stand once in a passage of some hundred: what they count is divided once for each length.
+    let once: [f64; USUAL_STEMS] =
+        array::from_fn(|length| (1.0 + base + per_stem * length as f64).recip());
 
     let mut slots: HashMap<(DocumentId, u16), usize> = HashMap::new();
     let mut scores: Vec<((DocumentId, u16), Vec<f64>)> = Vec::new();
@@ -135,7 +140,14 @@ pub fn best(
                 if place >= scores.len() {
                     scores.resize(place + 1, 0.0);
                 }
-                scores[place] += weight * frequency / (frequency + base + per_stem * length);
+                let share = match once.get(length) {
+                    Some(share) if frequency == 1 => *share,
+                    _ => {
+                        let frequency = f64::from(frequency);
+                        frequency / (frequency + base + per_stem * length as f64)
+                    }
+                };
+                scores[place] += weight * share;
             }
         }
     }

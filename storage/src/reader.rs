@@ -89,6 +89,11 @@ impl ReaderTx {
         Ok(())
     }
 
+    /// Ends what only read, without waiting for that: it is rolled back on the connection's way back to the pool.
+    pub fn end(self) {
+        drop(self.tx);
+    }
+
     /// Makes what was done permanent. Reads need none.
     pub async fn commit(self) -> Result<(), Error> {
         Ok(self.tx.commit().await?)

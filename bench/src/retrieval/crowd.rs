@@ -164,5 +164,6 @@ async fn search(
     let (filters, settings) = (SearchFilters::default(), SearchSettings::default());
     let request = measure::request(question);
     search::fused(&mut tx, readable, &request, &filters, &settings).await?;
-    tx.commit().await
+    tx.end();
+    Ok(())
 }

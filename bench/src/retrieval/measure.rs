@@ -28,7 +28,7 @@ pub struct Cell {
     pub in_memory: Searches,
     /// By SQL alone.
     pub by_sql: Searches,
-    /// Sorted milliseconds of the list by words alone.
+    /// Sorted milliseconds of the list by words alone, by SQL.
     pub words_ms: Vec<f64>,
     /// Milliseconds in which what was missing came into memory.
     pub loading_ms: f64,

@@ -157,13 +157,13 @@ async fn measure_size(
             "p50 ms",
             "p95 ms",
             "CPU p50 ms",
-            "words p50 ms",
             "by SQL: plan",
             "recall@10",
             "recall@20",
             "p50 ms",
             "p95 ms",
             "CPU p50 ms",
+            "words p50 ms",
         ],
     );
     for (caller, cell) in &cells {
@@ -177,13 +177,13 @@ async fn measure_size(
             format!("{:.2}", quantile(&cell.in_memory.ms, 0.5)),
             format!("{:.2}", quantile(&cell.in_memory.ms, 0.95)),
             format!("{:.2}", quantile(&cell.in_memory.cpu_ms, 0.5)),
-            format!("{:.2}", quantile(&cell.words_ms, 0.5)),
             cell.by_sql.plan_names(),
             format!("{:.4}", cell.by_sql.recall_10),
             format!("{:.4}", cell.by_sql.recall_20),
             format!("{:.2}", quantile(&cell.by_sql.ms, 0.5)),
             format!("{:.2}", quantile(&cell.by_sql.ms, 0.95)),
             format!("{:.2}", quantile(&cell.by_sql.cpu_ms, 0.5)),
+            format!("{:.2}", quantile(&cell.words_ms, 0.5)),
         ]);
         let what = format!(
             "{passages} passages, {:.1} % readable, {}, {}",

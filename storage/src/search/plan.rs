@@ -27,7 +27,7 @@ const CANDIDATES: (u64, u64) = (400, 1_000);
 /// Readable passages for each such candidate, between the two bounds.
 const PASSAGES_PER_CANDIDATE: u64 = 25;
 /// The same in memory, where a vector costs a hundredth.
-const CANDIDATES_IN_MEMORY: (u64, u64) = (400, 4_000);
+const CANDIDATES_IN_MEMORY: (u64, u64) = (300, 4_000);
 
 /// What the reader may read, in passages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
