@@ -53,7 +53,7 @@ fn a_question_is_one_trace_from_the_edge_to_the_last_statement() {
             trace.span("etude-edge", "search").attributes["outcome"],
             "miss"
         );
-        let statement = trace.span("etude-origin", "sql.search.by_vector");
+        let statement = trace.span("etude-origin", "sql.passages.by_ids");
         assert_eq!(
             trace.within(statement),
             ["POST /v1/retrieve", "retrieve", "POST /api/chat/query"]
@@ -148,7 +148,7 @@ fn the_counts_of_a_question_and_its_repetition_are_there_for_prometheus() {
             ),
             (
                 "db_client_operation_duration_seconds_count",
-                &["operation=\"search.by_words\""],
+                &["operation=\"passages.by_ids\""],
             ),
             ("db_client_connections_max", &[]),
             (
