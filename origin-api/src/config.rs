@@ -134,7 +134,7 @@ pub struct Config {
     /// `RECALL_SAMPLE_EVERY`, default 200: of so many searches, one is searched once more, exactly and behind everybody's
     /// back, to see what it missed; 0 for none.
     pub recall_sample_every: u64,
-    /// `CORPUS_MEMORY_MB`, default 256, of a million bytes: how much memory what is searched may take, some 2.5 kB for a
+    /// `CORPUS_MEMORY_MB`, default 512, of a million bytes: how much memory what is searched may take, some 2.9 kB for a
     /// passage; 0 for none. A search of what is not all there is PostgreSQL's.
     pub corpus_memory_bytes: usize,
     /// `BM25_K1`, above 0, default 1.2, and `BM25_B`, 0 to 1, default 0.75: how far repetition and length
@@ -215,7 +215,7 @@ fn auth(vars: &Vars<'_>) -> Result<AuthConfig, ConfigError> {
 }
 
 fn corpus_memory_bytes(vars: &Vars<'_>) -> Result<usize, ConfigError> {
-    let megabytes: u32 = vars.parsed("CORPUS_MEMORY_MB", 256)?;
+    let megabytes: u32 = vars.parsed("CORPUS_MEMORY_MB", 512)?;
     Ok(usize::try_from(megabytes)
         .unwrap_or(usize::MAX)
         .saturating_mul(1_000_000))

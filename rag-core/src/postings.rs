@@ -70,7 +70,7 @@ impl Postings {
         document_id: DocumentId,
         stem: StemHash,
     ) -> impl Iterator<Item = Block<'_>> {
-        let first = self.stems.partition_point(|held| *held < stem);
+        let first = self.first(stem);
         let held = self.stems[first..]
             .iter()
             .take_while(move |held| **held == stem);
@@ -82,6 +82,20 @@ impl Postings {
                 postings: Cow::Borrowed(&self.bytes[start..start + usize::from(span.length)]),
             }
         })
+    }
+
+    /// The first place from which on no stem is lower. Hashes are spread evenly, so it is near where it would be if they
+    /// were spread perfectly: a look or two into memory where halving would take a dozen.
+    fn first(&self, stem: StemHash) -> usize {
+        let count = self.stems.len();
+        let mut place = ((u128::from(stem.0) * count as u128) >> u64::BITS) as usize;
+        while place < count && self.stems[place] < stem {
+            place += 1;
+        }
+        while place > 0 && self.stems[place - 1] >= stem {
+            place -= 1;
+        }
+        place
     }
 
     /// What it takes in memory, in bytes.

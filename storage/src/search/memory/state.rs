@@ -10,7 +10,7 @@ use std::{
 use uuid::Uuid;
 
 /// What a passage takes with its share of the postings, roughly: exactly it is known once it was read.
-const PASSAGE_BYTES: usize = 2_500;
+const PASSAGE_BYTES: usize = 2_900;
 /// What a corpus takes beside its documents, roughly.
 const CORPUS_BYTES: usize = 512;
 /// A corpus that was searched in this time is not given up for another.
