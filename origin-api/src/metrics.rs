@@ -277,11 +277,15 @@ impl Metrics {
         self.recall.get_or_create(&Plan { plan }).observe(share);
     }
 
-    /// Corpora were read into memory, which holds so many bytes of them now.
-    pub fn corpora_loaded(&self, outcome: &'static str, held: usize) {
+    /// Corpora were read into memory, or were to be.
+    pub fn corpora_loaded(&self, outcome: &'static str) {
         self.corpus_loads.get_or_create(&Outcome { outcome }).inc();
-        let held = i64::try_from(held).unwrap_or(i64::MAX);
-        self.corpus_memory_bytes.set(held);
+    }
+
+    /// The memory of corpora holds so many bytes.
+    pub fn corpora_held(&self, bytes: usize) {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.corpus_memory_bytes.set(bytes);
     }
 
     /// A credential was wanted anew.
@@ -316,7 +320,7 @@ impl Metrics {
         ] {
             self.answers.get_or_create(&Outcome { outcome }).inc_by(0);
         }
-        for outcome in ["ok", "failed"] {
+        for outcome in ["ok", "no_room", "incomplete", "failed"] {
             self.corpus_loads
                 .get_or_create(&Outcome { outcome })
                 .inc_by(0);

@@ -237,7 +237,7 @@ async fn passages_of(
     };
     let found = search::fused(&mut reader, readable, &request, &search.filters, settings).await?;
     let passages = distinct(&mut reader, &scored(&found)).await?;
-    reader.end();
+    reader.end_reading();
     Ok((passages, found.lists))
 }
 

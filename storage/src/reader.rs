@@ -90,7 +90,7 @@ impl ReaderTx {
     }
 
     /// Ends what only read, without waiting for that: it is rolled back on the connection's way back to the pool.
-    pub fn end(self) {
+    pub fn end_reading(self) {
         drop(self.tx);
     }
 

@@ -8,7 +8,7 @@ mod readable;
 mod vector;
 mod words;
 
-pub use memory::{CorpusFacts, CorpusMemory};
+pub use memory::{CorpusFacts, CorpusMemory, Kept, Loaded};
 pub use plan::{ReadablePassages, VectorPlan, VectorSettings};
 pub use readable::{Readable, readable};
 pub use vector::{VectorList, by_vector, exactly, explain_vector};

@@ -17,7 +17,7 @@ use std::{
 use storage::{
     ReaderTx, curated, documents, reader,
     reembedding::{self, Place},
-    search::{self, CorpusMemory, Found, Readable, SearchRequest, SearchSettings},
+    search::{self, CorpusMemory, Found, Kept, Readable, SearchRequest, SearchSettings},
 };
 use support::{Database, MODEL, embedding, fresh_id, within};
 
@@ -54,7 +54,7 @@ async fn load_at(
     let mut tx = snapshot(db, claims).await;
     let loaded = memory.read(&mut tx, MODEL).await.unwrap();
     let documents = loaded.documents();
-    memory.keep(loaded, now);
+    let _: Kept = memory.keep(loaded, now);
     documents
 }
 
@@ -354,7 +354,7 @@ async fn vectors_of_a_model_that_is_not_searched_are_not_held() {
     let mut tx = snapshot(db, student).await;
     let loaded = memory.read(&mut tx, NEXT).await.unwrap();
     assert_eq!(loaded.documents(), 0);
-    memory.keep(loaded, now());
+    assert_eq!(memory.keep(loaded, now()), Kept::Broken);
     let readable = search::readable(&mut tx).await.unwrap();
     assert!(!is_held(NEXT).await);
     assert!(
@@ -390,7 +390,8 @@ async fn vectors_of_a_model_that_is_not_searched_are_not_held() {
         "and the former vectors may go at any moment"
     );
     let mut tx = snapshot(db, student).await;
-    memory.keep(memory.read(&mut tx, NEXT).await.unwrap(), now());
+    let loaded = memory.read(&mut tx, NEXT).await.unwrap();
+    assert_eq!(memory.keep(loaded, now()), Kept::Whole);
     assert!(is_held(NEXT).await);
 }
 
@@ -536,33 +537,58 @@ async fn what_nobody_asks_for_makes_room_and_what_somebody_asks_for_stays() {
 #[tokio::test]
 async fn what_turned_out_to_be_too_much_is_not_read_again_and_again() {
     let mut school = School::new().await;
-    // Short books take more for a passage than others do.
-    for _ in 0..5 {
-        school.upload(0, Visibility::Private, &TEXTS[..1]).await;
+    // Short books full of words take twice what others do for a passage.
+    for book in 0..5 {
+        let words: Vec<String> = (0..200).map(|word| format!("b{book}w{word}")).collect();
+        let passage = words.join(" ");
+        school.upload(0, Visibility::Private, &[&passage]).await;
     }
     school.upload(1, Visibility::Public, &TEXTS[..1]).await;
     let (db, roomy) = (&school.db, CorpusMemory::new(ROOMY));
     let [first, second] = &school.teachers;
     load(db, &roomy, first).await;
-    let taken = roomy.bytes();
 
-    let memory = CorpusMemory::new(taken - 1);
-    load(db, &memory, second).await;
-    assert!(is_in_memory(db, &memory, second).await);
-    load(db, &memory, first).await;
-    assert!(!is_in_memory(db, &memory, first).await);
-    assert!(!memory.wants(&readable(db, first).await, MODEL, now()));
+    let (memory, start) = (CorpusMemory::new(roomy.bytes() - 1), now());
+    load_at(db, &memory, second, start).await;
+    let later = start + Duration::from_mins(2);
+    let wants = async |now| memory.wants(&readable(db, first).await, MODEL, now);
+    assert!(wants(later).await, "it is not known to be so much");
+    let mut tx = snapshot(db, first).await;
+    let loaded = memory.read(&mut tx, MODEL).await.unwrap();
+    assert_eq!(memory.keep(loaded, later), Kept::NoRoom);
+    let of_second = readable(db, second).await;
+    let of_second = memory.attach(of_second, MODEL, later);
+    assert!(of_second.is_in_memory(), "nobody's is given up in vain");
+    let soon = later + Duration::from_secs(9);
+    assert!(!wants(soon).await);
+    let next = later + Duration::from_secs(11);
+    assert!(wants(next).await, "others may have gone");
+    memory.postpone(&readable(db, first).await, MODEL, next);
     assert!(
-        is_in_memory(db, &memory, second).await,
-        "others' searches are as quick as before"
+        !wants(next + Duration::from_secs(19)).await,
+        "twice as long"
     );
+    assert!(wants(next + Duration::from_secs(21)).await);
+}
 
+#[tokio::test]
+async fn what_can_have_no_room_is_not_read_to_its_end() {
+    let mut school = School::new().await;
+    for _ in 0..3 {
+        school.upload(0, Visibility::Private, &TEXTS).await;
+    }
+    let (db, teacher) = (&school.db, &school.teachers[0]);
     for nothing in [0, 100] {
         let memory = CorpusMemory::new(nothing);
-        assert!(!memory.wants(&readable(db, first).await, MODEL, now()));
+        assert!(!memory.wants(&readable(db, teacher).await, MODEL, now()));
     }
+    let memory = CorpusMemory::new(5_000);
+    let mut tx = snapshot(db, teacher).await;
+    let loaded = memory.read(&mut tx, MODEL).await.unwrap();
+    assert_eq!(memory.keep(loaded, now()), Kept::NoRoom);
+    assert_eq!(memory.bytes(), 0);
     let none = CorpusMemory::new(0);
-    assert_eq!(load(db, &none, first).await, 0);
+    assert_eq!(load(db, &none, teacher).await, 0);
     assert_eq!(none.bytes(), 0);
 }
 
@@ -574,12 +600,8 @@ async fn what_nobody_has_asked_for_in_an_hour_is_forgotten() {
     let memory = CorpusMemory::new(ROOMY);
     load_at(db, &memory, &school.teachers[0], start).await;
     let held = memory.bytes();
-    for minutes in [0, 2, 59] {
-        let of_second = readable(db, &school.teachers[1]).await;
-        let _ = memory.attach(of_second, MODEL, start + Duration::from_mins(minutes));
-        assert_eq!(memory.bytes(), held);
-    }
-    let of_second = readable(db, &school.teachers[1]).await;
-    let _ = memory.attach(of_second, MODEL, start + Duration::from_mins(61));
-    assert!(memory.bytes() < held / 2);
+    memory.forget(start + Duration::from_mins(59));
+    assert_eq!(memory.bytes(), held);
+    memory.forget(start + Duration::from_hours(1));
+    assert_eq!(memory.bytes(), 0);
 }

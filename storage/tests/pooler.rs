@@ -174,7 +174,7 @@ impl School {
         let shown: BTreeSet<_> = shown.iter().map(|passage| passage.chunk_id).collect();
         assert_eq!(shown, person.readable);
         self.check(&mut tx, person).await;
-        tx.end();
+        tx.end_reading();
     }
 
     async fn write_and_take_back(&self, person: &Person) {

@@ -7,11 +7,12 @@ use super::{
     shelf::{MODEL, Server, Shelf},
 };
 use crate::report::{Report, quantile};
+use anyhow::ensure;
 use shared_types::chat::SearchFilters;
 use std::{path::Path, sync::Arc, time::Duration};
 use storage::{
     PgPool, PoolSettings, reader, scope,
-    search::{self, CorpusMemory, SearchSettings},
+    search::{self, CorpusMemory, Kept, SearchSettings},
 };
 use tokio::{task::JoinSet, time::Instant};
 use url::Url;
@@ -40,9 +41,11 @@ pub async fn measure(
     let memory = CorpusMemory::new(super::passages_bytes(passages));
     for caller in callers.iter() {
         let mut tx = reader::begin_snapshot(&shelf.origin, &caller.claims).await?;
-        memory.keep(
-            memory.read(&mut tx, MODEL).await?,
-            Instant::now().into_std(),
+        let loaded = memory.read(&mut tx, MODEL).await?;
+        let kept = memory.keep(loaded, Instant::now().into_std());
+        ensure!(
+            kept == Kept::Whole,
+            "the library is not in memory: {kept:?}"
         );
         tx.commit().await?;
     }
@@ -164,6 +167,6 @@ async fn search(
     let (filters, settings) = (SearchFilters::default(), SearchSettings::default());
     let request = measure::request(question);
     search::fused(&mut tx, readable, &request, &filters, &settings).await?;
-    tx.end();
+    tx.end_reading();
     Ok(())
 }

@@ -6,12 +6,13 @@ use super::{
     shelf::{MODEL, Shelf},
 };
 use crate::cpu;
+use anyhow::ensure;
 use pgvector::HalfVector;
 use shared_types::{chat::SearchFilters, ids::ChunkId};
 use std::collections::BTreeMap;
 use storage::{
     reader, scope,
-    search::{self, CorpusMemory, RankedLists, Readable, SearchRequest, SearchSettings},
+    search::{self, CorpusMemory, Kept, RankedLists, Readable, SearchRequest, SearchSettings},
 };
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -64,9 +65,11 @@ pub async fn cell(
     tx.commit().await?;
     let start = Instant::now();
     let mut tx = reader::begin_snapshot(&shelf.origin, &caller.claims).await?;
-    memory.keep(
-        memory.read(&mut tx, MODEL).await?,
-        Instant::now().into_std(),
+    let loaded = memory.read(&mut tx, MODEL).await?;
+    let kept = memory.keep(loaded, Instant::now().into_std());
+    ensure!(
+        kept == Kept::Whole,
+        "the library is not in memory: {kept:?}"
     );
     tx.commit().await?;
     let loading_ms = start.elapsed().as_secs_f64() * 1e3;

@@ -10,7 +10,7 @@ use super::{Readable, readable};
 use crate::{Error, ReaderTx};
 use corpus::Corpus;
 use reading::{Content, DocumentRow};
-use state::{Held, State, estimate, stale};
+use state::{State, stale};
 use std::{
     collections::HashMap,
     fmt,
@@ -19,8 +19,8 @@ use std::{
 };
 use uuid::Uuid;
 
-/// Documents that one statement reads.
-const DOCUMENTS_AT_ONCE: usize = 50;
+/// Passages that one statement reads, if no document has more: some eight megabytes.
+const PASSAGES_AT_ONCE: i64 = 5_000;
 /// What is public, or the private documents of one owner: as a reader finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CorpusFacts {
@@ -49,6 +49,19 @@ pub struct Loaded {
     wanted: Vec<CorpusFacts>,
     corpora: Vec<(CorpusFacts, Corpus)>,
     documents: usize,
+    /// It was not read to its end, since there can be no room for it.
+    is_too_much: bool,
+}
+
+/// What became of what was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It is in memory.
+    Whole,
+    /// There was no room for it: it is not read again for a while.
+    NoRoom,
+    /// Some passages have no vectors of the model: their corpora are PostgreSQL's to search, until they change.
+    Broken,
 }
 
 impl CorpusMemory {
@@ -64,13 +77,7 @@ impl CorpusMemory {
     /// The same, with its corpora and the vectors of this model at hand, if all of them are in memory.
     #[must_use]
     pub fn attach(&self, readable: Readable, model: &str, now: Instant) -> Readable {
-        let (in_memory, forgotten) = {
-            let mut state = self.state();
-            let in_memory = state.find(&readable.corpora, model, now);
-            (in_memory, state.sweep(now))
-        };
-        // Not under the lock: it may take a while.
-        drop(forgotten);
+        let in_memory = self.state().find(&readable.corpora, model, now);
         Readable {
             in_memory,
             ..readable
@@ -81,22 +88,21 @@ impl CorpusMemory {
     /// as can be told.
     #[must_use]
     pub fn wants(&self, readable: &Readable, model: &str, now: Instant) -> bool {
-        let state = self.state();
-        let entries = state.models.get(model);
-        let corpora = &readable.corpora;
-        let is_broken = |facts: &CorpusFacts| {
-            let entry = entries.and_then(|entries| entries.get(&facts.owner));
-            entry.is_some_and(|it| it.facts == *facts && matches!(it.held, Held::Broken))
-        };
-        if stale(entries, corpora).is_empty() || corpora.iter().any(is_broken) {
-            return false;
-        }
-        let sizes = corpora.iter().map(|facts| {
-            let entry = entries.and_then(|entries| entries.get(&facts.owner));
-            estimate(facts.passages, entry)
-        });
-        let own = sizes.fold(0, usize::saturating_add);
-        own.saturating_add(state.in_use_by_others(model, corpora, now)) <= self.max_bytes
+        self.state()
+            .wants(&readable.corpora, model, self.max_bytes, now)
+    }
+
+    /// Has what this reader may read not read for a while: ten seconds, twice as long after each further time, ten
+    /// minutes at most.
+    pub fn postpone(&self, readable: &Readable, model: &str, now: Instant) {
+        self.state().postpone(model, &readable.corpora, now);
+    }
+
+    /// Gives up what nobody has searched for an hour.
+    pub fn forget(&self, now: Instant) {
+        let gone = self.state().forget(now);
+        // Not under the lock: it may take a while.
+        drop(gone);
     }
 
     /// Reads what is missing for a search of all that the reader may read, in the reader's snapshot and under the
@@ -108,6 +114,7 @@ impl CorpusMemory {
             wanted: Vec::new(),
             corpora: Vec::new(),
             documents: 0,
+            is_too_much: false,
         };
         if self.max_bytes == 0 {
             return Ok(loaded);
@@ -126,14 +133,24 @@ impl CorpusMemory {
         let owners: Vec<Uuid> = stale.iter().filter_map(|facts| facts.owner).collect();
         let curators = reading::curators(reader, &owners).await?;
         let mut contents = self.known(model, &rows);
-        let missing: Vec<Uuid> = rows
+        let missing: Vec<&DocumentRow> = rows
             .iter()
-            .map(|row| row.id)
-            .filter(|id| !contents.contains_key(id))
+            .filter(|row| !contents.contains_key(&row.id))
             .collect();
+        loaded.documents = missing.len();
         tracing::Span::current().record("documents", missing.len());
-        for documents in missing.chunks(DOCUMENTS_AT_ONCE) {
-            let read = reading::contents(reader, model, documents).await?;
+        let mut size: usize = contents.values().map(|content| content.size()).sum();
+        let mut unread = &missing[..];
+        while !unread.is_empty() {
+            let (batch, rest) = unread.split_at(batch(unread));
+            unread = rest;
+            let ids: Vec<Uuid> = batch.iter().map(|row| row.id).collect();
+            let read = reading::contents(reader, model, &ids).await?;
+            size += read.values().map(Content::size).sum::<usize>();
+            if size > self.max_bytes {
+                loaded.is_too_much = true;
+                return Ok(loaded);
+            }
             contents.extend(read.into_iter().map(|(id, it)| (id, Arc::new(it))));
         }
         let mut of_corpus: HashMap<Option<Uuid>, Vec<&DocumentRow>> = HashMap::new();
@@ -149,16 +166,17 @@ impl CorpusMemory {
             (facts, Corpus::of(rows.into_iter(), &contents, is_curated))
         });
         loaded.corpora = corpora.collect();
-        loaded.documents = missing.len();
         Ok(loaded)
     }
 
     /// Keeps what was read, in place of what others have not searched lately. If that is not room enough, nothing of it is
-    /// kept but how much it is.
-    pub fn keep(&self, loaded: Loaded, now: Instant) {
-        let gone = self.state().keep(loaded, self.max_bytes, now);
+    /// kept, and nothing given up.
+    #[must_use]
+    pub fn keep(&self, loaded: Loaded, now: Instant) -> Kept {
+        let (kept, gone) = self.state().keep(loaded, self.max_bytes, now);
         // Not under the lock: it may take a while.
         drop(gone);
+        kept
     }
 
     /// What is held, in bytes.
@@ -187,6 +205,16 @@ impl CorpusMemory {
         // Nothing that is done under the lock leaves it half done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How many documents the next statement reads.
+fn batch(documents: &[&DocumentRow]) -> usize {
+    let mut passages = 0;
+    let fitting = documents.iter().take_while(|row| {
+        passages += row.chunk_count;
+        passages <= PASSAGES_AT_ONCE
+    });
+    fitting.count().max(1)
 }
 
 impl Loaded {

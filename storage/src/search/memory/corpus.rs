@@ -21,7 +21,7 @@ use uuid::Uuid;
 #[derive(Default)]
 pub(super) struct Corpus {
     /// In order, so that equals are found in the same order each time.
-    documents: BTreeMap<DocumentId, Held>,
+    documents: BTreeMap<DocumentId, Document>,
     /// How many passages those have.
     pub(super) passages: u64,
     /// Whether its owner may have answered questions with words of their own.
@@ -30,7 +30,7 @@ pub(super) struct Corpus {
     pub(super) size: usize,
 }
 
-struct Held {
+struct Document {
     ready_at: DateTime<Utc>,
     stem_count: i64,
     content: Arc<Content>,
@@ -61,7 +61,7 @@ impl Corpus {
             };
             corpus.passages += content.vectors.len() as u64;
             corpus.size += content.size();
-            let held = Held {
+            let held = Document {
                 ready_at: row.ready_at,
                 stem_count: row.stem_count,
                 content: Arc::clone(content),

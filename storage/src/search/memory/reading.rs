@@ -22,6 +22,7 @@ pub(super) struct DocumentRow {
     pub(super) is_public: bool,
     /// Another where it was read anew.
     pub(super) ready_at: DateTime<Utc>,
+    pub(super) chunk_count: i64,
     pub(super) stem_count: i64,
 }
 

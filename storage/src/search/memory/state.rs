@@ -1,9 +1,9 @@
 //! What is in memory, and what has room there.
 
-use super::{CorpusFacts, InMemory, Loaded, corpus::Corpus};
+use super::{CorpusFacts, InMemory, Kept, Loaded, corpus::Corpus};
 use std::{
     collections::{HashMap, HashSet},
-    mem,
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,12 +17,17 @@ const CORPUS_BYTES: usize = 512;
 const IN_USE: Duration = Duration::from_mins(1);
 /// A corpus that nobody has searched for this long is given up.
 const FORGOTTEN: Duration = Duration::from_hours(1);
+/// What was read in vain is not read again for this long; twice as long after each further time, up to [`LONGEST_REST`].
+const REST: Duration = Duration::from_secs(10);
+const LONGEST_REST: Duration = Duration::from_mins(10);
+/// Readers whose corpora are not read again for a while.
+const MAX_RESTING: usize = 1_000;
 
 /// Everything that is here.
 #[derive(Default)]
 pub(super) struct State {
     pub(super) models: Models,
-    swept: Option<Instant>,
+    resting: HashMap<u64, Rest>,
 }
 
 /// By model and pooling.
@@ -30,11 +35,9 @@ pub(super) type Models = HashMap<Arc<str>, Corpora>;
 /// By owner.
 pub(super) type Corpora = HashMap<Option<Uuid>, Entry>;
 
-/// A corpus that is here, or was.
+/// A corpus that is here.
 pub(super) struct Entry {
     pub(super) facts: CorpusFacts,
-    /// What it takes, or would take.
-    size: usize,
     pub(super) held: Held,
     /// When it was last searched, or came here.
     used: Instant,
@@ -43,10 +46,14 @@ pub(super) struct Entry {
 /// What is here of it.
 pub(super) enum Held {
     Whole(Arc<Corpus>),
-    /// There was no room for it.
-    NoRoom,
     /// Not all of its passages have vectors of the model, so that it is PostgreSQL's to search, in this version.
     Broken,
+}
+
+/// Corpora that were read in vain.
+struct Rest {
+    times: u32,
+    until: Instant,
 }
 
 impl State {
@@ -78,109 +85,155 @@ impl State {
         })
     }
 
-    /// Once a minute, what is forgotten.
-    pub(super) fn sweep(&mut self, now: Instant) -> Vec<Held> {
-        let swept = *self.swept.get_or_insert(now);
-        if now.saturating_duration_since(swept) < IN_USE {
-            return Vec::new();
+    pub(super) fn wants(
+        &self,
+        corpora: &[CorpusFacts],
+        model: &str,
+        max_bytes: usize,
+        now: Instant,
+    ) -> bool {
+        let entries = self.models.get(model);
+        let entry = |facts: &CorpusFacts| entries.and_then(|entries| entries.get(&facts.owner));
+        let is_broken = |facts: &CorpusFacts| {
+            entry(facts).is_some_and(|it| it.facts == *facts && it.whole().is_none())
+        };
+        let is_resting = || {
+            let rest = self.resting.get(&wanted(model, corpora));
+            rest.is_some_and(|rest| rest.until > now)
+        };
+        if stale(entries, corpora).is_empty() || corpora.iter().any(is_broken) || is_resting() {
+            return false;
         }
-        self.swept = Some(now);
+        let sizes = corpora
+            .iter()
+            .map(|facts| estimate(facts.passages, entry(facts)));
+        let own = sizes.fold(0, usize::saturating_add);
+        let others = self.others(model, corpora);
+        let in_use = others.filter(|(_, _, entry)| entry.idle(now) < IN_USE);
+        let in_use: usize = in_use.map(|(_, _, entry)| entry.bytes()).sum();
+        own.saturating_add(in_use) <= max_bytes
+    }
+
+    /// Says what became of it, and returns what it replaces, to be dropped elsewhere.
+    pub(super) fn keep(
+        &mut self,
+        loaded: Loaded,
+        max_bytes: usize,
+        now: Instant,
+    ) -> (Kept, Vec<Held>) {
+        let (model, wanted) = (loaded.model, loaded.wanted);
+        if loaded.is_too_much {
+            self.postpone(&model, &wanted, now);
+            return (Kept::NoRoom, Vec::new());
+        }
+        let mut kept = Kept::Whole;
+        let mut before: Vec<(Option<Uuid>, Option<Entry>)> = Vec::new();
+        let entries = self.models.entry(Arc::clone(&model)).or_default();
+        for (facts, corpus) in loaded.corpora {
+            let held = if corpus.passages == facts.passages {
+                Held::Whole(Arc::new(corpus))
+            } else {
+                kept = Kept::Broken;
+                Held::Broken
+            };
+            let entry = Entry {
+                facts,
+                held,
+                used: now,
+            };
+            before.push((facts.owner, entries.insert(facts.owner, entry)));
+        }
+
+        let mut held = self.bytes();
+        let others = self.others(&model, &wanted);
+        let idle = others.filter(|(_, _, entry)| entry.idle(now) >= IN_USE);
+        let idle =
+            idle.map(|(model, owner, entry)| (entry.used, model.clone(), *owner, entry.bytes()));
+        let mut idle: Vec<(Instant, Arc<str>, Option<Uuid>, usize)> = idle.collect();
+        let idle_bytes: usize = idle.iter().map(|(_, _, _, bytes)| bytes).sum();
+        let mut gone = Vec::new();
+        if held.saturating_sub(idle_bytes) > max_bytes {
+            // Nobody's is given up in vain, and what was here before still spares reading it.
+            let entries = self.models.entry(Arc::clone(&model)).or_default();
+            for (owner, before) in before {
+                let came = match before {
+                    Some(before) => entries.insert(owner, before),
+                    None => entries.remove(&owner),
+                };
+                gone.extend(came.map(|entry| entry.held));
+            }
+            self.postpone(&model, &wanted, now);
+            kept = Kept::NoRoom;
+        } else {
+            gone.extend(
+                before
+                    .into_iter()
+                    .filter_map(|(_, before)| Some(before?.held)),
+            );
+            idle.sort_unstable();
+            for (_, model, owner, bytes) in idle {
+                if held <= max_bytes {
+                    break;
+                }
+                let entries = self.models.get_mut(&model);
+                let entry = entries.and_then(|entries| entries.remove(&owner));
+                gone.extend(entry.map(|entry| entry.held));
+                held -= bytes;
+            }
+            self.resting.remove(&self::wanted(&model, &wanted));
+        }
+        self.models.retain(|_, entries| !entries.is_empty());
+        (kept, gone)
+    }
+
+    /// Does not read these for a while.
+    pub(super) fn postpone(&mut self, model: &str, corpora: &[CorpusFacts], now: Instant) {
+        if self.resting.len() >= MAX_RESTING {
+            self.resting.clear();
+        }
+        let rest = self.resting.entry(wanted(model, corpora)).or_insert(Rest {
+            times: 0,
+            until: now,
+        });
+        let longer = 2_u32.saturating_pow(rest.times);
+        rest.times += 1;
+        rest.until = now + REST.saturating_mul(longer).min(LONGEST_REST);
+    }
+
+    /// Returns what nobody has searched for long, to be dropped elsewhere.
+    pub(super) fn forget(&mut self, now: Instant) -> Vec<Held> {
         let mut gone = Vec::new();
         for entries in self.models.values_mut() {
             let forgotten = entries.extract_if(|_, entry| entry.idle(now) >= FORGOTTEN);
             gone.extend(forgotten.map(|(_, entry)| entry.held));
         }
         self.models.retain(|_, entries| !entries.is_empty());
+        self.resting
+            .retain(|_, rest| now.saturating_duration_since(rest.until) < FORGOTTEN);
         gone
-    }
-
-    /// Returns what it replaces.
-    pub(super) fn keep(&mut self, loaded: Loaded, max_bytes: usize, now: Instant) -> Vec<Held> {
-        let (mut gone, mut came) = (Vec::new(), Vec::new());
-        let entries = self.models.entry(Arc::clone(&loaded.model)).or_default();
-        for (facts, corpus) in loaded.corpora {
-            let is_whole = corpus.passages == facts.passages;
-            if !is_whole {
-                let (counted, found) = (facts.passages, corpus.passages);
-                let model = &*loaded.model;
-                tracing::warn!(counted, found, model, "not all passages have such vectors");
-            }
-            let entry = Entry {
-                facts,
-                size: corpus.size,
-                held: if is_whole {
-                    Held::Whole(Arc::new(corpus))
-                } else {
-                    Held::Broken
-                },
-                used: now,
-            };
-            gone.extend(entries.insert(facts.owner, entry).map(|before| before.held));
-            came.push(facts.owner);
-        }
-        let owners: HashSet<Option<Uuid>> = loaded.wanted.iter().map(|it| it.owner).collect();
-        let is_wanted =
-            |model: &str, owner: &Option<Uuid>| *model == *loaded.model && owners.contains(owner);
-        let mut idle: Vec<(Instant, Arc<str>, Option<Uuid>)> = Vec::new();
-        for (model, entries) in &self.models {
-            let others = entries.iter().filter(|(owner, _)| !is_wanted(model, owner));
-            let others = others.filter(|(_, entry)| entry.idle(now) >= IN_USE);
-            idle.extend(others.map(|(owner, entry)| (entry.used, Arc::clone(model), *owner)));
-        }
-        idle.sort_unstable();
-        let mut held = self.bytes();
-        for (_, model, owner) in idle {
-            if held <= max_bytes {
-                break;
-            }
-            let entries = self.models.get_mut(&model);
-            if let Some(entry) = entries.and_then(|entries| entries.remove(&owner)) {
-                held -= entry.bytes();
-                gone.push(entry.held);
-            }
-        }
-        if held > max_bytes {
-            gone.extend(self.refuse(&loaded.model, &came));
-        }
-        self.models.retain(|_, entries| !entries.is_empty());
-        gone
-    }
-
-    /// Keeps of what has just come nothing but its size. What was here before is others' as well, who go on searching it.
-    fn refuse(&mut self, model: &str, came: &[Option<Uuid>]) -> Vec<Held> {
-        let mut gone = Vec::new();
-        let Some(entries) = self.models.get_mut(model) else {
-            return gone;
-        };
-        for owner in came {
-            let Some(entry) = entries.get_mut(owner) else {
-                continue;
-            };
-            if entry.whole().is_some() {
-                gone.push(mem::replace(&mut entry.held, Held::NoRoom));
-            }
-        }
-        gone
-    }
-
-    pub(super) fn in_use_by_others(
-        &self,
-        model: &str,
-        corpora: &[CorpusFacts],
-        now: Instant,
-    ) -> usize {
-        let own: HashSet<Option<Uuid>> = corpora.iter().map(|facts| facts.owner).collect();
-        let sizes = self.models.iter().flat_map(|(of_model, entries)| {
-            let is_own = |owner| **of_model == *model && own.contains(owner);
-            let others = entries.iter().filter(move |(owner, _)| !is_own(*owner));
-            others.filter(|(_, entry)| entry.idle(now) < IN_USE)
-        });
-        sizes.map(|(_, entry)| entry.bytes()).sum()
     }
 
     pub(super) fn bytes(&self) -> usize {
         let entries = self.models.values().flatten();
         entries.map(|(_, entry)| entry.bytes()).sum()
+    }
+
+    /// Everything but these.
+    fn others(
+        &self,
+        model: &str,
+        corpora: &[CorpusFacts],
+    ) -> impl Iterator<Item = (&Arc<str>, &Option<Uuid>, &Entry)> {
+        let own: HashSet<Option<Uuid>> = corpora.iter().map(|facts| facts.owner).collect();
+        let all = self.models.iter().flat_map(|(of_model, entries)| {
+            let entries = entries.iter();
+            entries.map(move |(owner, entry)| (of_model, owner, entry))
+        });
+        let own_model: Option<Arc<str>> =
+            self.models.get_key_value(model).map(|(it, _)| it.clone());
+        all.filter(move |(of_model, owner, _)| {
+            !(own.contains(*owner) && Some(*of_model) == own_model.as_ref())
+        })
     }
 }
 
@@ -188,7 +241,7 @@ impl Entry {
     pub(super) fn whole(&self) -> Option<&Arc<Corpus>> {
         match &self.held {
             Held::Whole(corpus) => Some(corpus),
-            Held::NoRoom | Held::Broken => None,
+            Held::Broken => None,
         }
     }
 
@@ -205,22 +258,25 @@ impl Entry {
 pub(super) fn stale(entries: Option<&Corpora>, corpora: &[CorpusFacts]) -> Vec<CorpusFacts> {
     let is_here = |facts: &CorpusFacts| {
         let entry = entries.and_then(|entries| entries.get(&facts.owner));
-        entry.is_some_and(|entry| {
-            entry.facts.version == facts.version && !matches!(entry.held, Held::NoRoom)
-        })
+        entry.is_some_and(|entry| entry.facts.version == facts.version)
     };
     let corpora = corpora.iter().filter(|facts| !is_here(facts));
     corpora.copied().collect()
 }
 
-/// What a corpus of so many passages takes, in bytes, by what it took before if it was here.
-pub(super) fn estimate(passages: u64, before: Option<&Entry>) -> usize {
-    let passages = usize::try_from(passages).unwrap_or(usize::MAX);
-    let measured = before.filter(|entry| entry.size > 0 && entry.facts.passages > 0);
-    let each = measured.map_or(PASSAGE_BYTES, |entry| {
-        let passages = usize::try_from(entry.facts.passages).unwrap_or(usize::MAX);
-        // Never less than it was: what had no room is not read again in vain.
-        entry.size.div_ceil(passages)
-    });
-    passages.saturating_mul(each).saturating_add(CORPUS_BYTES)
+/// Stands for a model and the owners of corpora, whatever their versions.
+fn wanted(model: &str, corpora: &[CorpusFacts]) -> u64 {
+    let mut owners: Vec<Option<Uuid>> = corpora.iter().map(|facts| facts.owner).collect();
+    owners.sort_unstable();
+    BuildHasherDefault::<DefaultHasher>::new().hash_one((model, owners))
+}
+
+/// What a corpus of so many passages takes, in bytes, by what those took that are here of it.
+fn estimate(passages: u64, here: Option<&Entry>) -> usize {
+    let count = |passages: u64| usize::try_from(passages).unwrap_or(usize::MAX);
+    let here = here.and_then(Entry::whole).filter(|it| it.passages > 0);
+    let each = here.map_or(PASSAGE_BYTES, |it| it.size.div_ceil(count(it.passages)));
+    count(passages)
+        .saturating_mul(each)
+        .saturating_add(CORPUS_BYTES)
 }
