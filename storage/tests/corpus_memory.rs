@@ -508,7 +508,7 @@ async fn what_nobody_asks_for_makes_room_and_what_somebody_asks_for_stays() {
     load(db, &roomy, first).await;
     let one_teachers = roomy.bytes();
 
-    let memory = CorpusMemory::new(one_teachers * 3 / 2);
+    let memory = CorpusMemory::new(one_teachers * 7 / 4);
     load_at(db, &memory, first, start).await;
     let both = school.student_of_both();
     let soon = start + Duration::from_secs(30);
@@ -531,7 +531,7 @@ async fn what_nobody_asks_for_makes_room_and_what_somebody_asks_for_stays() {
     load_at(db, &memory, second, later).await;
     assert!(is_in_memory(db, &memory, second).await);
     assert!(!is_in_memory(db, &memory, first).await);
-    assert!(memory.bytes() <= one_teachers * 3 / 2);
+    assert!(memory.bytes() <= one_teachers * 7 / 4);
 }
 
 #[tokio::test]
