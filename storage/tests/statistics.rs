@@ -10,7 +10,7 @@ use shared_types::{
     ids::DocumentId,
 };
 use std::collections::BTreeMap;
-use storage::{documents, jobs, search};
+use storage::{jobs, search};
 use support::{Database, LEASE, passages_of, processed};
 
 const TEXTS: [&str; 5] = [
@@ -67,19 +67,12 @@ impl School {
     }
 
     async fn show(&self, document: DocumentId, visibility: Visibility) {
-        let mut tx = self.db.reader(&self.documents[&document]).await;
-        documents::set_visibility(&mut tx, document, visibility)
-            .await
-            .unwrap();
-        tx.commit().await.unwrap();
+        let owner = &self.documents[&document];
+        self.db.show(owner, document, visibility).await;
     }
 
     async fn delete(&mut self, document: DocumentId) {
-        sqlx::query("delete from knowledge_base_docs where id = $1")
-            .bind(document.0)
-            .execute(&self.db.owner)
-            .await
-            .unwrap();
+        self.db.delete(document).await;
         self.documents.remove(&document);
     }
 

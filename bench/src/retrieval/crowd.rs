@@ -7,12 +7,11 @@ use super::{
     shelf::{MODEL, Server, Shelf},
 };
 use crate::report::{Report, quantile};
-use anyhow::ensure;
 use shared_types::chat::SearchFilters;
 use std::{path::Path, sync::Arc, time::Duration};
 use storage::{
     PgPool, PoolSettings, reader, scope,
-    search::{self, CorpusMemory, Kept, SearchSettings},
+    search::{self, CorpusMemory, SearchSettings},
 };
 use tokio::{task::JoinSet, time::Instant};
 use url::Url;
@@ -40,14 +39,7 @@ pub async fn measure(
     );
     let memory = CorpusMemory::new(super::passages_bytes(passages));
     for caller in callers.iter() {
-        let mut tx = reader::begin_snapshot(&shelf.origin, &caller.claims).await?;
-        let loaded = memory.read(&mut tx, MODEL).await?;
-        let kept = memory.keep(loaded, Instant::now().into_std());
-        ensure!(
-            kept == Kept::Whole,
-            "the library is not in memory: {kept:?}"
-        );
-        tx.commit().await?;
+        measure::load(shelf, caller, &memory).await?;
     }
     let mut pooler = server.pooler(pgbouncer, CONNECTIONS, CLIENTS).await?;
     report.begin(

@@ -64,14 +64,7 @@ pub async fn cell(
     let owners: Vec<Uuid> = readable.owners().collect();
     tx.commit().await?;
     let start = Instant::now();
-    let mut tx = reader::begin_snapshot(&shelf.origin, &caller.claims).await?;
-    let loaded = memory.read(&mut tx, MODEL).await?;
-    let kept = memory.keep(loaded, Instant::now().into_std());
-    ensure!(
-        kept == Kept::Whole,
-        "the library is not in memory: {kept:?}"
-    );
-    tx.commit().await?;
+    load(shelf, caller, memory).await?;
     let loading_ms = start.elapsed().as_secs_f64() * 1e3;
 
     let questions: Vec<Written> = (0..WARM_UP + questions)
@@ -105,6 +98,19 @@ pub async fn cell(
         cell.by_sql.judge(by_sql, &nearest, share);
     }
     Ok(cell)
+}
+
+/// Has everything that the caller may read read into memory.
+pub async fn load(shelf: &Shelf, caller: &Caller, memory: &CorpusMemory) -> anyhow::Result<()> {
+    let mut tx = reader::begin_snapshot(&shelf.origin, &caller.claims).await?;
+    let loaded = memory.read(&mut tx, MODEL).await?;
+    tx.end_reading();
+    let kept = memory.keep(loaded, Instant::now().into_std());
+    ensure!(
+        kept == Kept::Whole,
+        "the library is not in memory: {kept:?}"
+    );
+    Ok(())
 }
 
 /// Searches for each question, in what `prepared` makes of the readable.

@@ -177,6 +177,24 @@ impl Database {
         self.work(document, &passages_of(passages)).await;
     }
 
+    /// Has its owner show a document to everybody, or not any more.
+    pub async fn show(&self, owner: &AccessClaims, document: DocumentId, visibility: Visibility) {
+        let mut tx = self.reader(owner).await;
+        documents::set_visibility(&mut tx, document, visibility)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    /// Removes a document with all that is known of it.
+    pub async fn delete(&self, document: DocumentId) {
+        sqlx::query("delete from knowledge_base_docs where id = $1")
+            .bind(document.0)
+            .execute(&self.owner)
+            .await
+            .unwrap();
+    }
+
     /// The only queued job, done by a worker.
     async fn work(&self, document: DocumentId, passages: &[EmbeddedChunk]) {
         let job = jobs::claim(&self.ingest, "a worker", LEASE)

@@ -229,11 +229,7 @@ impl State {
             let entries = entries.iter();
             entries.map(move |(owner, entry)| (of_model, owner, entry))
         });
-        let own_model: Option<Arc<str>> =
-            self.models.get_key_value(model).map(|(it, _)| it.clone());
-        all.filter(move |(of_model, owner, _)| {
-            !(own.contains(*owner) && Some(*of_model) == own_model.as_ref())
-        })
+        all.filter(move |(of_model, owner, _)| ***of_model != *model || !own.contains(*owner))
     }
 }
 
