@@ -4,7 +4,8 @@
 //! repetition; and the same page may stand in two documents, or in two editions of one. All of these look
 //! alike here: by the words, wherever they are from.
 
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use foldhash::fast::RandomState;
+use std::{collections::HashSet, hash::BuildHasher};
 
 /// Words that must follow each other in both texts for either to be the other's repetition there: phrases
 /// of a subject recur in good passages, five words in a row hardly do.
@@ -13,11 +14,15 @@ const RUN_WORDS: usize = 5;
 /// overlap of ordinary neighbours is a quarter; whoever brings a third of new text may bring the answer.
 const REPEATED: (usize, usize) = (2, 3);
 
+/// A text's runs of words, as their hashes.
+type Runs = HashSet<u64, RandomState>;
+
 /// Passages, best first, of which none repeats another.
 #[derive(Debug, Default)]
 pub struct Distinct {
-    /// The runs of words of each passage, ascending.
-    admitted: Vec<Vec<u64>>,
+    /// Of this list alone: hashes that nobody can foresee are no way to have another's passage taken for a copy.
+    hasher: RandomState,
+    admitted: Vec<Runs>,
 }
 
 impl Distinct {
@@ -32,29 +37,30 @@ impl Distinct {
     /// as they are, words are parted by white space, and a text of less than five words is one run. A text
     /// without words repeats any other.
     pub fn admit(&mut self, text: &str) -> bool {
-        let runs = runs(text);
+        let runs = self.runs(text);
         let (share, whole) = REPEATED;
         let may_miss = runs.len() - (runs.len() * share).div_ceil(whole);
-        let repeats = |other: &Vec<u64>| misses_at_most(may_miss, &runs, other);
+        // Most passages have little in common, which shows after a third of them.
+        let repeats = |held: &Runs| {
+            let mut missed = runs.iter().filter(|run| !held.contains(run));
+            missed.nth(may_miss).is_none()
+        };
         if self.admitted.iter().any(repeats) {
             return false;
         }
         self.admitted.push(runs);
         true
     }
-}
 
-/// The text's runs of words as their hashes, ascending, each once. Each word is hashed once, and not in each of the runs
-/// that it is in.
-fn runs(text: &str) -> Vec<u64> {
-    let hasher = BuildHasherDefault::<DefaultHasher>::new();
-    let words = text.split_whitespace().map(|word| hasher.hash_one(word));
-    let words: Vec<u64> = words.collect();
-    let length = RUN_WORDS.min(words.len()).max(1);
-    let mut runs: Vec<u64> = words.windows(length).map(joined).collect();
-    runs.sort_unstable();
-    runs.dedup();
-    runs
+    /// Each word is hashed once, and not in each of the runs that it is in.
+    fn runs(&self, text: &str) -> Runs {
+        let words = text.split_whitespace();
+        let words: Vec<u64> = words.map(|word| self.hasher.hash_one(word)).collect();
+        let length = RUN_WORDS.min(words.len()).max(1);
+        let mut runs = Runs::with_capacity_and_hasher(words.len(), self.hasher.clone());
+        runs.extend(words.windows(length).map(joined));
+        runs
+    }
 }
 
 /// One hash of several, in their order: polynomial, with an odd factor whose bits have no pattern (the golden ratio's).
@@ -63,22 +69,6 @@ fn joined(hashes: &[u64]) -> u64 {
     hashes.iter().fold(0, |joined, hash| {
         joined.wrapping_mul(FACTOR).wrapping_add(*hash)
     })
-}
-
-/// Whether a list holds all of some numbers but so many; both lists ascend. Most passages have little in common, which
-/// shows after a third of them. Without a branch on what is compared: which of two hashes is the smaller can't be
-/// foreseen.
-fn misses_at_most(most: usize, numbers: &[u64], held: &[u64]) -> bool {
-    let (mut looked_at, mut in_held, mut missed) = (0, 0, 0);
-    while let (Some(number), Some(other)) = (numbers.get(looked_at), held.get(in_held)) {
-        missed += usize::from(number < other);
-        if missed > most {
-            return false;
-        }
-        looked_at += usize::from(number <= other);
-        in_held += usize::from(other <= number);
-    }
-    missed + numbers.len() - looked_at <= most
 }
 
 #[cfg(test)]

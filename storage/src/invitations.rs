@@ -125,6 +125,7 @@ pub async fn list(
     behind: Option<Cursor>,
     limit: u32,
 ) -> Result<Listed<Invitation>, Error> {
+    reader.tell_address().await?;
     let user_id = reader.user_id();
     let part = Part::new(behind, limit.min(LIST_LIMIT));
     let Parameters { time, id, rows } = part.parameters()?;
@@ -145,6 +146,7 @@ pub async fn list(
 /// Takes an invitation back, or declines one. [`Error::NotFound`]: neither sent by the reader nor to the reader.
 #[tracing::instrument(name = "sql.invitations.withdraw", skip_all)]
 pub async fn withdraw(reader: &mut ReaderTx, id: InvitationId) -> Result<(), Error> {
+    reader.tell_address().await?;
     let user_id = reader.user_id();
     let gone = sqlx::query(
         "delete from invitations \
@@ -179,6 +181,7 @@ pub async fn accept(reader: &mut ReaderTx, chosen: Chosen<'_>) -> Result<LinkedP
         Chosen::Sent(id) => (Some(id.0), None),
         Chosen::Code(digest) => (None, Some(digest)),
     };
+    reader.tell_address().await?;
     let teacher: Option<Uuid> = sqlx::query_scalar("select accept_invitation($1, $2)")
         .bind(id)
         .bind(digest)

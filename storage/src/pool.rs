@@ -1,6 +1,6 @@
 use crate::{Error, error::pool_timeouts};
 use sqlx::{
-    PgPool,
+    Connection, PgPool,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -9,6 +9,10 @@ use std::time::Duration;
 /// The schema: `migrations/`, embedded. Run by a role that owns the tables and bypasses row-level
 /// security, never by one of the two that serve.
 pub static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
+
+/// For how long after its last use a connection is taken to be alive. Whoever meets one that is not sees a failed query,
+/// as do those whose query is under way when a server ends.
+const TRUSTED: Duration = Duration::from_secs(1);
 
 /// How a process keeps connections.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +74,16 @@ pub async fn connect(url: &str, settings: PoolSettings) -> Result<PgPool, Error>
         .max_connections(settings.max_connections)
         .min_connections(settings.min_connections)
         .acquire_timeout(settings.acquire_timeout)
+        // Asking a connection whether it is alive is a round trip, as long as beginning a transaction.
+        .test_before_acquire(false)
+        .before_acquire(|connection, since| {
+            Box::pin(async move {
+                if since.idle_for >= TRUSTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_with(
             options
                 .application_name(settings.application_name)

@@ -1,21 +1,33 @@
 //! One person's view of the database.
 
 use crate::Error;
+use serde_json::json;
 use shared_types::{
     claims::{AccessClaims, Role},
     ids::UserId,
     trace::TraceParent,
 };
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use std::fmt;
+use tracing::Instrument;
 
-/// A transaction that acts as one person: Postgres role `authenticated`, the person's claims in
+/// A transaction that acts as one person: Postgres role `authenticated`, who that is in
 /// `request.jwt.claims`, row-level security in force. Dropped without [`ReaderTx::commit`], it
 /// rolls back, and nothing of the person stays on the connection.
-#[derive(Debug)]
 pub struct ReaderTx {
     tx: Transaction<'static, Postgres>,
     user_id: UserId,
     role: Role,
+    email: Option<String>,
+}
+
+impl fmt::Debug for ReaderTx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { user_id, role, .. } = self;
+        let mut shown = f.debug_struct("ReaderTx");
+        shown.field("user_id", user_id).field("role", role);
+        shown.finish_non_exhaustive()
+    }
 }
 
 /// Begins a transaction for the bearer of these claims, which must come from a verified token.
@@ -37,10 +49,17 @@ pub async fn begin_snapshot(pool: &PgPool, claims: &AccessClaims) -> Result<Read
 async fn begin_with(
     pool: &PgPool,
     claims: &AccessClaims,
-    statement: &'static str,
+    begin: &'static str,
 ) -> Result<ReaderTx, Error> {
-    let json = serde_json::to_string(claims).map_err(|_| Error::Corrupt("claim"))?;
-    let mut tx = pool.begin_with(statement).await?;
+    let (user_id, role) = (claims.sub, claims.app_metadata.role);
+    let pool = pool.clone();
+    // In a task of its own, which goes on where the caller goes away: sqlx knows of a transaction once the answer is
+    // there, and would take a connection that has begun one before that for idle.
+    let beginning = async move { pool.begin_with(begin).await };
+    let beginning = tokio::spawn(beginning.in_current_span());
+    let mut tx = beginning
+        .await
+        .map_err(|_| Error::Unavailable(sqlx::Error::WorkerCrashed))??;
     // One round trip; `true` makes each setting end with the transaction, which a transaction
     // pooler needs.
     // Generic plans: the policies make planning dear, and no statement wants another plan for
@@ -51,14 +70,28 @@ async fn begin_with(
                 set_config('plan_cache_mode', 'force_generic_plan', true), \
                 set_config('jit', 'off', true)",
     )
-    .bind(json)
+    .bind(told(user_id, role, None).to_string())
     .execute(&mut *tx)
     .await?;
     Ok(ReaderTx {
         tx,
-        user_id: claims.sub,
-        role: claims.app_metadata.role,
+        user_id,
+        role,
+        email: claims.email.clone(),
     })
+}
+
+/// What the database is told of a person, in the form in which Supabase tells a token's claims.
+fn told(user_id: UserId, role: Role, email: Option<&str>) -> serde_json::Value {
+    let mut claims = json!({
+        "sub": user_id,
+        "role": "authenticated",
+        "app_metadata": { "role": role },
+    });
+    if let Some(email) = email {
+        claims["email"] = email.into();
+    }
+    claims
 }
 
 impl ReaderTx {
@@ -72,6 +105,20 @@ impl ReaderTx {
     #[must_use]
     pub fn role(&self) -> Role {
         self.role
+    }
+
+    /// Tells the database the address that the person signed in with, which only rules on invitations ask for. Of
+    /// anybody else's transactions it learns no address.
+    #[tracing::instrument(name = "sql.reader.tell_address", skip_all)]
+    pub async fn tell_address(&mut self) -> Result<(), Error> {
+        if let Some(email) = &self.email {
+            let claims = told(self.user_id, self.role, Some(email)).to_string();
+            sqlx::query("select set_config('request.jwt.claims', $1, true)")
+                .bind(claims)
+                .execute(&mut *self.tx)
+                .await?;
+        }
+        Ok(())
     }
 
     /// The connection, acting as the person until the transaction ends.

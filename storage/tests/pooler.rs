@@ -26,7 +26,7 @@ use storage::{
     PgPool, PoolSettings, ReaderTx, documents, passages, reader, scope,
     search::{self, SearchRequest, SearchSettings},
 };
-use support::{Database, MODEL, embedding};
+use support::{Database, MODEL, embedding, leave_after};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -131,6 +131,7 @@ impl School {
                 3 => self.fail_midway(person).await,
                 4 => self.give_up_midway(person).await,
                 5 if turn % 10 == 0 => self.vanish_midway(person).await,
+                6 => self.give_up_beginning(person).await,
                 _ => self.ask(person).await,
             }
             self.check_that_nothing_stayed().await;
@@ -192,6 +193,13 @@ impl School {
         let failed = tx.connection().execute("select 1 / 0").await.unwrap_err();
         let code = failed.as_database_error().and_then(DatabaseError::code);
         assert_eq!(code.as_deref(), Some("22012"), "{failed}");
+    }
+
+    /// The caller goes away before the database says that it began.
+    async fn give_up_beginning(&self, person: &Person) {
+        for polls in 1..=2 {
+            leave_after(polls, reader::begin(&self.pooled, &person.claims)).await;
+        }
     }
 
     /// The caller goes away while the database works.

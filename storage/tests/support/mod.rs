@@ -23,8 +23,12 @@ use shared_types::{
 };
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
 use std::{
-    env, process,
+    env,
+    future::poll_fn,
+    pin::pin,
+    process,
     sync::atomic::{AtomicU64, Ordering},
+    task::Poll,
     thread,
     time::Duration,
 };
@@ -92,6 +96,10 @@ impl Database {
         url.set_username("etude_origin").unwrap();
         url.set_password(None).unwrap();
         url
+    }
+
+    pub fn origin_url(&self) -> String {
+        url(&self.name, Some("etude_origin")).to_string()
     }
 
     pub fn ingest_url(&self) -> String {
@@ -344,6 +352,22 @@ async fn pool(url: &Url) -> PgPool {
         ..PoolSettings::default()
     };
     storage::connect(url.as_str(), settings).await.unwrap()
+}
+
+/// Goes away from a future that has been asked so often, unless it has ended by then; returns whether it has. What it asked
+/// others for last is still under way.
+pub async fn leave_after(polls: usize, future: impl Future) -> bool {
+    let mut future = pin!(future);
+    let mut left = polls;
+    poll_fn(|context| {
+        left -= 1;
+        match future.as_mut().poll(context) {
+            Poll::Ready(_) => Poll::Ready(true),
+            Poll::Pending if left == 0 => Poll::Ready(false),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
 }
 
 pub fn fresh_id() -> Uuid {

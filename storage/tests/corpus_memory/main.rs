@@ -2,18 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't be set up has failed")]
 
+mod room;
+mod school;
+#[path = "../support/mod.rs"]
 mod support;
 
+use school::School;
 use shared_types::{
     chat::SearchFilters,
-    claims::{AccessClaims, Role},
+    claims::AccessClaims,
     documents::Visibility,
-    ids::{ChunkId, CuratedAnswerId, DocumentId},
+    ids::{ChunkId, CuratedAnswerId},
 };
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::time::Instant;
 use storage::{
     ReaderTx, curated, reader,
     reembedding::{self, Place},
@@ -85,103 +86,6 @@ async fn found(tx: &mut ReaderTx, readable: Readable, question: &str) -> Found {
 
 fn ids(found: &Found) -> Vec<ChunkId> {
     found.fused.iter().map(|passage| passage.chunk_id).collect()
-}
-
-/// Two studios, a student of both, one of the first, one of none, and an admin.
-struct School {
-    db: Database,
-    teachers: [AccessClaims; 2],
-    everybody: Vec<AccessClaims>,
-    documents: BTreeMap<DocumentId, AccessClaims>,
-}
-
-impl School {
-    async fn new() -> Self {
-        let db = Database::new().await;
-        let teachers = [
-            db.person(Role::Teacher).await,
-            db.person(Role::Teacher).await,
-        ];
-        let mut everybody = teachers.to_vec();
-        for taught_by in [&teachers[..], &teachers[..1], &[]] {
-            let student = db.person(Role::Student).await;
-            for teacher in taught_by {
-                db.link(teacher, &student).await;
-            }
-            everybody.push(student);
-        }
-        everybody.push(db.person(Role::Admin).await);
-        Self {
-            db,
-            teachers,
-            everybody,
-            documents: BTreeMap::new(),
-        }
-    }
-
-    fn student_of_both(&self) -> &AccessClaims {
-        &self.everybody[2]
-    }
-
-    async fn upload(
-        &mut self,
-        teacher: usize,
-        visibility: Visibility,
-        texts: &[&str],
-    ) -> DocumentId {
-        let owner = self.teachers[teacher].clone();
-        let id = self.db.ready(&owner, visibility, texts).await;
-        self.documents.insert(id, owner);
-        id
-    }
-
-    async fn show(&self, document: DocumentId, visibility: Visibility) {
-        let owner = &self.documents[&document];
-        self.db.show(owner, document, visibility).await;
-    }
-
-    async fn delete(&mut self, document: DocumentId) {
-        self.db.delete(document).await;
-        self.documents.remove(&document);
-    }
-
-    /// Ends or begins lessons.
-    async fn meet(&self, teacher: usize, student: usize) {
-        let (teacher, student) = (&self.teachers[teacher], &self.everybody[student]);
-        let ended = sqlx::query(
-            "delete from teacher_student_relationships where teacher_id = $1 and student_id = $2",
-        )
-        .bind(teacher.sub.0)
-        .bind(student.sub.0)
-        .execute(&self.db.owner)
-        .await
-        .unwrap();
-        if ended.rows_affected() == 0 {
-            self.db.link(teacher, student).await;
-        }
-    }
-
-    /// Holds what is found in memory, if it is there, against what PostgreSQL finds in the same snapshot. Returns whether
-    /// it was there.
-    async fn compare(&self, memory: &CorpusMemory, claims: &AccessClaims, question: &str) -> bool {
-        let mut tx = snapshot(&self.db, claims).await;
-        let readable = search::readable(&mut tx).await.unwrap();
-        let by_sql = found(&mut tx, readable.clone(), question).await;
-        let readable = memory.attach(readable, MODEL, now());
-        let is_in_memory = readable.is_in_memory();
-        let in_memory = found(&mut tx, readable, question).await;
-        assert_eq!(ids(&in_memory), ids(&by_sql));
-        let (a, b) = (&in_memory.lists.vector, &by_sql.lists.vector);
-        assert_eq!(a.len(), b.len());
-        for (a, b) in a.iter().zip(b) {
-            assert!((a.score - b.score).abs() < 1e-4, "{a:?} beside {b:?}");
-        }
-        assert_eq!(in_memory.lists.lexical, by_sql.lists.lexical);
-        for (a, b) in in_memory.fused.iter().zip(&by_sql.fused) {
-            assert!((a.score - b.score).abs() < 1e-4, "{a:?} beside {b:?}");
-        }
-        is_in_memory
-    }
 }
 
 #[tokio::test]
@@ -487,114 +391,4 @@ async fn a_search_that_is_narrowed_is_not_made_in_memory() {
     let narrowed = readable.narrow(&mut tx, &within(&[wanted])).await.unwrap();
     assert!(!narrowed.is_in_memory());
     assert_eq!(found(&mut tx, narrowed, TEXTS[5]).await.fused.len(), 3);
-}
-
-#[tokio::test]
-async fn what_nobody_asks_for_makes_room_and_what_somebody_asks_for_stays() {
-    let mut school = School::new().await;
-    for teacher in 0..2 {
-        school.upload(teacher, Visibility::Private, &TEXTS).await;
-    }
-    let (db, start) = (&school.db, now());
-    let [first, second] = &school.teachers;
-    let roomy = CorpusMemory::new(ROOMY);
-    load(db, &roomy, first).await;
-    let one_teachers = roomy.bytes();
-
-    let memory = CorpusMemory::new(one_teachers * 7 / 4);
-    load_at(db, &memory, first, start).await;
-    let both = school.student_of_both();
-    let soon = start + Duration::from_secs(30);
-    load_at(db, &memory, both, soon).await;
-    assert!(
-        !is_in_memory(db, &memory, both).await,
-        "half of it would be in vain"
-    );
-    assert!(!memory.wants(&readable(db, both).await, MODEL, soon));
-    let of_first = readable(db, first).await;
-    assert!(
-        memory.attach(of_first, MODEL, soon).is_in_memory(),
-        "she is still asking"
-    );
-
-    let of_second = readable(db, second).await;
-    assert!(!memory.wants(&of_second, MODEL, soon));
-    let later = start + Duration::from_mins(5);
-    assert!(memory.wants(&of_second, MODEL, later));
-    load_at(db, &memory, second, later).await;
-    assert!(is_in_memory(db, &memory, second).await);
-    assert!(!is_in_memory(db, &memory, first).await);
-    assert!(memory.bytes() <= one_teachers * 7 / 4);
-}
-
-#[tokio::test]
-async fn what_turned_out_to_be_too_much_is_not_read_again_and_again() {
-    let mut school = School::new().await;
-    // Short books full of words take twice what others do for a passage.
-    for book in 0..5 {
-        let words: Vec<String> = (0..200).map(|word| format!("b{book}w{word}")).collect();
-        let passage = words.join(" ");
-        school.upload(0, Visibility::Private, &[&passage]).await;
-    }
-    school.upload(1, Visibility::Public, &TEXTS[..1]).await;
-    let (db, roomy) = (&school.db, CorpusMemory::new(ROOMY));
-    let [first, second] = &school.teachers;
-    load(db, &roomy, first).await;
-
-    let (memory, start) = (CorpusMemory::new(roomy.bytes() - 1), now());
-    load_at(db, &memory, second, start).await;
-    let later = start + Duration::from_mins(2);
-    let wants = async |now| memory.wants(&readable(db, first).await, MODEL, now);
-    assert!(wants(later).await, "it is not known to be so much");
-    let mut tx = snapshot(db, first).await;
-    let loaded = memory.read(&mut tx, MODEL).await.unwrap();
-    assert_eq!(memory.keep(loaded, later), Kept::NoRoom);
-    let of_second = readable(db, second).await;
-    let of_second = memory.attach(of_second, MODEL, later);
-    assert!(of_second.is_in_memory(), "nobody's is given up in vain");
-    let soon = later + Duration::from_secs(9);
-    assert!(!wants(soon).await);
-    let next = later + Duration::from_secs(11);
-    assert!(wants(next).await, "others may have gone");
-    memory.postpone(&readable(db, first).await, MODEL, next);
-    assert!(
-        !wants(next + Duration::from_secs(19)).await,
-        "twice as long"
-    );
-    assert!(wants(next + Duration::from_secs(21)).await);
-}
-
-#[tokio::test]
-async fn what_can_have_no_room_is_not_read_to_its_end() {
-    let mut school = School::new().await;
-    for _ in 0..3 {
-        school.upload(0, Visibility::Private, &TEXTS).await;
-    }
-    let (db, teacher) = (&school.db, &school.teachers[0]);
-    for nothing in [0, 100] {
-        let memory = CorpusMemory::new(nothing);
-        assert!(!memory.wants(&readable(db, teacher).await, MODEL, now()));
-    }
-    let memory = CorpusMemory::new(5_000);
-    let mut tx = snapshot(db, teacher).await;
-    let loaded = memory.read(&mut tx, MODEL).await.unwrap();
-    assert_eq!(memory.keep(loaded, now()), Kept::NoRoom);
-    assert_eq!(memory.bytes(), 0);
-    let none = CorpusMemory::new(0);
-    assert_eq!(load(db, &none, teacher).await, 0);
-    assert_eq!(none.bytes(), 0);
-}
-
-#[tokio::test]
-async fn what_nobody_has_asked_for_in_an_hour_is_forgotten() {
-    let mut school = School::new().await;
-    school.upload(0, Visibility::Private, &TEXTS).await;
-    let (db, start) = (&school.db, now());
-    let memory = CorpusMemory::new(ROOMY);
-    load_at(db, &memory, &school.teachers[0], start).await;
-    let held = memory.bytes();
-    memory.forget(start + Duration::from_mins(59));
-    assert_eq!(memory.bytes(), held);
-    memory.forget(start + Duration::from_hours(1));
-    assert_eq!(memory.bytes(), 0);
 }
