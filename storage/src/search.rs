@@ -9,7 +9,7 @@ mod vector;
 mod words;
 
 pub use memory::{CorpusFacts, CorpusMemory, Kept, Loaded};
-pub use plan::{ReadablePassages, VectorPlan, VectorSettings};
+pub use plan::{ReadablePassages, VectorPlan, VectorSettings, patience};
 pub use readable::{Readable, readable};
 pub use vector::{VectorList, by_vector, exactly, explain_vector};
 pub use words::{WordList, by_words};

@@ -204,6 +204,7 @@ async fn signs_and_graph_find_what_an_exact_comparison_finds() {
         assert_eq!(by_signs.plan, VectorPlan::Signs { candidates: 400 });
         let by_graph = library.search(&wanted, &[], &GRAPH).await;
         let plan = VectorPlan::Graph {
+            patience: 100,
             private_candidates: 400,
         };
         assert_eq!(by_graph.plan, plan);
@@ -227,7 +228,7 @@ async fn signs_and_graph_find_what_an_exact_comparison_finds() {
 /// Passages that a walk through the graph has seen.
 async fn seen(library: &Library, wanted: &Embedding) -> i64 {
     let mut tx = library.reader().await;
-    sqlx::query_scalar("select count(*) from nearest_public($1, $2)")
+    sqlx::query_scalar("select count(*) from nearest_public($1, $2, 100)")
         .bind(HalfVector::from_f32_slice(wanted.as_slice()))
         .bind(MODEL)
         .fetch_one(tx.connection())
@@ -271,7 +272,12 @@ async fn each_plan_is_explained_and_reads_the_index_that_it_is_meant_to() {
             "signs (400 compared): ",
             "Index Only Scan using document_chunks_signs",
         ),
-        (&[], GRAPH, "graph: ", "Function Scan on nearest_public"),
+        (
+            &[],
+            GRAPH,
+            "graph (patience 100): ",
+            "Function Scan on nearest_public",
+        ),
         (
             &library.readable,
             GRAPH,

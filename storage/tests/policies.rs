@@ -177,6 +177,7 @@ async fn no_role_that_serves_has_a_right_that_no_policy_covers() {
             "expire_uploads(interval) by etude_ingest",
             "ingest_queue() by etude_origin",
             "nearest_public(extensions.halfvec,text) by authenticated",
+            "nearest_public(extensions.halfvec,text,integer) by authenticated",
             "passage_words(text) by authenticated",
             "passage_words(text) by etude_ingest",
             "read_document_again(uuid) by authenticated",

@@ -13,8 +13,8 @@ use crate::{
 use pgvector::HalfVector;
 use plotters::chart::SeriesLabelPosition;
 use shared_types::ids::ChunkId;
-use std::path::Path;
-use storage::reader;
+use std::{fmt, path::Path};
+use storage::{reader, search};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -24,7 +24,7 @@ const DEPTHS: [u32; 6] = [40, 60, 100, 200, 400, 800];
 const WARM_UP: usize = 5;
 const FIXED: &str = "select id from document_chunks where is_public and embedding_model = $2 \
                      order by embedding <=> $1 limit 100";
-const WALK: &str = "select id from nearest_public($1, $2) order by distance, id limit 100";
+const WALK: &str = "select id from nearest_public($1, $2, $3) order by distance, id limit 100";
 
 /// What was found how quickly: median milliseconds of the statement alone, and recall@20.
 type Point = (f64, f64);
@@ -41,6 +41,10 @@ pub async fn graph(
         "The graph of public passages alone",
         &["questions", "how", "recall@20", "p50 ms", "p95 ms"],
     );
+    let public: i64 = sqlx::query_scalar("select count(*) from document_chunks where is_public")
+        .fetch_one(&shelf.owner)
+        .await?;
+    let patience = search::patience(public.unsigned_abs());
     let mut lines = Vec::new();
     let bar = bar("look into the graph", 2 * (DEPTHS.len() + 1))?;
     for (kind, fixed, walk) in [
@@ -62,12 +66,11 @@ pub async fn graph(
         for question in &asked {
             nearest.push(measure::nearest(shelf, question.embedding.as_slice(), &[]).await?);
         }
-        let mut look = async |statement, depth: Option<u32>| {
-            let sample = Sample::take(shelf, &asked, &nearest, statement, depth).await?;
-            let how = depth.map_or("walk".to_owned(), |depth| format!("ef_search {depth}"));
+        let mut look = async |how: Look| {
+            let sample = Sample::take(shelf, &asked, &nearest, how).await?;
             report.row(vec![
                 kind.name().to_owned(),
-                how,
+                how.to_string(),
                 format!("{:.4}", sample.recall_20),
                 format!("{:.2}", quantile(&sample.took_ms, 0.5)),
                 format!("{:.2}", quantile(&sample.took_ms, 0.95)),
@@ -77,9 +80,9 @@ pub async fn graph(
         };
         let mut points: Vec<Point> = Vec::new();
         for depth in DEPTHS {
-            points.push(look(FIXED, Some(depth)).await?);
+            points.push(look(Look::Fixed { depth }).await?);
         }
-        let walked = look(WALK, None).await?;
+        let walked = look(Look::Walk { patience }).await?;
         let line = |name, points| Line {
             name,
             points,
@@ -101,6 +104,24 @@ pub async fn graph(
     Ok(())
 }
 
+/// A way of looking into the graph.
+#[derive(Clone, Copy)]
+enum Look {
+    /// As far for every question: `hnsw.ef_search`.
+    Fixed { depth: u32 },
+    /// Until so many passages in a row brought nothing.
+    Walk { patience: u16 },
+}
+
+impl fmt::Display for Look {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed { depth } => write!(f, "ef_search {depth}"),
+            Self::Walk { patience } => write!(f, "walk, patience {patience}"),
+        }
+    }
+}
+
 struct Sample {
     /// Sorted.
     took_ms: Vec<f64>,
@@ -112,8 +133,7 @@ impl Sample {
         shelf: &Shelf,
         questions: &[Written],
         nearest: &[Vec<ChunkId>],
-        statement: &'static str,
-        depth: Option<u32>,
+        how: Look,
     ) -> anyhow::Result<Self> {
         let callers = school::callers(STAGES.len() - 1);
         let mut sample = Self {
@@ -122,18 +142,22 @@ impl Sample {
         };
         for (nth, (question, nearest)) in questions.iter().zip(nearest).enumerate() {
             let mut tx = reader::begin_snapshot(&shelf.origin, &callers[0].claims).await?;
-            if let Some(depth) = depth {
+            if let Look::Fixed { depth } = how {
                 sqlx::query("select set_config('hnsw.ef_search', $1, true)")
                     .bind(depth.to_string())
                     .execute(tx.connection())
                     .await?;
             }
             let start = Instant::now();
-            let found: Vec<Uuid> = sqlx::query_scalar(statement)
-                .bind(HalfVector::from_f32_slice(question.embedding.as_slice()))
-                .bind(MODEL)
-                .fetch_all(tx.connection())
-                .await?;
+            let vector = HalfVector::from_f32_slice(question.embedding.as_slice());
+            let found = match how {
+                Look::Fixed { .. } => sqlx::query_scalar(FIXED).bind(vector).bind(MODEL),
+                Look::Walk { patience } => sqlx::query_scalar(WALK)
+                    .bind(vector)
+                    .bind(MODEL)
+                    .bind(i32::from(patience)),
+            };
+            let found: Vec<Uuid> = found.fetch_all(tx.connection()).await?;
             let took_ms = start.elapsed().as_secs_f64() * 1e3;
             tx.commit().await?;
             if nth < WARM_UP {

@@ -1,5 +1,5 @@
--- $1 vector, $2 model and pooling, $3 depth
+-- $1 vector, $2 model and pooling, $3 depth, $4 patience
 select id, distance
-from nearest_public($1, $2)
+from nearest_public($1, $2, $4)
 order by distance, id
 limit $3

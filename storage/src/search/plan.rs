@@ -29,6 +29,13 @@ const PASSAGES_PER_CANDIDATE: u64 = 25;
 /// The same in memory, where a vector costs a hundredth.
 const CANDIDATES_IN_MEMORY: (u64, u64) = (300, 4_000);
 
+/// Fewest and most passages in a row that bring nothing near before a walk through the graph has arrived. It always has
+/// after the fewest where the question is about what the library is about.
+const PATIENCE: (u64, u64) = (100, 2_000);
+/// Public passages for each of them, between the two bounds: where a question lies far from everything, as large a share of
+/// any library lies about as far.
+const PASSAGES_PER_PATIENCE: u64 = 500;
+
 /// What the reader may read, in passages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReadablePassages {
@@ -68,6 +75,8 @@ pub enum VectorPlan {
     },
     /// A walk through the graph answers for the public passages, and the signs do for the private ones.
     Graph {
+        /// Passages in a row that bring nothing near before the walk has arrived.
+        patience: u16,
         /// Vectors of private passages compared.
         private_candidates: u32,
     },
@@ -82,6 +91,7 @@ impl VectorPlan {
             Self::Nothing
         } else if readable.public > settings.signs_up_to {
             Self::Graph {
+                patience: patience(readable.public),
                 private_candidates: candidates(readable.private),
             }
         } else if all <= candidates(all).into() {
@@ -163,6 +173,13 @@ fn candidates(passages: u64) -> u32 {
     wanted.clamp(CANDIDATES.0, CANDIDATES.1) as u32
 }
 
+/// How long a walk through the graph of so many public passages goes on in vain.
+#[must_use]
+pub fn patience(public: u64) -> u16 {
+    let (fewest, most) = PATIENCE;
+    (public / PASSAGES_PER_PATIENCE).clamp(fewest, most) as u16
+}
+
 impl fmt::Display for VectorPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())?;
@@ -173,7 +190,8 @@ impl fmt::Display for VectorPlan {
                 write!(f, " ({candidates} compared)")
             }
             Self::Exact { readable } => write!(f, " ({readable} compared)"),
-            Self::Nothing | Self::Documents | Self::Graph { .. } => Ok(()),
+            Self::Graph { patience, .. } => write!(f, " (patience {patience})"),
+            Self::Nothing | Self::Documents => Ok(()),
         }
     }
 }
@@ -196,10 +214,14 @@ mod tests {
         assert_eq!(chosen(0, 400), VectorPlan::Exact { readable: 400 });
         assert_eq!(chosen(0, 401), VectorPlan::Signs { candidates: 400 });
         assert_eq!(chosen(4_000, 4_000), VectorPlan::Signs { candidates: 400 });
-        let graph = |private_candidates| VectorPlan::Graph { private_candidates };
-        assert_eq!(chosen(12_001, 0), graph(400));
-        assert_eq!(chosen(15_000, 20_000), graph(800));
-        assert_eq!(chosen(1_000_000, 600), graph(400));
+        let graph = |patience, private_candidates| VectorPlan::Graph {
+            patience,
+            private_candidates,
+        };
+        assert_eq!(chosen(12_001, 0), graph(100, 400));
+        assert_eq!(chosen(15_000, 20_000), graph(100, 800));
+        assert_eq!(chosen(200_000, 600), graph(400, 400));
+        assert_eq!(chosen(5_000_000, 600), graph(2_000, 400));
     }
 
     #[test]

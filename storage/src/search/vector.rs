@@ -80,8 +80,11 @@ async fn by_sql(mut search: VectorSearch<'_>, plan: VectorPlan) -> Result<Vec<Ra
             readable: candidates,
         }
         | VectorPlan::Signs { candidates } => search.by_signs(BY_SIGNS, candidates).await?,
-        VectorPlan::Graph { private_candidates } => {
-            let public = search.nearest_public().await?;
+        VectorPlan::Graph {
+            patience,
+            private_candidates,
+        } => {
+            let public = search.nearest_public(patience).await?;
             search.with_private(public, private_candidates).await?
         }
     };
@@ -144,8 +147,11 @@ pub async fn explain_vector(
         | VectorPlan::Signs { candidates } => {
             vec![(BY_SIGNS, search.for_signs(candidates)?)]
         }
-        VectorPlan::Graph { private_candidates } => vec![
-            (NEAREST_PUBLIC, search.for_nearest_public()?),
+        VectorPlan::Graph {
+            patience,
+            private_candidates,
+        } => vec![
+            (NEAREST_PUBLIC, search.for_nearest_public(patience)?),
             (PRIVATE_BY_SIGNS, search.for_signs(private_candidates)?),
         ],
     };
@@ -240,8 +246,8 @@ impl<'a> VectorSearch<'a> {
         Ok(ranked(rows))
     }
 
-    async fn nearest_public(&mut self) -> Result<Vec<Ranked>, Error> {
-        let arguments = self.for_nearest_public()?;
+    async fn nearest_public(&mut self, patience: u16) -> Result<Vec<Ranked>, Error> {
+        let arguments = self.for_nearest_public(patience)?;
         self.fetch(NEAREST_PUBLIC, arguments).await
     }
 
@@ -278,9 +284,11 @@ impl<'a> VectorSearch<'a> {
         Ok(arguments)
     }
 
-    fn for_nearest_public(&self) -> Result<PgArguments, Error> {
+    fn for_nearest_public(&self, patience: u16) -> Result<PgArguments, Error> {
         let mut arguments = self.for_question()?;
-        let added = arguments.add(i64::from(LIST_DEPTH));
+        let added = arguments
+            .add(i64::from(LIST_DEPTH))
+            .and_then(|()| arguments.add(i32::from(patience)));
         added.map_err(sqlx::Error::Encode)?;
         Ok(arguments)
     }
