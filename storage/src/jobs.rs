@@ -13,6 +13,7 @@ pub use wake::WakeUp;
 use crate::{
     Error,
     documents::{format, visibility},
+    pool,
     rows::{signed, unsigned},
 };
 use shared_types::{
@@ -119,7 +120,7 @@ struct JobRow {
 #[tracing::instrument(name = "sql.jobs.claim", skip_all)]
 pub async fn claim(pool: &PgPool, worker: &str, lease: Duration) -> Result<Option<Job>, Error> {
     let attempts: i32 = signed(MAX_ATTEMPTS, "attempt")?;
-    let mut tx = pool.begin().await?;
+    let mut tx = pool::begin(pool, "begin").await?;
     sqlx::query(include_str!("jobs/bury.sql"))
         .bind(attempts)
         .bind(WORKERS_STOPPED)

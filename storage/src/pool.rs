@@ -1,10 +1,11 @@
 use crate::{Error, error::pool_timeouts};
 use sqlx::{
-    Connection, PgPool,
+    Connection, PgPool, Postgres, Transaction,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::time::Duration;
+use tracing::Instrument;
 
 /// The schema: `migrations/`, embedded. Run by a role that owns the tables and bypasses row-level
 /// security, never by one of the two that serve.
@@ -92,6 +93,19 @@ pub async fn connect(url: &str, settings: PoolSettings) -> Result<PgPool, Error>
         )
         .await?;
     Ok(pool)
+}
+
+/// Begins a transaction by this statement, in a task of its own, which goes on where the caller goes away: sqlx knows of a
+/// transaction once the answer is there, and would take a connection that has begun one before that for idle.
+pub(crate) async fn begin(
+    pool: &PgPool,
+    statement: &'static str,
+) -> Result<Transaction<'static, Postgres>, Error> {
+    let pool = pool.clone();
+    let beginning = async move { pool.begin_with(statement).await };
+    let begun = tokio::spawn(beginning.in_current_span()).await;
+    let gone = |_| Error::Unavailable(sqlx::Error::WorkerCrashed);
+    Ok(begun.map_err(gone)??)
 }
 
 /// Whether the schema is at least what this version was built for: [`Error::SchemaBehind`] where it is not.

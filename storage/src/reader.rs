@@ -1,6 +1,6 @@
 //! One person's view of the database.
 
-use crate::Error;
+use crate::{Error, pool};
 use serde_json::json;
 use shared_types::{
     claims::{AccessClaims, Role},
@@ -9,7 +9,6 @@ use shared_types::{
 };
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use std::fmt;
-use tracing::Instrument;
 
 /// A transaction that acts as one person: Postgres role `authenticated`, who that is in
 /// `request.jwt.claims`, row-level security in force. Dropped without [`ReaderTx::commit`], it
@@ -18,6 +17,7 @@ pub struct ReaderTx {
     tx: Transaction<'static, Postgres>,
     user_id: UserId,
     role: Role,
+    /// Until the database is told.
     email: Option<String>,
 }
 
@@ -49,17 +49,10 @@ pub async fn begin_snapshot(pool: &PgPool, claims: &AccessClaims) -> Result<Read
 async fn begin_with(
     pool: &PgPool,
     claims: &AccessClaims,
-    begin: &'static str,
+    statement: &'static str,
 ) -> Result<ReaderTx, Error> {
     let (user_id, role) = (claims.sub, claims.app_metadata.role);
-    let pool = pool.clone();
-    // In a task of its own, which goes on where the caller goes away: sqlx knows of a transaction once the answer is
-    // there, and would take a connection that has begun one before that for idle.
-    let beginning = async move { pool.begin_with(begin).await };
-    let beginning = tokio::spawn(beginning.in_current_span());
-    let mut tx = beginning
-        .await
-        .map_err(|_| Error::Unavailable(sqlx::Error::WorkerCrashed))??;
+    let mut tx = pool::begin(pool, statement).await?;
     // One round trip; `true` makes each setting end with the transaction, which a transaction
     // pooler needs.
     // Generic plans: the policies make planning dear, and no statement wants another plan for
@@ -107,12 +100,12 @@ impl ReaderTx {
         self.role
     }
 
-    /// Tells the database the address that the person signed in with, which only rules on invitations ask for. Of
-    /// anybody else's transactions it learns no address.
+    /// Tells the database the address that the person signed in with, once. Only rules on invitations ask for it, so no
+    /// other transaction does.
     #[tracing::instrument(name = "sql.reader.tell_address", skip_all)]
-    pub async fn tell_address(&mut self) -> Result<(), Error> {
-        if let Some(email) = &self.email {
-            let claims = told(self.user_id, self.role, Some(email)).to_string();
+    pub(crate) async fn tell_address(&mut self) -> Result<(), Error> {
+        if let Some(email) = self.email.take() {
+            let claims = told(self.user_id, self.role, Some(&email)).to_string();
             sqlx::query("select set_config('request.jwt.claims', $1, true)")
                 .bind(claims)
                 .execute(&mut *self.tx)

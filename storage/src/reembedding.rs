@@ -6,7 +6,7 @@
 //!
 //! All of it can be done again after any interruption. Two who build at once do each other's work, and no harm.
 
-use crate::{Error, rows::unsigned};
+use crate::{Error, pool, rows::unsigned};
 use pgvector::HalfVector;
 use shared_types::{
     embedding::Embedding,
@@ -206,7 +206,7 @@ pub async fn store(
         .map(|(bare, _)| bare.place.document_id.0)
         .collect();
     documents.dedup();
-    let mut tx = pool.begin().await?;
+    let mut tx = pool::begin(pool, "begin").await?;
     drop_outdated(&mut tx, &documents).await?;
     let stored = sqlx::query(include_str!("reembedding/store.sql"))
         .bind(model_and_pooling)

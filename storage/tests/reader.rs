@@ -1,4 +1,4 @@
-//! A reader's transaction is whole: whoever goes away from it, and whatever fails, leaves nothing of it on the connection.
+//! Whoever goes away while a reader's transaction begins leaves nothing of it on the connection.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't be set up has failed")]
 

@@ -1,5 +1,5 @@
 use super::Lease;
-use crate::{Error, passages::Metadata, reembedding, rows::signed};
+use crate::{Error, passages::Metadata, pool, reembedding, rows::signed};
 use pgvector::HalfVector;
 use rag_core::chunking::Chunk;
 use sha2::{Digest, Sha256};
@@ -79,7 +79,7 @@ pub async fn complete<C: EmbeddedChunks + Sync + ?Sized>(
     held: &Lease,
     processed: &Processed<'_, C>,
 ) -> Result<(), Error> {
-    let mut tx = pool.begin().await?;
+    let mut tx = pool::begin(pool, "begin").await?;
     // Held to the end: neither another claim nor a change of visibility comes between.
     let (document, owner, is_public): (Uuid, Uuid, bool) = sqlx::query_as(
         "select d.id, d.owner_id, d.is_public \
