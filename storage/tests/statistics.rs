@@ -11,7 +11,7 @@ use shared_types::{
 };
 use std::collections::BTreeMap;
 use storage::{jobs, search};
-use support::{Database, LEASE, passages_of, processed};
+use support::{Database, LEASE, draws, passages_of, processed};
 
 const TEXTS: [&str; 5] = [
     "Curve the fingers and drop the wrist.",
@@ -106,13 +106,7 @@ impl School {
 #[tokio::test]
 async fn whatever_happens_to_documents_each_reader_is_told_the_size_of_what_the_reader_may_read() {
     let mut school = School::new().await;
-    let mut drawn = 0x9e37_79b9_u64;
-    let mut below = move |bound: usize| {
-        drawn = drawn
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        usize::try_from(drawn >> 33).unwrap() % bound
-    };
+    let mut below = draws();
     for _ in 0..40 {
         let visibility = [Visibility::Private, Visibility::Public][below(2)];
         let passages = 1 + below(TEXTS.len());

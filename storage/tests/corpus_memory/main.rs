@@ -20,7 +20,7 @@ use storage::{
     reembedding::{self, Place},
     search::{self, CorpusMemory, Found, Kept, Readable, SearchRequest, SearchSettings},
 };
-use support::{Database, MODEL, embedding, fresh_id, within};
+use support::{Database, MODEL, draws, embedding, fresh_id, within};
 
 /// Room for everything in these tests.
 const ROOMY: usize = 10_000_000;
@@ -92,13 +92,7 @@ fn ids(found: &Found) -> Vec<ChunkId> {
 async fn whatever_happens_to_documents_and_lessons_memory_finds_what_postgresql_finds() {
     let mut school = School::new().await;
     let memory = CorpusMemory::new(ROOMY);
-    let mut drawn = 0x9e37_79b9_u64;
-    let mut below = move |bound: usize| {
-        drawn = drawn
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        usize::try_from(drawn >> 33).unwrap() % bound
-    };
+    let mut below = draws();
     let mut in_memory = 0;
     for step in 0..60 {
         let visibility = [Visibility::Private, Visibility::Public][below(2)];

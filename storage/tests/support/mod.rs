@@ -370,6 +370,17 @@ pub async fn leave_after(polls: usize, future: impl Future) -> bool {
     .await
 }
 
+/// Numbers below a bound each, without a pattern and the same on every run.
+pub fn draws() -> impl FnMut(usize) -> usize {
+    let mut drawn = 0x9e37_79b9_u64;
+    move |bound| {
+        drawn = drawn
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        usize::try_from(drawn >> 33).unwrap() % bound
+    }
+}
+
 pub fn fresh_id() -> Uuid {
     Uuid::from_u128(NEXT.fetch_add(1, Ordering::Relaxed).into())
 }
